@@ -1,0 +1,261 @@
+/* Nodes come and go; a turn is handed to its worker. */
+#include "sim/cluster.h"
+
+#include "base/memory.h"
+
+#include <stdio.h>
+
+struct cluster *cluster_create(struct world *world, const struct cluster_options *options,
+                               struct verdict *verdict)
+{
+    struct cluster *cluster = memory_zeroed(1, sizeof *cluster);
+    cluster->world = world;
+    cluster->options = *options;
+    if (!cluster->options.validate_every)
+        cluster->options.validate_every = 2048;
+    cluster->verdict = verdict;
+    cluster->oracle = oracle_create(options->nodes, verdict);
+    size_t used = 0;
+    for (unsigned i = 0; i < options->nodes; i++) {
+        struct cluster_node *node = &cluster->nodes[i];
+        char host[IO_ADDRESS_SIZE];
+        snprintf(host, sizeof host, "10.0.0.%u", i + 1);
+        node->machine = world_add_machine(world, &(struct world_machine){.host = host});
+        snprintf(node->listen, sizeof node->listen, "10.0.0.%u:6379", i + 1);
+        snprintf(node->peer_listen, sizeof node->peer_listen, "10.0.0.%u:16379", i + 1);
+        used += (size_t)snprintf(cluster->join + used, sizeof cluster->join - used, "%s%s",
+                                 i ? "," : "", node->listen);
+    }
+    return cluster;
+}
+
+void cluster_destroy(struct cluster *cluster)
+{
+    if (!cluster)
+        return;
+    for (unsigned i = 0; i < cluster->options.nodes; i++)
+        worker_destroy(cluster->nodes[i].worker);
+    oracle_destroy(cluster->oracle);
+    memory_free(cluster);
+}
+
+/* ---- life ---- */
+
+static void tell(struct cluster *cluster, unsigned at)
+{
+    struct cluster_node *node = &cluster->nodes[at];
+    char line[WORKER_LINE_SIZE];
+    while (node->worker && worker_take_line(node->worker, line))
+        if (cluster->talks)
+            fprintf(stderr, "%12.3f ms node %u: %s\n", (double)world_now_ns(cluster->world) / 1e6,
+                    at, line);
+}
+
+static void refused(struct cluster *cluster, unsigned at)
+{
+    struct cluster_node *node = &cluster->nodes[at];
+    node->state = node->damaged ? CLUSTER_REFUSED : CLUSTER_DOWN;
+    world_stop_process(cluster->world, node->machine);
+    if (cluster->talks)
+        fprintf(stderr, "%12.3f ms node %u does not start: %s\n",
+                (double)world_now_ns(cluster->world) / 1e6, at, node->why);
+    if (!node->sync_fails && !node->disk_full && !node->damaged)
+        verdict_fail(cluster->verdict, "start", "node %u does not start: %s", at, node->why);
+    else if (!node->why[0])
+        verdict_fail(cluster->verdict, "start", "node %u does not start and does not say why", at);
+    node->sync_fails = false;
+}
+
+void cluster_start(struct cluster *cluster, unsigned at)
+{
+    struct cluster_node *node = &cluster->nodes[at];
+    if (node->state != CLUSTER_DOWN)
+        return;
+    world_power_on(cluster->world, node->machine);
+    world_fail_sync(cluster->world, node->machine, 0);
+    node->sync_fails = false;
+    world_start_process(cluster->world, node->machine, 1);
+    struct worker_options options = {.dir = "/node",
+                                     .listen = node->listen,
+                                     .peer_listen = node->peer_listen,
+                                     .join = cluster->options.nodes > 1 ? cluster->join : "",
+                                     .readindex_reads = cluster->options.readindex_reads,
+                                     .wal_segment_size = 1u << 20,
+                                     .faults = cluster->options.faults};
+    struct io *io = world_io(cluster->world, node->machine, 0);
+    node->why[0] = 0;
+    if (worker_create(io, &options, &node->worker, node->why)) {
+        node->worker = NULL;
+        if (world_is_running(cluster->world, node->machine))
+            refused(cluster, at);
+        return; /* an armed crash came first: cluster_died follows */
+    }
+    node->state = CLUSTER_UP;
+    tell(cluster, at);
+    oracle_started(cluster->oracle, at);
+}
+
+static void bury(struct cluster *cluster, unsigned at)
+{
+    struct cluster_node *node = &cluster->nodes[at];
+    worker_destroy(node->worker);
+    node->worker = NULL;
+    if (node->state == CLUSTER_UP)
+        node->state = CLUSTER_DOWN;
+    world_bury(cluster->world, node->machine);
+}
+
+void cluster_kill(struct cluster *cluster, unsigned at)
+{
+    world_crash_process(cluster->world, cluster->nodes[at].machine);
+    bury(cluster, at);
+}
+
+void cluster_power_cut(struct cluster *cluster, unsigned at)
+{
+    world_power_cut(cluster->world, cluster->nodes[at].machine);
+    bury(cluster, at);
+}
+
+void cluster_died(struct cluster *cluster, const struct world_turn *turn)
+{
+    unsigned at = cluster_node_of(cluster, turn->machine);
+    if (at == CLUSTER_NODES_MAX)
+        return;
+    if (cluster->talks)
+        fprintf(stderr, "%12.3f ms node %u dies at a call%s\n",
+                (double)world_now_ns(cluster->world) / 1e6, at, turn->power ? ", power cut" : "");
+    bury(cluster, at);
+}
+
+/* ---- turns ---- */
+
+unsigned cluster_node_of(const struct cluster *cluster, struct machine_id machine)
+{
+    for (unsigned i = 0; i < cluster->options.nodes; i++)
+        if (cluster->nodes[i].machine.value == machine.value)
+            return i;
+    return CLUSTER_NODES_MAX;
+}
+
+/* A node that stops by itself must have a reason that the plan gave it. */
+static void stopped(struct cluster *cluster, unsigned at)
+{
+    struct cluster_node *node = &cluster->nodes[at];
+    snprintf(node->why, sizeof node->why, "%s", worker_failure(node->worker));
+    tell(cluster, at);
+    if (cluster->talks)
+        fprintf(stderr, "%12.3f ms node %u stops: %s\n", (double)world_now_ns(cluster->world) / 1e6,
+                at, node->why);
+    if (!node->sync_fails && !node->damaged)
+        verdict_fail(cluster->verdict, "stop", "node %u stopped by itself: %s", at, node->why);
+    node->sync_fails = false;
+    world_stop_process(cluster->world, node->machine);
+    bury(cluster, at);
+    if (node->damaged)
+        node->state = CLUSTER_REFUSED;
+}
+
+static void validate(const struct cluster *cluster, struct cluster_node *node)
+{
+    struct node *inside = worker_node(node->worker);
+    for (size_t i = 0; node_is_started(inside) && i < node_group_count(inside); i++)
+        replica_validate(node_group_at(inside, i));
+    if (++node->turns % cluster->options.validate_every == 0)
+        worker_validate(node->worker);
+}
+
+void cluster_turn(struct cluster *cluster, const struct world_turn *turn)
+{
+    unsigned at = cluster_node_of(cluster, turn->machine);
+    struct cluster_node *node = &cluster->nodes[at];
+    if (!node->worker)
+        return;
+    bool lives = worker_turn(node->worker, turn->events, turn->count);
+    if (!world_is_running(cluster->world, node->machine))
+        return; /* an armed crash took it in the middle: what it believes is void */
+    if (!lives) {
+        stopped(cluster, at);
+        return;
+    }
+    tell(cluster, at);
+    if (cluster->options.quiet)
+        return;
+    validate(cluster, node);
+    oracle_turned(cluster->oracle, at, worker_node(node->worker));
+}
+
+/* ---- looking ---- */
+
+bool cluster_is_formed(const struct cluster *cluster, unsigned at)
+{
+    struct worker *worker = cluster->nodes[at].worker;
+    return worker && node_is_started(worker_node(worker));
+}
+
+static struct replica *replica_at(const struct cluster *cluster, unsigned at, struct group_id group)
+{
+    if (!cluster_is_formed(cluster, at))
+        return NULL;
+    return node_group(worker_node(cluster->nodes[at].worker), group);
+}
+
+unsigned cluster_leader(const struct cluster *cluster)
+{
+    unsigned leader = CLUSTER_NODES_MAX;
+    uint64_t term = 0;
+    for (unsigned i = 0; i < cluster->options.nodes; i++) {
+        struct replica *replica = replica_at(cluster, i, GROUP_DEFAULT);
+        const struct raft_view *view = replica ? raft_view(replica_raft(replica)) : NULL;
+        if (view && view->role == RAFT_LEADER && view->term > term) {
+            term = view->term;
+            leader = i;
+        }
+    }
+    return leader;
+}
+
+static bool group_is_converged(const struct cluster *cluster, struct group_id group)
+{
+    struct replica *first = NULL;
+    for (unsigned i = 0; i < cluster->options.nodes; i++) {
+        if (cluster->nodes[i].state == CLUSTER_REFUSED)
+            continue;
+        struct replica *replica = replica_at(cluster, i, group);
+        if (!cluster_is_formed(cluster, i))
+            return false;
+        if (!replica)
+            continue; /* a group of three on five nodes */
+        const struct raft_view *view = raft_view(replica_raft(replica));
+        if (replica_executed(replica) != view->last_index || view->commit != view->last_index)
+            return false;
+        if (!first)
+            first = replica;
+        if (replica_executed(replica) != replica_executed(first) ||
+            store_digest(replica_store(replica)) != store_digest(replica_store(first)))
+            return false;
+    }
+    return first != NULL;
+}
+
+bool cluster_is_converged(const struct cluster *cluster)
+{
+    return group_is_converged(cluster, GROUP_SYSTEM) && group_is_converged(cluster, GROUP_DEFAULT);
+}
+
+void cluster_describe(const struct cluster *cluster, char *text, size_t size)
+{
+    static const char letters[] = "FPCL";
+    size_t used = 0;
+    for (unsigned i = 0; i < cluster->options.nodes; i++)
+        for (uint64_t group = 0; group < 2 && used < size; group++) {
+            struct replica *replica = replica_at(cluster, i, (struct group_id){group});
+            const struct raft_view *view = replica ? raft_view(replica_raft(replica)) : NULL;
+            if (view)
+                used += (size_t)snprintf(
+                    text + used, size - used, " %u/%llu:%c t%llu x%llu c%llu l%llu", i,
+                    (unsigned long long)group, letters[view->role], (unsigned long long)view->term,
+                    (unsigned long long)replica_executed(replica), (unsigned long long)view->commit,
+                    (unsigned long long)view->last_index);
+        }
+}

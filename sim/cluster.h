@@ -1,0 +1,77 @@
+/* cluster.h - machines that run the whole node behind worker/worker.h in a simulated world.
+ *
+ * The world says whose turn it is, the cluster gives it to that node's worker. Nodes are numbered
+ * from 0. After each turn the oracles look at the node (oracle.h).
+ *
+ *     cluster_create -> cluster_start of each node -> cluster_turn for every WORLD_TURN of a node,
+ *     cluster_died for every WORLD_DIED -> cluster_destroy */
+#ifndef HOLDFAST_SIM_CLUSTER_H
+#define HOLDFAST_SIM_CLUSTER_H
+
+#include "sim/oracle.h"
+#include "sim/verdict.h"
+#include "sim/world.h"
+
+#include "worker/worker.h"
+
+#define CLUSTER_NODES_MAX ORACLE_NODES_MAX
+
+enum cluster_state {
+    CLUSTER_DOWN,
+    CLUSTER_UP,
+    CLUSTER_REFUSED, /* its log is damaged and it said so: down for good */
+};
+
+struct cluster_node {
+    struct machine_id machine;
+    enum cluster_state state;
+    struct worker *worker; /* NULL unless UP */
+    char listen[IO_ADDRESS_SIZE], peer_listen[IO_ADDRESS_SIZE];
+    char why[WORKER_LINE_SIZE]; /* why it stopped or did not start */
+    bool sync_fails;            /* a sync of it is going to fail: it may stop, once */
+    bool disk_full;             /* it may refuse to start */
+    bool damaged;               /* bits of its log have rotted: refusing to start is right */
+    uint64_t turns;
+};
+
+struct cluster_options {
+    unsigned nodes;
+    uint32_t faults; /* enum replica_fault */
+    bool readindex_reads;
+    unsigned validate_every; /* turns of a node between two linear checks; 0: 2048 */
+    bool quiet;              /* no oracles in turns: for counting costs */
+};
+
+struct cluster {
+    struct world *world;
+    struct cluster_options options;
+    struct verdict *verdict;
+    struct cluster_node nodes[CLUSTER_NODES_MAX];
+    struct oracle *oracle;
+    char join[CLUSTER_NODES_MAX * IO_ADDRESS_SIZE];
+    bool talks; /* lines of the nodes' logs go to stderr */
+};
+
+struct cluster *cluster_create(struct world *world, const struct cluster_options *options,
+                               struct verdict *verdict);
+void cluster_destroy(struct cluster *cluster);
+
+/* Powers the machine on if need be and starts its process; nothing when it is up or refused. */
+void cluster_start(struct cluster *cluster, unsigned node);
+void cluster_kill(struct cluster *cluster, unsigned node); /* kill -9 */
+void cluster_power_cut(struct cluster *cluster, unsigned node);
+
+/* The number of the node on a machine; CLUSTER_NODES_MAX: none. */
+unsigned cluster_node_of(const struct cluster *cluster, struct machine_id machine);
+void cluster_turn(struct cluster *cluster, const struct world_turn *turn);
+void cluster_died(struct cluster *cluster, const struct world_turn *turn);
+
+/* The node that leads `default` in the highest term; CLUSTER_NODES_MAX: none. */
+unsigned cluster_leader(const struct cluster *cluster);
+bool cluster_is_formed(const struct cluster *cluster, unsigned node);
+/* All living nodes have executed the same entries of every group, and their stores are equal. */
+bool cluster_is_converged(const struct cluster *cluster);
+/* Where each replica stands, in one line. */
+void cluster_describe(const struct cluster *cluster, char *text, size_t size);
+
+#endif

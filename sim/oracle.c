@@ -1,0 +1,277 @@
+/* What each turn is compared with. */
+#include "sim/oracle.h"
+
+#include "base/memory.h"
+
+#define GROUPS        2    /* system, default */
+#define DIGESTS       8192 /* a ring by index */
+#define DIGEST_EVERY  8    /* indexes: digests are linear in the keys */
+#define COMPARE_DEPTH 512  /* entries of two logs looked at */
+
+struct election {
+    uint64_t term;
+    unsigned node;
+    uint32_t below; /* nodes that came back with a smaller term than this */
+};
+
+struct digest {
+    uint64_t index, value;
+    unsigned node;
+};
+
+struct group_oracle {
+    struct election *elections; /* owned; ascending terms */
+    size_t election_count, election_capacity;
+    uint64_t *terms; /* owned; of the committed entries, by index */
+    uint64_t committed, term_capacity;
+    struct digest digests[DIGESTS];
+};
+
+struct watch { /* what a node said of a group when it was last looked at */
+    uint64_t commit, term;
+    uint64_t persisted, persisted_term;
+    uint64_t digested;
+    int64_t entry_us;
+};
+
+struct oracle {
+    struct verdict *verdict;
+    unsigned nodes;
+    struct group_oracle groups[GROUPS];
+    struct watch watches[ORACLE_NODES_MAX][GROUPS];
+    bool fresh[ORACLE_NODES_MAX]; /* a new process, not looked at yet */
+    uint64_t digests;
+};
+
+struct oracle *oracle_create(unsigned nodes, struct verdict *verdict)
+{
+    struct oracle *oracle = memory_zeroed(1, sizeof *oracle);
+    oracle->nodes = nodes;
+    oracle->verdict = verdict;
+    return oracle;
+}
+
+void oracle_destroy(struct oracle *oracle)
+{
+    if (!oracle)
+        return;
+    for (size_t i = 0; i < GROUPS; i++) {
+        memory_free(oracle->groups[i].elections);
+        memory_free(oracle->groups[i].terms);
+    }
+    memory_free(oracle);
+}
+
+/* ---- RAFT-1, RAFT-5 ---- */
+
+static void note_leader(struct oracle *oracle, unsigned node, size_t at, uint64_t term)
+{
+    struct group_oracle *group = &oracle->groups[at];
+    for (size_t i = group->election_count; i-- > 0;) {
+        struct election *election = &group->elections[i];
+        if (election->term != term)
+            continue;
+        if (election->node != node)
+            verdict_fail(oracle->verdict, "one-leader",
+                         "nodes %u and %u both lead group %zu in term %llu", election->node, node,
+                         at, (unsigned long long)term);
+        return;
+    }
+    if (group->election_count == group->election_capacity) {
+        group->election_capacity = group->election_capacity ? 2 * group->election_capacity : 32;
+        group->elections =
+            memory_resize(group->elections, group->election_capacity * sizeof *group->elections);
+    }
+    group->elections[group->election_count++] = (struct election){.term = term, .node = node};
+}
+
+/* A quorum made its term durable before its leader led: fewer than that may come back with less. */
+static void check_terms(struct oracle *oracle, unsigned node, size_t at,
+                        const struct replica *replica)
+{
+    const struct raft *raft = replica_raft(replica);
+    const struct raft_configuration *configuration = raft_configuration(raft);
+    unsigned may_lack = (unsigned)configuration->member_count - configuration->election_quorum;
+    uint64_t term = raft_view(raft)->term;
+    struct group_oracle *group = &oracle->groups[at];
+    for (size_t i = 0; i < group->election_count; i++) {
+        struct election *election = &group->elections[i];
+        if (election->term <= term)
+            continue;
+        election->below |= 1u << node;
+        if ((unsigned)__builtin_popcount(election->below) > may_lack)
+            verdict_fail(oracle->verdict, "durable-votes",
+                         "group %zu: term %llu was led by node %u, but no quorum remembers it", at,
+                         (unsigned long long)election->term, election->node);
+    }
+}
+
+/* ---- RAFT-3, RAFT-7 ---- */
+
+static void check_commit(struct oracle *oracle, unsigned node, size_t at,
+                         const struct replica *replica)
+{
+    struct group_oracle *group = &oracle->groups[at];
+    struct watch *watch = &oracle->watches[node][at];
+    const struct raft_view *view = raft_view(replica_raft(replica));
+    if (view->commit < watch->commit)
+        verdict_fail(oracle->verdict, "commit", "node %u group %zu: commit went from %llu to %llu",
+                     node, at, (unsigned long long)watch->commit, (unsigned long long)view->commit);
+    if (view->commit >= group->term_capacity) {
+        group->term_capacity = 2 * view->commit + 1024;
+        group->terms = memory_resize(group->terms, group->term_capacity * sizeof *group->terms);
+    }
+    for (uint64_t i = watch->commit + 1; i <= view->commit; i++) {
+        uint64_t term = raft_term_at(replica_raft(replica), i);
+        if (i > group->committed) {
+            group->terms[i] = term;
+            group->committed = i;
+        } else if (group->terms[i] != term) {
+            verdict_fail(oracle->verdict, "log-matching",
+                         "node %u group %zu: entry %llu is committed with term %llu, elsewhere it "
+                         "was committed with term %llu",
+                         node, at, (unsigned long long)i, (unsigned long long)term,
+                         (unsigned long long)group->terms[i]);
+        }
+    }
+    watch->commit = view->commit;
+}
+
+static void compare_group(struct oracle *oracle, const struct raft *a, const struct raft *b,
+                          size_t at)
+{
+    uint64_t last = raft_view(a)->last_index, other = raft_view(b)->last_index;
+    uint64_t i = last < other ? last : other, floor = i > COMPARE_DEPTH ? i - COMPARE_DEPTH : 0;
+    while (i > floor && raft_term_at(a, i) != raft_term_at(b, i))
+        i--;
+    for (; i > floor; i--)
+        if (raft_term_at(a, i) != raft_term_at(b, i))
+            verdict_fail(oracle->verdict, "log-matching",
+                         "group %zu: two logs differ at %llu and agree behind it", at,
+                         (unsigned long long)i);
+}
+
+void oracle_compare_logs(struct oracle *oracle, struct node *one, struct node *other)
+{
+    for (size_t at = 0; at < GROUPS; at++) {
+        struct replica *a = node_group(one, (struct group_id){at});
+        struct replica *b = node_group(other, (struct group_id){at});
+        if (a && b)
+            compare_group(oracle, replica_raft(a), replica_raft(b), at);
+    }
+}
+
+/* ---- REPLICA-4, REPLICA-5 ---- */
+
+static void check_digest(struct oracle *oracle, unsigned node, size_t at, struct replica *replica)
+{
+    struct watch *watch = &oracle->watches[node][at];
+    uint64_t index = replica_executed(replica);
+    const struct raft_view *view = raft_view(replica_raft(replica));
+    if (index == watch->digested || index > view->commit)
+        return; /* seen already; or executed ahead of the commit, and may be cut */
+    watch->digested = index;
+    if (index % DIGEST_EVERY && index != view->last_index)
+        return;
+    struct digest *digest = &oracle->groups[at].digests[index % DIGESTS];
+    uint64_t value = store_digest(replica_store(replica));
+    if (digest->index == index) {
+        oracle->digests++;
+        if (digest->value != value)
+            verdict_fail(oracle->verdict, "equal-state",
+                         "group %zu: nodes %u and %u differ at entry %llu", at, digest->node, node,
+                         (unsigned long long)index);
+        return;
+    }
+    *digest = (struct digest){index, value, node};
+}
+
+static void check_times(struct oracle *oracle, unsigned node, size_t at,
+                        const struct replica *replica)
+{
+    struct watch *watch = &oracle->watches[node][at];
+    const struct raft_view *view = raft_view(replica_raft(replica));
+    int64_t entry_us = replica_last_entry_us(replica);
+    bool same_term = view->role == RAFT_LEADER && view->term == watch->term;
+    if (same_term && entry_us < watch->entry_us)
+        verdict_fail(oracle->verdict, "entry-times", "node %u group %zu: entry times go back", node,
+                     at);
+    watch->entry_us = entry_us;
+}
+
+/* ---- the looks ---- */
+
+static void look(struct oracle *oracle, unsigned node, size_t at, struct replica *replica)
+{
+    struct watch *watch = &oracle->watches[node][at];
+    const struct raft *raft = replica_raft(replica);
+    const struct raft_view *view = raft_view(raft);
+    if (view->role == RAFT_LEADER)
+        note_leader(oracle, node, at, view->term);
+    check_commit(oracle, node, at, replica);
+    check_digest(oracle, node, at, replica);
+    check_times(oracle, node, at, replica);
+    watch->term = view->term;
+    watch->persisted = view->persisted;
+    watch->persisted_term = raft_term_at(raft, view->persisted);
+}
+
+/* WAL-1 */
+static void check_persisted(struct oracle *oracle, unsigned node, size_t at,
+                            const struct replica *replica)
+{
+    struct watch *watch = &oracle->watches[node][at];
+    uint64_t term = replica ? raft_term_at(replica_raft(replica), watch->persisted) : 0;
+    if (watch->persisted && term != watch->persisted_term)
+        verdict_fail(
+            oracle->verdict, "durability",
+            "node %u group %zu: entry %llu of term %llu was durable and is gone (term %llu "
+            "there now, log ends at %llu)",
+            node, at, (unsigned long long)watch->persisted,
+            (unsigned long long)watch->persisted_term, (unsigned long long)term,
+            replica ? (unsigned long long)raft_view(replica_raft(replica))->last_index : 0ull);
+}
+
+void oracle_started(struct oracle *oracle, unsigned node)
+{
+    oracle->fresh[node] = true;
+    for (size_t at = 0; at < GROUPS; at++) {
+        struct watch *watch = &oracle->watches[node][at];
+        watch->commit = watch->digested = watch->term = 0;
+    }
+}
+
+/* The first look at the groups of a process: what did the disk give back? */
+static void look_first(struct oracle *oracle, unsigned node, struct node *inside)
+{
+    oracle->fresh[node] = false;
+    for (size_t at = 0; at < GROUPS; at++) {
+        struct replica *replica = node_group(inside, (struct group_id){at});
+        check_persisted(oracle, node, at, replica);
+        if (replica)
+            check_terms(oracle, node, at, replica);
+    }
+}
+
+void oracle_turned(struct oracle *oracle, unsigned node, struct node *inside)
+{
+    if (!node_is_started(inside))
+        return;
+    if (oracle->fresh[node])
+        look_first(oracle, node, inside);
+    for (size_t at = 0; at < GROUPS; at++) {
+        struct replica *replica = node_group(inside, (struct group_id){at});
+        if (replica)
+            look(oracle, node, at, replica);
+    }
+}
+
+struct oracle_facts oracle_facts(const struct oracle *oracle)
+{
+    struct oracle_facts facts = {.digests = oracle->digests};
+    for (size_t i = 0; i < GROUPS; i++) {
+        facts.leaders += oracle->groups[i].election_count;
+        facts.committed += oracle->groups[i].committed;
+    }
+    return facts;
+}

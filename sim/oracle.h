@@ -1,0 +1,38 @@
+/* oracle.h - what must hold inside and between the nodes, looked up after each of their turns.
+ *
+ *   one leader per term                     RAFT-1
+ *   committed entries are the same for ever, and logs that agree at an index agree before it
+ * RAFT-3, RAFT-7 the commit index of a process never goes back RAFT-7 what a node called persisted
+ * is there after its restart WAL-1 the terms of an election's quorum survive restarts RAFT-5 equal
+ * state at equal index REPLICA-5 entry times rise REPLICA-4
+ *
+ * A restarted node learns its commit index again; everything that it then calls committed is
+ * compared once more. */
+#ifndef HOLDFAST_SIM_ORACLE_H
+#define HOLDFAST_SIM_ORACLE_H
+
+#include "sim/verdict.h"
+
+#include "node/node.h"
+
+#define ORACLE_NODES_MAX 8
+
+struct oracle;
+
+struct oracle_facts {
+    uint64_t leaders;   /* elections won, all groups */
+    uint64_t digests;   /* comparisons of two stores at one index */
+    uint64_t committed; /* entries, all groups */
+};
+
+struct oracle *oracle_create(unsigned nodes, struct verdict *verdict);
+void oracle_destroy(struct oracle *oracle);
+
+/* A new process of this node; then after each of its turns. */
+void oracle_started(struct oracle *oracle, unsigned node);
+void oracle_turned(struct oracle *oracle, unsigned node, struct node *inside);
+/* Two living nodes: their logs. Linear in what is not yet committed on both. */
+void oracle_compare_logs(struct oracle *oracle, struct node *one, struct node *other);
+struct oracle_facts oracle_facts(const struct oracle *oracle);
+
+#endif

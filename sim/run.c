@@ -1,0 +1,260 @@
+/* The phases of a run. */
+#include "sim/run.h"
+
+#include "sim/client.h"
+#include "sim/linear.h"
+
+#include "base/memory.h"
+
+#include <stdio.h>
+
+#define COMPARE_EVERY     256 /* turns between two comparisons of logs */
+#define PROGRESS_MAX_NS   (20 * WORLD_SECOND)
+#define CONVERGE_MAX_NS   (20 * WORLD_SECOND)
+#define FINAL_READ_MAX_NS (30 * WORLD_SECOND)
+#define TOLERANCE_NS      (WORLD_SECOND) /* of deadlines: group time against the world's */
+#define STEPS_MAX         400000
+
+struct run {
+    const struct run_options *options;
+    struct run_result *result;
+    struct verdict verdict;
+    struct random random;
+    struct world *world;
+    struct cluster *cluster;
+    struct history *history;
+    struct client *client;
+    struct plan *plan;
+    uint64_t turns, healed_ns;
+};
+
+static uint64_t between(struct run *run, uint64_t min, uint64_t max)
+{
+    return min + random_below(&run->random, max - min + 1);
+}
+
+static void add_slots(struct run *run)
+{
+    static const enum key_kind kinds[] = {KEY_STRING, KEY_COUNTER, KEY_LIST, KEY_LEASE, KEY_STRING};
+    size_t count = between(run, 3, 8), first = between(run, 0, 4);
+    for (size_t i = 0; i < count; i++)
+        history_add_slot(run->history, kinds[(first + i) % 5]);
+}
+
+static void create(struct run *run)
+{
+    struct world_options world = world_options_calm(run->options->seed);
+    world.give_up_ns = between(run, 5, 60) * WORLD_SECOND;
+    world.garbage_per_million = random_below(&run->random, 2) ? 100000 : 0;
+    world.trace_records = run->options->trace ? 4096 : 0;
+    run->world = world_create(&world);
+    struct cluster_options cluster = {.nodes = random_below(&run->random, 3) ? 3 : 5,
+                                      .faults = run->options->faults,
+                                      .readindex_reads = random_below(&run->random, 3) == 0};
+    run->cluster = cluster_create(run->world, &cluster, &run->verdict);
+    run->cluster->talks = run->options->trace;
+    run->history = history_create();
+    add_slots(run);
+    uint64_t think_ns = between(run, 15, 100) * WORLD_MS;
+    struct client_options client = {.connections = (unsigned)between(run, 5, 10),
+                                    .think_min_ns = think_ns / 4,
+                                    .think_max_ns = 2 * think_ns,
+                                    .timeout_min_ns = WORLD_SECOND,
+                                    .timeout_max_ns = 3 * WORLD_SECOND,
+                                    .pipeline_percent = (unsigned)between(run, 0, 20),
+                                    .read_percent = (unsigned)between(run, 20, 60)};
+    run->client = client_create(run->world, run->cluster, run->history, &client, run->options->seed,
+                                &run->verdict);
+    run->plan = plan_create(run->cluster, client_machine(run->client), run->options->seed,
+                            run->options->trace);
+}
+
+static void destroy(struct run *run)
+{
+    plan_destroy(run->plan);
+    cluster_destroy(run->cluster);
+    client_destroy(run->client);
+    history_destroy(run->history);
+    world_destroy(run->world);
+}
+
+/* ---- time ---- */
+
+static void compare_logs(struct run *run)
+{
+    unsigned a = (unsigned)(run->turns / COMPARE_EVERY) % run->cluster->options.nodes;
+    unsigned b = (a + 1) % run->cluster->options.nodes;
+    if (cluster_is_formed(run->cluster, a) && cluster_is_formed(run->cluster, b))
+        oracle_compare_logs(run->cluster->oracle, worker_node(run->cluster->nodes[a].worker),
+                            worker_node(run->cluster->nodes[b].worker));
+}
+
+static void turn(struct run *run, const struct world_turn *turn)
+{
+    if (turn->machine.value == client_machine(run->client).value)
+        client_turn(run->client, turn);
+    else
+        cluster_turn(run->cluster, turn);
+    if (++run->turns % COMPARE_EVERY == 0)
+        compare_logs(run);
+}
+
+/* Until `until_ns`; the plan acts in between. */
+static void pass(struct run *run, uint64_t until_ns)
+{
+    while (!run->verdict.failed) {
+        struct world_turn happened;
+        uint64_t next_ns = plan_next_ns(run->plan);
+        bool last = until_ns <= next_ns;
+        switch (world_step(run->world, last ? until_ns : next_ns, &happened)) {
+        case WORLD_TURN: turn(run, &happened); break;
+        case WORLD_DIED: cluster_died(run->cluster, &happened); break;
+        case WORLD_QUIET:
+            if (last)
+                return;
+            plan_act(run->plan);
+        }
+    }
+}
+
+/* True once `is_done` holds; looks every 20 ms of virtual time. */
+static bool pass_until(struct run *run, bool (*is_done)(struct run *run), uint64_t max_ns)
+{
+    uint64_t end_ns = world_now_ns(run->world) + max_ns;
+    while (!is_done(run) && !run->verdict.failed) {
+        if (world_now_ns(run->world) >= end_ns)
+            return false;
+        pass(run, world_now_ns(run->world) + 20 * WORLD_MS);
+        plan_revive(run->plan);
+    }
+    return true;
+}
+
+/* ---- the healed cluster ---- */
+
+static bool quorum_is_alive(const struct run *run)
+{
+    unsigned alive = 0, count = run->cluster->options.nodes;
+    for (unsigned i = 0; i < count; i++)
+        alive += run->cluster->nodes[i].state != CLUSTER_REFUSED;
+    return alive > count / 2;
+}
+
+/* A node that has not answered a write since the healing. */
+static unsigned silent_node(const struct run *run)
+{
+    struct client_facts facts = client_facts(run->client);
+    for (unsigned i = 0; i < run->cluster->options.nodes; i++) {
+        bool down = run->cluster->nodes[i].state == CLUSTER_REFUSED;
+        if (!down && facts.write_asked_ns[i] <= run->healed_ns)
+            return i;
+    }
+    return CLUSTER_NODES_MAX;
+}
+
+static bool every_node_wrote(struct run *run)
+{
+    return silent_node(run) == CLUSTER_NODES_MAX;
+}
+
+static bool is_idle(struct run *run)
+{
+    return client_is_idle(run->client);
+}
+
+static bool is_converged(struct run *run)
+{
+    return cluster_is_converged(run->cluster);
+}
+
+static bool is_read(struct run *run)
+{
+    return client_reading_is_done(run->client);
+}
+
+/* node/group: role, term, executed, committed, last. */
+static const char *describe(const struct run *run, char *text, size_t size)
+{
+    text[0] = 0;
+    cluster_describe(run->cluster, text, size);
+    return text;
+}
+
+static void check_progress(struct run *run)
+{
+    char text[240];
+    run->healed_ns = world_now_ns(run->world);
+    plan_heal(run->plan);
+    client_spread(run->client);
+    if (!pass_until(run, every_node_wrote, PROGRESS_MAX_NS))
+        verdict_fail(&run->verdict, "progress",
+                     "healed, but node %u has not answered a write within %llu s", silent_node(run),
+                     PROGRESS_MAX_NS / WORLD_SECOND);
+    run->result->progress_ns = world_now_ns(run->world) - run->healed_ns;
+    client_pause(run->client);
+    if (!pass_until(run, is_idle, 10 * WORLD_SECOND))
+        verdict_fail(&run->verdict, "progress", "a client waits for ever");
+    if (!pass_until(run, is_converged, CONVERGE_MAX_NS))
+        verdict_fail(&run->verdict, "convergence", "replicas do not become equal:%s",
+                     describe(run, text, sizeof text));
+    client_read_all(run->client);
+    if (!pass_until(run, is_read, FINAL_READ_MAX_NS))
+        verdict_fail(&run->verdict, "progress", "final reads do not end");
+}
+
+static void check_history(struct run *run)
+{
+    /* A wrong clock can be the median of the few voters of an election: then only "what is gone
+     * does not come back" can be asked of deadlines. */
+    uint64_t tolerance_ns = plan_counts(run->plan)[PLAN_CLOCK_JUMP] ? HISTORY_NEVER : TOLERANCE_NS;
+    for (uint32_t i = 0; i < run->history->key_count; i++) {
+        const struct history_key *key = &run->history->keys[i];
+        uint32_t stuck = 0;
+        enum linear_answer answer = linear_check(key, tolerance_ns, STEPS_MAX, &stuck);
+        run->result->undecided += answer == LINEAR_UNDECIDED;
+        if (answer != LINEAR_NO)
+            continue;
+        if (run->options->trace)
+            history_print_key(key, stderr);
+        verdict_fail(&run->verdict, "linearizable",
+                     "key %s: no order explains its history; stuck at operation %u of %u, at "
+                     "%.3f ms",
+                     key->name, stuck, key->count, (double)key->operations[stuck].invoked_ns / 1e6);
+    }
+}
+
+static void fill_result(struct run *run)
+{
+    struct run_result *result = run->result;
+    struct oracle_facts facts = oracle_facts(run->cluster->oracle);
+    result->verdict = run->verdict;
+    result->trace_hash = world_trace_hash(run->world);
+    result->simulated_ns = world_now_ns(run->world);
+    result->nodes = run->cluster->options.nodes;
+    memcpy(result->counts, plan_counts(run->plan), sizeof result->counts);
+    result->elections = facts.leaders;
+    result->committed = facts.committed;
+    result->digests = facts.digests;
+    result->done = run->history->done;
+    result->refused = run->history->refused;
+    result->unknown = run->history->unknown;
+    result->timeouts = client_facts(run->client).timeouts;
+}
+
+void run_seed(const struct run_options *options, struct run_result *result)
+{
+    struct run run = {.options = options, .result = result};
+    memset(result, 0, sizeof *result);
+    random_init(&run.random, options->seed);
+    create(&run);
+    for (unsigned i = 0; i < run.cluster->options.nodes; i++)
+        cluster_start(run.cluster, i);
+    pass(&run, between(&run, 20, 80) * WORLD_SECOND);
+    if (!run.verdict.failed && quorum_is_alive(&run))
+        check_progress(&run);
+    /* A finding inside the nodes comes first; but what clients saw says more. */
+    if (!run.verdict.failed)
+        check_history(&run);
+    fill_result(&run);
+    destroy(&run);
+}

@@ -1,0 +1,219 @@
+/* Seeds in children; sums for people. */
+#include "sim/swarm.h"
+
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TWICE_EVERY  25  /* seeds: run twice, the traces must be equal */
+#define SEED_SECONDS 120 /* of CPU-bound real time: more is an endless loop */
+
+static const struct {
+    const char *name;
+    uint32_t fault;
+} fault_names[] = {
+    {"vote-unsynced", REPLICA_FAULT_VOTE_UNSYNCED},
+    {"ack-early", REPLICA_FAULT_ACK_EARLY},
+    {"read-unconfirmed", REPLICA_FAULT_READ_UNCONFIRMED},
+    {"no-truncate", REPLICA_FAULT_NO_TRUNCATE},
+    {"dirty-read", REPLICA_FAULT_DIRTY_READ},
+    {"forward-twice", REPLICA_FAULT_FORWARD_TWICE},
+    {"local-expiry", REPLICA_FAULT_LOCAL_EXPIRY},
+    {"small-quorum", REPLICA_FAULT_SMALL_QUORUM},
+};
+#define FAULTS (sizeof fault_names / sizeof fault_names[0])
+
+uint32_t swarm_fault_of_name(const char *name)
+{
+    for (size_t i = 0; i < FAULTS; i++)
+        if (strcmp(name, fault_names[i].name) == 0)
+            return fault_names[i].fault;
+    return 0;
+}
+
+void swarm_print_faults(FILE *out)
+{
+    for (size_t i = 0; i < FAULTS; i++)
+        fprintf(out, "%s\n", fault_names[i].name);
+}
+
+static const char *name_of(uint32_t fault)
+{
+    for (size_t i = 0; i < FAULTS; i++)
+        if (fault_names[i].fault == fault)
+            return fault_names[i].name;
+    return "";
+}
+
+static void print_replay(const struct run_options *options, FILE *out)
+{
+    fprintf(out, "replay: make sim SEED=%llu ARGS='--trace%s%s'\n",
+            (unsigned long long)options->seed, options->faults ? " --fault " : "",
+            name_of(options->faults));
+}
+
+void swarm_print_run(const struct run_options *options, const struct run_result *result, FILE *out)
+{
+    fprintf(out,
+            "seed %llu: %u nodes, %.1f s simulated, %llu operations (%llu refused, %llu unknown), "
+            "%llu elections, %llu entries committed, %llu stores compared, progress after %.2f s, "
+            "trace %016llx\n",
+            (unsigned long long)options->seed, result->nodes, (double)result->simulated_ns / 1e9,
+            (unsigned long long)result->done, (unsigned long long)result->refused,
+            (unsigned long long)result->unknown, (unsigned long long)result->elections,
+            (unsigned long long)result->committed, (unsigned long long)result->digests,
+            (double)result->progress_ns / 1e9, (unsigned long long)result->trace_hash);
+    if (!result->verdict.failed)
+        return;
+    fprintf(out, "FOUND by %s at %.3f s: %s\n", result->verdict.oracle,
+            (double)result->simulated_ns / 1e9, result->verdict.line);
+    print_replay(options, out);
+}
+
+/* ---- one seed in a child ---- */
+
+static void write_all(int to, const void *bytes, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t wrote = write(to, (const char *)bytes + done, size - done);
+        if (wrote <= 0)
+            return;
+        done += (size_t)wrote;
+    }
+}
+
+static void child(const struct run_options *options, bool twice, int to)
+{
+    struct run_result result, again;
+    alarm(SEED_SECONDS);
+    run_seed(options, &result);
+    if (twice && !result.verdict.failed) {
+        run_seed(options, &again);
+        if (again.trace_hash != result.trace_hash)
+            verdict_fail(&result.verdict, "same-trace", "the same seed gave two different traces");
+    }
+    write_all(to, &result, sizeof result);
+    _exit(0);
+}
+
+static bool read_all(int from, void *bytes, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t got = read(from, (char *)bytes + done, size - done);
+        if (got <= 0)
+            return false;
+        done += (size_t)got;
+    }
+    return true;
+}
+
+static void run_in_child(const struct run_options *options, bool twice, struct run_result *result)
+{
+    int ends[2], how = 0;
+    memset(result, 0, sizeof *result);
+    fflush(NULL);
+    if (pipe(ends) != 0) {
+        verdict_fail(&result->verdict, "swarm", "no pipe");
+        return;
+    }
+    pid_t process = fork();
+    if (process == 0) {
+        close(ends[0]);
+        child(options, twice, ends[1]);
+    }
+    close(ends[1]);
+    bool told = process > 0 && read_all(ends[0], result, sizeof *result);
+    close(ends[0]);
+    if (process > 0)
+        waitpid(process, &how, 0);
+    if (told)
+        return;
+    memset(result, 0, sizeof *result);
+    if (WIFSIGNALED(how) && WTERMSIG(how) == SIGALRM)
+        verdict_fail(&result->verdict, "endless", "the run did not end within %d s", SEED_SECONDS);
+    else
+        verdict_fail(&result->verdict, "assertion",
+                     "the run ended by signal %d (its line is above)",
+                     WIFSIGNALED(how) ? WTERMSIG(how) : 0);
+}
+
+/* ---- the swarm ---- */
+
+struct sums {
+    uint64_t seeds, found;
+    double simulated_s, node_s, progress_worst_s;
+    uint64_t counts[PLAN_FAULTS], elections, done, refused, unknown, undecided, digests;
+};
+
+static void add(struct sums *sums, const struct run_result *result)
+{
+    double simulated_s = (double)result->simulated_ns / 1e9;
+    double progress_s = (double)result->progress_ns / 1e9;
+    sums->seeds++;
+    sums->found += result->verdict.failed;
+    sums->simulated_s += simulated_s;
+    sums->node_s += simulated_s * result->nodes;
+    sums->elections += result->elections;
+    sums->done += result->done;
+    sums->refused += result->refused;
+    sums->unknown += result->unknown;
+    sums->undecided += result->undecided;
+    sums->digests += result->digests;
+    for (size_t i = 0; i < PLAN_FAULTS; i++)
+        sums->counts[i] += result->counts[i];
+    if (!result->verdict.failed && progress_s > sums->progress_worst_s)
+        sums->progress_worst_s = progress_s;
+}
+
+static void print_sums(const struct sums *sums)
+{
+    uint64_t faults = 0;
+    for (size_t i = 0; i < PLAN_FAULTS; i++)
+        faults += sums->counts[i];
+    printf("swarm: %llu seeds, %llu found, %.2f simulated cluster-hours, %llu faults, %llu "
+           "elections\n",
+           (unsigned long long)sums->seeds, (unsigned long long)sums->found,
+           sums->simulated_s / 3600, (unsigned long long)faults,
+           (unsigned long long)sums->elections);
+    printf("swarm: %llu operations answered, %llu refused, %llu of unknown outcome; %llu stores "
+           "compared; %llu keys undecided; worst progress after healing %.2f s\n",
+           (unsigned long long)sums->done, (unsigned long long)sums->refused,
+           (unsigned long long)sums->unknown, (unsigned long long)sums->digests,
+           (unsigned long long)sums->undecided, sums->progress_worst_s);
+    printf("swarm: faults:");
+    for (size_t i = 0; i < PLAN_FAULTS; i++)
+        printf(" %s %llu", plan_fault_names[i], (unsigned long long)sums->counts[i]);
+    printf("\n");
+}
+
+static double real_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+int swarm_run(const struct swarm_options *options)
+{
+    struct sums sums = {0};
+    double begin_s = real_seconds(), end_s = begin_s + options->minutes * 60;
+    struct run_options run = {.seed = options->first_seed, .faults = options->faults};
+    if (!run.seed)
+        run.seed = (uint64_t)time(NULL) % 1000000 * 1000;
+    printf("swarm: from seed %llu\n", (unsigned long long)run.seed);
+    for (; real_seconds() < end_s; run.seed++) {
+        struct run_result result;
+        run_in_child(&run, sums.seeds % TWICE_EVERY == 0, &result);
+        add(&sums, &result);
+        if (!result.verdict.failed)
+            continue;
+        printf("FOUND after %.0f s by %s: %s\n", real_seconds() - begin_s, result.verdict.oracle,
+               result.verdict.line);
+        print_replay(&run, stdout);
+        if (options->stop_at_find)
+            break;
+    }
+    print_sums(&sums);
+    return sums.found ? 1 : 0;
+}

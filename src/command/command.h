@@ -1,0 +1,138 @@
+/* command.h - the command table and the commands on data. Pure. Floor 2; used by replica/, server/,
+ * admin/.
+ *
+ * One row for each command: number, name, arity, flags, keys, words for COMMAND DOCS, and for data
+ * commands `execute`. In the log family the leader executes a command when it appends it, on the
+ * newest state, with the entry's own time; what the entry carries is its *effect*: a list of
+ * commands that is deterministic (an expiry becomes an absolute deadline; a key found past its
+ * deadline becomes a deletion in front of it). Followers run the same `execute` over the effect,
+ * with neither reply nor effect to write.
+ *
+ * Promises. COMMAND-1 applying the effect to a store equal to the one before execution gives a
+ * store equal to the one after it. COMMAND-2 a command that changed nothing leaves an empty effect
+ * (then it is a read: gate and lease, section 2). COMMAND-3 no command looks at a clock, draws at
+ * random or does I/O. COMMAND-4 numbers are append-only (golden file). COMMAND-5 execute never
+ * fails half way: an error reply means that the store is unchanged (but for removed expired keys,
+ * which are in the effect). Adding a family: one file with its rows and functions; a line in
+ * table.c. */
+#ifndef HOLDFAST_COMMAND_COMMAND_H
+#define HOLDFAST_COMMAND_COMMAND_H
+
+#include "base/bytes.h"
+#include "base/status.h"
+#include "resp/resp.h"
+#include "store/store.h"
+
+struct command_table;
+struct command_call;
+
+enum command_flag {
+    COMMAND_WRITE = 1 << 0, /* may change data */
+    COMMAND_READ = 1 << 1,  /* looks at data */
+    COMMAND_ADMIN = 1 << 2,
+    COMMAND_FAST = 1 << 3,
+    COMMAND_WHOLE = 1 << 4,      /* touches every key: DBSIZE, FLUSHALL, SCAN, KEYS */
+    COMMAND_CONNECTION = 1 << 5, /* served where the connection is; no execute */
+    COMMAND_DENY_OOM = 1 << 6,
+    COMMAND_LOADING = 1 << 7, /* answered while the node is not ready */
+    COMMAND_NO_AUTH = 1 << 8,
+    COMMAND_INTERNAL = 1 << 9, /* only inside effects, never from a client: command_find, _at and
+                                  _count do not know it */
+    COMMAND_EFFECT = 1 << 10,  /* may stand in an effect: reads and the rest may not */
+};
+
+struct command {
+    uint16_t number;  /* for ever; 0 is never used */
+    const char *name; /* upper case */
+    int8_t arity;     /* with the name; negative: at least */
+    uint32_t flags;
+    int8_t first_key, last_key, key_step;       /* 0,0,0: none; last_key -1: to the end */
+    const char *categories;                     /* "@read @string @fast" */
+    const char *summary, *group, *since;        /* for COMMAND DOCS */
+    void (*execute)(struct command_call *call); /* data commands */
+    int serve; /* COMMAND_CONNECTION: the owner's own number for it */
+};
+
+/* The built-in data commands and `extra` rows (borrowed for life; what higher floors serve: PING,
+ * HELLO, CLIENT, INFO ...; their numbers are 1000 and up, their names at most 23 bytes). Two rows
+ * of one name or number are our mistake. */
+struct command_table *command_table_create(const struct command *extra, size_t count);
+void command_table_destroy(struct command_table *table);
+const struct command *command_find(const struct command_table *table,
+                                   struct slice name); /* any case; NULL: unknown */
+const struct command *command_by_number(const struct command_table *table,
+                                        uint64_t number); /* NULL: unknown */
+size_t command_count(const struct command_table *table);
+const struct command *command_at(const struct command_table *table,
+                                 size_t i); /* in order of names */
+
+/* Arity and key positions of a request; false: wrong number of arguments. */
+bool command_arity_fits(const struct command *command, size_t count);
+/* Indexes of the keys among the arguments: first, step, how many. */
+size_t command_keys(const struct command *command, size_t count, size_t *first, size_t *step);
+
+/* ---- effects: the payload of an entry of kind `commands` ----
+ * bytes: varint count of commands (1 ..), then for each: varint number, u8 database, varint
+ * argument count (without the name), and each argument as varint size + bytes. */
+struct effect {
+    struct buffer *out; /* borrowed: commands are appended; the count goes in front of it, see
+                           effect_count_store. Its size_max is the largest effect: a command that
+                           would pass it gets an error reply before anything is changed */
+    uint32_t count;     /* of commands so far */
+};
+void effect_add(struct effect *effect, uint16_t number, uint8_t database,
+                const struct slice *arguments, size_t count);
+/* How many bytes the count takes in front, and writes it. count > 0. */
+size_t effect_count_store(const struct effect *effect, uint8_t at[VARINT_SIZE_MAX]);
+
+/* ---- execution ---- */
+
+struct command_call {
+    const struct command_table *table;
+    const struct command *command;
+    struct store *store;
+    uint8_t database;
+    int64_t now_us; /* group time of the entry to be; deadlines and expiry are judged by it */
+    const struct slice *arguments; /* [0] is the name; borrowed */
+    size_t count;
+    struct reply *reply;   /* NULL while applying */
+    struct effect *effect; /* NULL while applying. NULL with a reply: a replica that serves a read
+                              without being leader; keys past their deadline are hidden, not
+                              removed */
+    bool may_write; /* false: the log takes no entry now (disk full): a call that would need one
+                       sets `refused`, changes nothing, replies nothing */
+    bool refused;
+    bool failed; /* an error was met: replied to a client; while applying, the replica differs */
+};
+
+/* Leader: runs the call; afterwards effect->count == 0 means that nothing is to be appended. Arity
+ * has been checked. */
+void command_execute(struct command_call *call);
+
+/* Follower, restart: applies the payload of an entry. INVALID: the bytes are not a well-formed
+ * effect of known commands: nothing of it may be assumed (the caller checks the entry's checksum
+ * first, so this is a version or programming fault: it stops the replica). */
+MUST_USE enum status command_apply(const struct command_table *table, struct store *store,
+                                   struct slice payload, int64_t time_us);
+/* The same check without applying: for what arrives from a peer. */
+MUST_USE enum status command_check(const struct command_table *table, struct slice payload);
+/* Calls for each key that an effect writes: fills hashes with store_key_hash of them, up to max;
+ * *whole: every key (FLUSHALL, or more keys than max). For the gate. */
+MUST_USE enum status command_effect_keys(const struct command_table *table,
+                                         const struct store *store, struct slice payload,
+                                         uint64_t *hashes, size_t max, size_t *count, bool *whole);
+
+/* The deletion of up to `max` expired keys as an effect (active expiry): returns how many. Removes
+ * them from the store too. */
+size_t command_expire(const struct command_table *table, struct store *store, int64_t now_us,
+                      size_t max, struct effect *effect);
+
+/* Does `text` match a pattern of *, ?, [a-z], [^a] and backslash, as KEYS reads it? Never more than
+ * pattern times text steps. */
+bool command_glob(struct slice pattern, struct slice text, bool any_case);
+
+/* COMMAND, COMMAND COUNT | INFO | DOCS | LIST | GETKEYS. */
+void command_describe(const struct command_table *table, const struct slice *arguments,
+                      size_t count, struct reply *reply);
+
+#endif

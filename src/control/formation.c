@@ -1,0 +1,210 @@
+/* Deciding who forms, and when. Facts come from probes; everything decided is durable before it
+ * counts (CONTROL-1). */
+#include "control/inside.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+void formation_fail(struct control *control, const char *format, ...)
+{
+    va_list arguments;
+    if (control->failure[0])
+        return;
+    va_start(arguments, format);
+    vsnprintf(control->failure, sizeof control->failure, format, arguments);
+    va_end(arguments);
+}
+
+static void wait_for(struct control *control, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void wait_for(struct control *control, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(control->waits_for, sizeof control->waits_for, format, arguments);
+    va_end(arguments);
+}
+
+const struct probe *formation_self(const struct control *control)
+{
+    for (size_t i = 0; i < control->probe_count; i++)
+        if (control->probes[i].is_self)
+            return &control->probes[i];
+    return NULL;
+}
+
+/* ---- a cluster of one (CONTROL-3) ---- */
+
+static void copy_text(char *out, size_t room, const char *text)
+{
+    snprintf(out, room, "%s", text);
+}
+
+static void form_alone(struct control *control)
+{
+    static struct node_formation const none;
+    struct node_formation formation = none;
+    struct node_member *member = &formation.members[0];
+    formation.cluster = (struct cluster_id){io_random(control->io), io_random(control->io)};
+    formation.self = member->id = (struct node_id){1};
+    formation.member_count = 1;
+    copy_text(member->client_address, sizeof member->client_address, control->client_address);
+    copy_text(member->peer_address, sizeof member->peer_address, control->peer_address);
+    copy_text(member->site, sizeof member->site, control->site);
+    copy_text(member->zone, sizeof member->zone, control->zone);
+    copy_text(member->host, sizeof member->host, control->host);
+    node_save_formation(control->node, &formation);
+}
+
+/* ---- somebody has formed already ---- */
+
+static void join_found(struct control *control, const struct probe *self)
+{
+    struct node_formation *found = &control->found;
+    const struct node_promise *promise = node_promise(control->node);
+    const struct node_member *me = NULL;
+    for (size_t i = 0; i < found->member_count; i++)
+        if (strcmp(found->members[i].client_address, self->address) == 0)
+            me = &found->members[i];
+    if (!me) {
+        formation_fail(control,
+                       "%s is not a member of the cluster %016llx that answers at the --join "
+                       "addresses; joining a running cluster is not available in this version",
+                       self->address, (unsigned long long)found->cluster.high);
+    } else if (!cluster_id_equal(promise->cluster, found->cluster)) {
+        formation_fail(control, /* CONTROL-2 */
+                       "this directory is empty, but %s is already node %llu of cluster %016llx: "
+                       "its log and votes are lost; bring the old directory back",
+                       self->address, (unsigned long long)me->id.value,
+                       (unsigned long long)found->cluster.high);
+    } else {
+        found->self = me->id;
+        node_save_formation(control->node, found);
+    }
+}
+
+/* ---- forming ---- */
+
+/* False: somebody is missing, and waits_for says who. */
+static bool everyone_answers(struct control *control)
+{
+    for (size_t i = 0; i < control->probe_count; i++) {
+        const struct probe *probe = &control->probes[i];
+        if (probe->answer == PROBE_SILENT) {
+            wait_for(control, "waiting for %s to answer (every address of --join must)",
+                     probe->address);
+            return false;
+        }
+        if (probe->other_list) {
+            wait_for(control, "%s was started with another --join list: give all nodes the same",
+                     probe->address);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void form(struct control *control, const struct probe *self)
+{
+    static struct node_formation const none;
+    struct node_formation formation = none;
+    formation.cluster = node_promise(control->node)->cluster;
+    formation.member_count = control->probe_count;
+    for (size_t i = 0; i < control->probe_count; i++) {
+        const struct probe *probe = &control->probes[i];
+        formation.members[i] = probe->facts;
+        formation.members[i].id = (struct node_id){i + 1};
+        copy_text(formation.members[i].client_address, sizeof formation.members[i].client_address,
+                  probe->address);
+        if (probe == self)
+            formation.self = formation.members[i].id;
+    }
+    node_save_formation(control->node, &formation);
+}
+
+/* This node has the lowest address: collect a durable promise of everyone, its own first. */
+static void lead_formation(struct control *control, const struct probe *self)
+{
+    const struct node_promise *mine = node_promise(control->node);
+    if (!mine->former[0]) {
+        struct node_promise promise = {.cluster = {io_random(control->io), io_random(control->io)},
+                                       .list_hash = control->list_hash};
+        copy_text(promise.former, sizeof promise.former, self->address);
+        node_save_promise(control->node, &promise);
+        return;
+    }
+    if (!node_is_saved(control->node))
+        return;
+    for (size_t i = 0; i < control->probe_count; i++) {
+        const struct probe *probe = &control->probes[i];
+        if (probe == self)
+            continue;
+        bool ours = probe->answer == PROBE_PROMISED && probe->promise_saved &&
+                    cluster_id_equal(probe->promise.cluster, mine->cluster);
+        if (!ours) {
+            wait_for(control, "waiting for the promise of %s", probe->address);
+            return;
+        }
+    }
+    form(control, self);
+}
+
+/* A directory goes with one address: under another one it would speak for somebody else. NODE-5 */
+static bool directory_fits(struct control *control)
+{
+    const struct node_formation *formation = node_formation(control->node);
+    const struct node_member *self = node_member(control->node, formation->self);
+    bool anywhere = strncmp(control->client_address, "0.0.0.0:", 8) == 0 ||
+                    strncmp(control->client_address, "[::]:", 5) == 0;
+    bool here = anywhere || formation->member_count == 1 ||
+                strcmp(control->client_address, self->client_address) == 0;
+    bool listed = control->probe_count == 0;
+    for (size_t i = 0; i < control->probe_count; i++)
+        listed |= strcmp(control->probes[i].address, self->client_address) == 0;
+    if (here && (listed || formation->member_count == 1))
+        return true;
+    formation_fail(control,
+                   "the directory is that of node %llu at %s, of another cluster (%016llx) than "
+                   "--listen and --join name: give its own, or another --dir",
+                   (unsigned long long)self->id.value, self->client_address,
+                   (unsigned long long)formation->cluster.high);
+    return false;
+}
+
+void formation_step(struct control *control)
+{
+    struct node *node = control->node;
+    if (node_is_started(node) || control->failure[0])
+        return;
+    if (node_is_formed(node)) { /* recovered, or decided in this run */
+        if (node_is_saved(node) && directory_fits(control))
+            node_start(node);
+        return;
+    }
+    if (!control->probe_count) {
+        form_alone(control);
+        return;
+    }
+    const struct probe *self = formation_self(control);
+    if (control->has_found && self) {
+        join_found(control, self);
+        return;
+    }
+    if (!everyone_answers(control))
+        return;
+    /* A promise outlives the list under which it was given: who promised another former waits for
+     * it. CONTROL-1 */
+    const char *former = node_promise(node)->former;
+    if (!self)
+        wait_for(control, "none of the --join addresses is this node: add its own address");
+    else if (former[0] && strcmp(former, control->probes[0].address) != 0)
+        wait_for(control,
+                 "waiting for %s, which this node has promised to follow: give all nodes "
+                 "the --join list that they had",
+                 former);
+    else if (self != &control->probes[0])
+        wait_for(control, "waiting for %s to form the cluster", control->probes[0].address);
+    else
+        lead_formation(control, self);
+}

@@ -1,0 +1,150 @@
+/* holdfastd: options, one worker, its loop, its end. */
+#include "holdfastd/options.h"
+#include "http/http.h"
+#include "io/real.h"
+#include "worker/worker.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A signal handler can only reach what is global: the one exception to "no global state". */
+static volatile sig_atomic_t stop_asked;
+static struct io *signal_io; /* style: set once before the handler is installed, read by it */
+
+static void on_signal(int number)
+{
+    (void)number;
+    stop_asked = 1;
+    io_wake(signal_io);
+}
+
+static void install_signals(struct io *io)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    signal_io = io;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+}
+
+static void log_line(const char *line)
+{
+    struct timespec now;
+    struct tm parts;
+    char text[32];
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &parts);
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+    fprintf(stderr, "%s.%03ldZ %s\n", text, now.tv_nsec / 1000000, line);
+}
+
+static int fail(const char *line)
+{
+    fprintf(stderr, "holdfastd: %s\n", line);
+    return 1;
+}
+
+/* Ten thousand connections need descriptors; what the system grants is taken. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static void publish(struct worker *worker, struct io *io, struct http_facts *facts)
+{
+    char line[WORKER_LINE_SIZE];
+    atomic_store_explicit(&facts->ready, worker_is_ready(worker), memory_order_relaxed);
+    atomic_store_explicit(&facts->turn_ns, io_now_ns(io), memory_order_relaxed);
+    while (worker_take_line(worker, line))
+        log_line(line);
+}
+
+static void loop(struct worker *worker, struct io *io, struct http_facts *facts)
+{
+    enum {
+        TIMER_ALIVE = 2
+    };
+    struct io_event events[IO_EVENTS_MAX];
+    uint64_t alive_ns = 0;
+    size_t count = 0;
+    while (worker_turn(worker, events, count)) {
+        uint64_t now_ns = io_now_ns(io);
+        if (now_ns >= alive_ns) { /* a turn at least each 200 ms, so that /livez means something */
+            publish(worker, io, facts);
+            alive_ns = now_ns + 200 * 1000000ull;
+            io_timer_set(io, TIMER_ALIVE, alive_ns);
+        }
+        count = io_gather(io, events, IO_EVENTS_MAX);
+        if (stop_asked)
+            worker_stop(worker);
+    }
+    publish(worker, io, facts);
+}
+
+static int serve(const struct options *options)
+{
+    struct http_facts facts = {0};
+    char why[WORKER_LINE_SIZE] = "";
+    const char *boot_id_file = options_get(options, "boot-id-file");
+    struct io_real_options io_options = {.boot_id_file = boot_id_file[0] ? boot_id_file : NULL};
+    struct io *io = io_create(&io_options);
+    struct worker_options worker_options = {
+        .dir = options_get(options, "dir"),
+        .listen = options_get(options, "listen"),
+        .peer_listen = options_get(options, "peer-listen"),
+        .join = options_get(options, "join"),
+        .site = options_get(options, "site"),
+        .zone = options_get(options, "zone"),
+        .host = options_get(options, "host"),
+        .wal_segment_size = options_size(options, "wal-segment-size"),
+        .shown = options->shown,
+        .shown_count = options->shown_count,
+        .process = (uint64_t)getpid(),
+    };
+    struct worker *worker = NULL;
+    struct http *http = NULL;
+    int code = 1;
+    if (worker_create(io, &worker_options, &worker, why)) {
+        fail(why);
+    } else if (http_start(options_get(options, "http-listen"), &facts, &http, why)) {
+        fail(why);
+    } else {
+        install_signals(io);
+        log_line("started");
+        loop(worker, io, &facts);
+        code = worker_failure(worker)[0] ? fail(worker_failure(worker)) : 0;
+    }
+    http_stop(http);
+    worker_destroy(worker);
+    io_destroy(io);
+    return code;
+}
+
+int main(int count, char **words)
+{
+    struct options options = {0};
+    char why[400] = "";
+    if (options_read(&options, count, words, why)) {
+        fprintf(stderr, "holdfastd: %s\n", why);
+        return 2;
+    }
+    if (options.help)
+        options_print_help();
+    if (options.version)
+        printf("holdfastd 0.1.0\n");
+    if (options.help || options.version)
+        return 0;
+    raise_descriptors();
+    return serve(&options);
+}

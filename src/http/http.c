@@ -1,0 +1,161 @@
+#include "http/http.h"
+
+#include "base/memory.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LIVE_NS     (5 * 1000000000ull) /* a worker that has not turned for so long is stuck */
+#define BODY_MAX    1024
+#define HEADERS_MAX 8192
+#define TIMEOUT_S   5
+
+struct http {
+    struct event_base *base;
+    struct evhttp *server;
+    struct event *stop;
+    int stop_fd;
+    struct http_facts *facts; /* borrowed */
+    pthread_t thread;
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static void answer(struct evhttp_request *request, bool good, const char *yes, const char *no)
+{
+    struct evbuffer *body = evbuffer_new();
+    if (!body)
+        return;
+    evbuffer_add_printf(body, "%s\n", good ? yes : no);
+    evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type", "text/plain");
+    evhttp_send_reply(request, good ? 200 : 503, good ? "OK" : "Service Unavailable", body);
+    evbuffer_free(body);
+}
+
+/* HTTP-1 */
+static void on_livez(struct evhttp_request *request, void *argument)
+{
+    struct http *http = argument;
+    uint64_t turn_ns = atomic_load(&http->facts->turn_ns);
+    answer(request, now_ns() < turn_ns + LIVE_NS, "live", "the worker does not turn");
+}
+
+static void on_readyz(struct evhttp_request *request, void *argument)
+{
+    struct http *http = argument;
+    answer(request, atomic_load(&http->facts->ready), "ready",
+           "not every replica on this node is ready");
+}
+
+static void on_other(struct evhttp_request *request, void *argument)
+{
+    (void)argument;
+    evhttp_send_error(request, HTTP_NOTFOUND, "only /livez and /readyz are served");
+}
+
+static void on_stop(evutil_socket_t fd, short what, void *argument)
+{
+    (void)fd;
+    (void)what;
+    event_base_loopbreak(((struct http *)argument)->base);
+}
+
+static void *run(void *argument)
+{
+    struct http *http = argument;
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
+    event_base_dispatch(http->base);
+    return NULL;
+}
+
+static enum status bind_address(struct http *http, const char *address, char why[128])
+{
+    char host[64];
+    const char *colon = strrchr(address, ':');
+    size_t size = colon ? (size_t)(colon - address) : 0;
+    char *end = NULL;
+    long port = colon ? strtol(colon + 1, &end, 10) : -1;
+    if (!size || size >= sizeof host || !end || *end || end == colon + 1 || port < 0 ||
+        port > 65535) {
+        snprintf(why, 128, "--http-listen: '%.60s' is not HOST:PORT", address);
+        return STATUS_INVALID;
+    }
+    memcpy(host, address, size);
+    host[size] = 0;
+    errno = 0;
+    if (evhttp_bind_socket(http->server, host, (uint16_t)port) == 0)
+        return STATUS_OK;
+    snprintf(why, 128, "cannot listen on %.60s for HTTP: %s", address,
+             errno == EADDRINUSE ? "the port is in use; give another --http-listen"
+                                 : strerror(errno));
+    return errno == EADDRINUSE ? STATUS_IN_USE : STATUS_IO;
+}
+
+static void destroy(struct http *http)
+{
+    if (http->stop)
+        event_free(http->stop);
+    if (http->server)
+        evhttp_free(http->server);
+    if (http->base)
+        event_base_free(http->base);
+    close(http->stop_fd);
+    memory_free(http);
+}
+
+enum status http_start(const char *address, struct http_facts *facts, struct http **out,
+                       char why[128])
+{
+    struct http *http = memory_zeroed(1, sizeof *http);
+    http->facts = facts;
+    http->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    http->base = event_base_new();
+    http->server = http->base ? evhttp_new(http->base) : NULL;
+    http->stop = http->base ? event_new(http->base, http->stop_fd, EV_READ, on_stop, http) : NULL;
+    if (!http->server || !http->stop || http->stop_fd < 0 || event_add(http->stop, NULL))
+        fatal("cannot set up HTTP");
+    evhttp_set_allowed_methods(http->server, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
+    evhttp_set_max_body_size(http->server, BODY_MAX);
+    evhttp_set_max_headers_size(http->server, HEADERS_MAX);
+    evhttp_set_timeout(http->server, TIMEOUT_S);
+    evhttp_set_cb(http->server, "/livez", on_livez, http);
+    evhttp_set_cb(http->server, "/readyz", on_readyz, http);
+    evhttp_set_gencb(http->server, on_other, http);
+    enum status status = bind_address(http, address, why);
+    if (status == STATUS_OK && pthread_create(&http->thread, NULL, run, http))
+        fatal("cannot start the HTTP thread");
+    if (status) {
+        destroy(http);
+        return status;
+    }
+    *out = http;
+    return STATUS_OK;
+}
+
+void http_stop(struct http *http)
+{
+    uint64_t one = 1;
+    if (!http)
+        return;
+    if (write(http->stop_fd, &one, sizeof one) != sizeof one)
+        fatal("cannot stop the HTTP thread");
+    pthread_join(http->thread, NULL);
+    destroy(http);
+}

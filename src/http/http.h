@@ -1,0 +1,30 @@
+/* http.h - health for load balancers and orchestrators: /livez and /readyz. Floor 9; used by
+ * holdfastd.
+ *
+ * libevent's evhttp on its own thread with its own base. It shares nothing with the worker but the
+ * facts below, which the worker publishes and the thread reads. Answers: 200 or 503 with one line
+ * of text; GET and HEAD; anything else 404 or 405. Promise HTTP-1: /livez depends on nothing but
+ * the worker's turns going on; never on quorum (restart loops). */
+#ifndef HOLDFAST_HTTP_HTTP_H
+#define HOLDFAST_HTTP_HTTP_H
+
+#include "base/status.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct http_facts {
+    atomic_bool ready;
+    atomic_uint_fast64_t
+        turn_ns; /* clock of the worker's last turn; it turns at least each 200 ms */
+};
+
+struct http;
+
+/* Starts the thread. IN_USE, INVALID or IO with one line in `why`. `facts` outlives it. */
+MUST_USE enum status http_start(const char *address, struct http_facts *facts, struct http **out,
+                                char why[128]);
+void http_stop(struct http *http); /* NULL is fine */
+
+#endif

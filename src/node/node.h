@@ -1,0 +1,136 @@
+/* node.h - one worker's share of a node: its log, its links, its groups, and the phases of the
+ * turn. Floor 6; used by control/, server/, admin/, worker/.
+ *
+ *   gather events -> decide (node_handle_event, node_next; the server executes) -> persist and send
+ * (node_persist)
+ *                 -> apply (node_apply) -> the server releases replies -> node_flush
+ *
+ * Promises.
+ * NODE-1  Nothing that a group decides leaves before the order of raft.h's duties says so: what
+ * must be durable first is held by raft itself. NODE-2  A batch leaves when no earlier batch of
+ * this log is unsettled, or 500 us after the last one, or at 64 KiB; it cannot stall
+ * (node_deadline_ns names the moment). NODE-3  Identity (cluster, node, members) and promises are
+ * durable before anybody hears of them. NODE-4  One heartbeat message for each pair of nodes; only
+ * groups that it lists and that the answer does not dispute are confirmed (R6). NODE-5  A damaged
+ * log, a lost identity or a log of another cluster stops the node with one line; it never runs on a
+ * guess. Non-promises: it knows nothing of clients. */
+#ifndef HOLDFAST_NODE_NODE_H
+#define HOLDFAST_NODE_NODE_H
+
+#include "base/ids.h"
+#include "base/status.h"
+#include "command/command.h"
+#include "io/io.h"
+#include "peer/peer.h"
+#include "replica/replica.h"
+
+#define NODE_MEMBERS_MAX 64
+#define NODE_NAME_SIZE   64
+#define NODE_WHY_SIZE    320
+#define NODE_GROUPS_MAX  64
+#define GROUP_DEFAULT    ((struct group_id){1})
+
+struct node_member {
+    struct node_id id;
+    char client_address[WIRE_ADDRESS_SIZE], peer_address[WIRE_ADDRESS_SIZE];
+    char site[NODE_NAME_SIZE], zone[NODE_NAME_SIZE], host[NODE_NAME_SIZE];
+};
+
+/* What a node is, for ever: written once when its cluster forms. */
+struct node_formation {
+    struct cluster_id cluster;
+    struct node_id self;
+    size_t member_count;
+    struct node_member members[NODE_MEMBERS_MAX]; /* ascending ids */
+};
+
+/* A promise to one former (DESIGN section 9): kept until formed. */
+struct node_promise {
+    char former[WIRE_ADDRESS_SIZE]; /* "" : none */
+    struct cluster_id cluster;
+    uint64_t list_hash;
+};
+
+struct node_timing {
+    uint64_t heartbeat_ns, election_min_ns, election_max_ns, batch_gap_ns;
+    uint64_t drift_ppm, max_skew_us;
+};
+extern const struct node_timing node_timing_default;
+
+struct node_options {
+    const char *dir;
+    const char *peer_listen;    /* "" : none, a node of one */
+    const char *client_address; /* as others may reach us */
+    const struct command_table *commands;
+    struct node_timing timing;
+    bool lease_reads;
+    size_t cache_size_max;      /* 0: 4 MiB for each group */
+    uint64_t wal_segment_size;  /* 0: default */
+    uint64_t tag_wal, tag_peer; /* io tags: 16 and 65536 of them */
+    unsigned timer_peer;
+    uint32_t faults; /* enum replica_fault; 0 in a program */
+};
+
+struct node;
+
+/* Opens or makes the directory and recovers. `why` is one line for people. Blocks. */
+MUST_USE enum status node_open(struct io *io, const struct node_options *options, struct node **out,
+                               char why[NODE_WHY_SIZE]);
+void node_destroy(struct node *node);
+
+/* Their bytes, in the log and in answers to probes. decode: INVALID or FOREIGN (a newer version).
+ */
+void node_encode_promise(const struct node_promise *promise, struct buffer *out);
+void node_encode_formation(const struct node_formation *formation, struct buffer *out);
+MUST_USE enum status node_decode_promise(struct slice bytes, struct node_promise *out);
+MUST_USE enum status node_decode_formation(struct slice bytes, struct node_formation *out);
+
+bool node_is_formed(const struct node *node);
+const struct node_formation *node_formation(const struct node *node); /* NULL before */
+const struct node_promise *node_promise(const struct node *node);
+
+/* Both are appended to the log; node_is_saved says when they are durable. */
+void node_save_promise(struct node *node, const struct node_promise *promise);
+void node_save_formation(struct node *node, const struct node_formation *formation);
+bool node_is_saved(const struct node *node);
+/* Starts groups and links of a formation; only once node_is_saved: what recovery found in the page
+ * cache of a killed process counts as durable from then on, not before. */
+void node_start(struct node *node);
+bool node_is_started(const struct node *node);
+
+/* ---- the turn ---- */
+
+struct replica_turn *node_begin_turn(struct node *node);                 /* reads the clocks */
+struct replica_turn *node_turn(struct node *node);                       /* of the turn under way */
+bool node_handle_event(struct node *node, const struct io_event *event); /* false: not its own */
+/* Handles what the links brought; hands out what is the server's: forwards, UP, DOWN, LINE. False:
+ * no more. */
+bool node_next(struct node *node, struct peer_happening *out);
+void node_tick(struct node *node);
+void node_apply(struct node *node);
+void node_persist(struct node *node);
+void node_flush(struct node *node);
+uint64_t node_deadline_ns(const struct node *node);
+/* "" or one line: the node must stop. */
+const char *node_failure(const struct node *node);
+/* Writes the note of a clean end; node_is_clean when it is durable. */
+void node_end(struct node *node);
+bool node_is_clean(const struct node *node);
+
+/* ---- groups and links, for the server and for status ---- */
+
+struct replica *node_group(struct node *node, struct group_id group); /* NULL: no replica here */
+size_t node_group_count(const struct node *node);
+struct replica *node_group_at(struct node *node, size_t i);
+/* Best knowledge of who leads a group: {0} when unknown. Works also where the node holds no
+ * replica. */
+struct node_id node_leader_of(struct node *node, struct group_id group);
+void node_hint_leader(struct node *node, struct group_id group, struct node_id leader);
+struct peer_set *node_peers(struct node *node);
+struct wal *node_wal(struct node *node);
+const struct node_member *node_member(const struct node *node,
+                                      struct node_id id); /* NULL: unknown */
+uint64_t node_incarnation(const struct node *node);
+void node_validate(struct node *node);
+
+#endif

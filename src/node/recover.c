@@ -1,0 +1,204 @@
+/* Opening a directory: the log tells who this node is and what its groups have. NODE-5 */
+#include "node/inside.h"
+
+#include "base/memory.h"
+
+#include <stdio.h>
+
+static enum status recover_identity(struct node *node, const struct wal_record *record)
+{
+    if (record->index == IDENTITY_PROMISE)
+        return node_decode_promise(record->payload, &node->promise);
+    if (record->index != IDENTITY_FORMATION)
+        return STATUS_FOREIGN;
+    bool again = node->formed; /* each segment repeats it */
+    enum status status = node_decode_formation(record->payload, &node->formation);
+    if (status || again)
+        return status;
+    node->formed = true;
+    node_create_groups(node);
+    return STATUS_OK;
+}
+
+static enum status recover_record(struct node *node, const struct wal_record *record)
+{
+    if (record->kind == WAL_IDENTITY)
+        return recover_identity(node, record);
+    struct replica *replica = node_group(node, record->group);
+    if (!replica)
+        return STATUS_FOREIGN;
+    if (record->kind == WAL_ENTRY)
+        return replica_recover_entry(replica, record);
+    if (record->kind == WAL_STATE)
+        return replica_recover_state(replica, record);
+    return STATUS_FOREIGN;
+}
+
+static enum status recover(struct node *node, char why[NODE_WHY_SIZE])
+{
+    char line[WAL_WHY_SIZE] = "";
+    struct wal_record record;
+    enum status status;
+    while (!(status = wal_recover_next(node->wal, &record, line))) {
+        status = recover_record(node, &record);
+        if (status) {
+            snprintf(
+                why, NODE_WHY_SIZE,
+                "the log in %s holds a record that does not fit (group %llu, index %llu: %s); "
+                "this node stays out, the others go on; taking it back comes with a later version",
+                node->dir, (unsigned long long)record.group.value, (unsigned long long)record.index,
+                status_text(status));
+            return status;
+        }
+    }
+    if (status == STATUS_END)
+        status = wal_recover_end(node->wal, line);
+    node->identity_ticket =
+        wal_next_ticket(node->wal); /* the note of this start: WAL-1 from there */
+    if (status)
+        snprintf(why, NODE_WHY_SIZE, "%s", line);
+    return status;
+}
+
+/* A directory that says who it is but has lost its log must never vote again under that name (R4).
+ */
+static enum status check_lost_log(struct node *node, char why[NODE_WHY_SIZE])
+{
+    char path[IO_PATH_SIZE];
+    struct io_file file;
+    snprintf(path, sizeof path, "%s/identity", node->dir);
+    if (node->formed || io_file_open(node->io, path, IO_FILE_READ, &file))
+        return STATUS_OK;
+    io_file_close(node->io, file);
+    snprintf(why, NODE_WHY_SIZE,
+             "%s belongs to a cluster but its log is gone: votes and entries are lost; "
+             "this node stays out, the others go on; taking it back comes with a later version",
+             node->dir);
+    return STATUS_DAMAGED;
+}
+
+/* A name is durable when the directory that holds it has been synced. */
+static enum status make_dir(struct node *node, const char *path)
+{
+    char parent[IO_PATH_SIZE];
+    snprintf(parent, sizeof parent, "%s", path);
+    char *slash = strrchr(parent, '/');
+    if (slash == parent)
+        parent[1] = 0;
+    else if (slash)
+        *slash = 0;
+    else
+        snprintf(parent, sizeof parent, ".");
+    enum status status = io_dir_make(node->io, path);
+    return status ? status : io_dir_sync(node->io, parent);
+}
+
+static enum status open_log(struct node *node, char why[NODE_WHY_SIZE])
+{
+    char path[IO_PATH_SIZE], line[WAL_WHY_SIZE] = "";
+    snprintf(path, sizeof path, "%s/wal", node->dir);
+    enum status status = make_dir(node, path);
+    if (status) {
+        snprintf(why, NODE_WHY_SIZE, "cannot make %s: %s", path, status_text(status));
+        return status;
+    }
+    snprintf(path, sizeof path, "%s/wal/0", node->dir); /* one log for each worker */
+    struct wal_options options = {.dir = path,
+                                  .segment_size = node->options.wal_segment_size,
+                                  .tag = node->options.tag_wal,
+                                  .interval_ns = 1000000000};
+    status = wal_open(node->io, &options, &node->wal, line);
+    if (status)
+        snprintf(why, NODE_WHY_SIZE, "%s", line);
+    return status;
+}
+
+static enum status open_dir(struct node *node, char why[NODE_WHY_SIZE])
+{
+    enum status status = make_dir(node, node->dir);
+    if (status)
+        snprintf(why, NODE_WHY_SIZE, "cannot make the directory %s: %s (does its parent exist?)",
+                 node->dir, status_text(status));
+    else if ((status = io_dir_lock(node->io, node->dir)))
+        snprintf(why, NODE_WHY_SIZE, "the directory %s is %s: stop it, or give another --dir",
+                 node->dir, status_text(status));
+    return status;
+}
+
+static void create_peers(struct node *node)
+{
+    struct peer_options options = {.cluster = node->formation.cluster,
+                                   .self = node->formation.self,
+                                   .incarnation = node->incarnation,
+                                   .client_address = node->client_address,
+                                   .tag = node->options.tag_peer,
+                                   .timer = node->options.timer_peer};
+    node->peers = peer_create(node->io, &options);
+    node->turn.peers = node->peers;
+}
+
+void node_start(struct node *node)
+{
+    char why[128] = "";
+    create_peers(node);
+    if (node->peer_listen[0] && peer_listen(node->peers, node->peer_listen, why))
+        node_fail(node, "%s", why);
+    for (size_t i = 0; i < node->formation.member_count; i++) {
+        const struct node_member *member = &node->formation.members[i];
+        if (!node_id_equal(member->id, node->formation.self))
+            peer_add(node->peers, member->id, member->peer_address);
+    }
+    node_begin_turn(node);
+    node->started = true;
+    for (size_t i = 0; i < node->group_count; i++)
+        replica_start(node->groups[i], &node->turn, node->born);
+}
+
+enum status node_open(struct io *io, const struct node_options *options, struct node **out,
+                      char why[NODE_WHY_SIZE])
+{
+    struct node *node = memory_zeroed(1, sizeof *node);
+    node->io = io;
+    node->options = *options;
+    node->dir = memory_copy_text(options->dir);
+    node->peer_listen = memory_copy_text(options->peer_listen);
+    node->client_address = memory_copy_text(options->client_address);
+    if (!node->options.cache_size_max)
+        node->options.cache_size_max = 4u << 20;
+    node->incarnation = io_random(io) | 1;
+    buffer_init(&node->scratch, WIRE_ENTRY_SIZE_MAX - (512u << 10)); /* an effect fits an entry */
+    node->turn = (struct replica_turn){.io = io,
+                                       .commands = options->commands,
+                                       .outputs = &node->outputs,
+                                       .scratch = &node->scratch,
+                                       .faults = options->faults};
+    enum status status = open_dir(node, why);
+    if (!status)
+        status = open_log(node, why);
+    node->turn.wal = node->wal;
+    if (!status)
+        status = recover(node, why);
+    if (!status)
+        status = check_lost_log(node, why);
+    if (status) {
+        node_destroy(node);
+        return status;
+    }
+    *out = node;
+    return STATUS_OK;
+}
+
+void node_destroy(struct node *node)
+{
+    if (!node)
+        return;
+    for (size_t i = 0; i < node->group_count; i++)
+        replica_destroy(node->groups[i]);
+    peer_destroy(node->peers);
+    wal_close(node->wal);
+    buffer_deinit(&node->scratch);
+    memory_free(node->dir);
+    memory_free(node->peer_listen);
+    memory_free(node->client_address);
+    memory_free(node);
+}

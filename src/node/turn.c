@@ -1,0 +1,334 @@
+/* The phases of the turn that are the node's: decide, persist and send, apply. */
+#include "node/inside.h"
+
+#include "base/memory.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define URGENT_BEAT_NS 1000000
+#define BATCH_BYTES    (64u << 10)
+
+const struct node_timing node_timing_default = {
+    .heartbeat_ns = 60 * 1000000ull,
+    .election_min_ns = 400 * 1000000ull,
+    .election_max_ns = 800 * 1000000ull,
+    .batch_gap_ns = 500 * 1000ull,
+    .drift_ppm = 1000,
+    .max_skew_us = 500 * 1000,
+};
+
+void node_fail(struct node *node, const char *format, ...)
+{
+    va_list arguments;
+    if (node->failure[0])
+        return; /* the first cause is the one to read */
+    va_start(arguments, format);
+    vsnprintf(node->failure, sizeof node->failure, format, arguments);
+    va_end(arguments);
+}
+
+const char *node_failure(const struct node *node)
+{
+    return node->failure;
+}
+
+struct replica_turn *node_begin_turn(struct node *node)
+{
+    node->turn.now_ns = io_now_ns(node->io);
+    node->turn.wall_us = io_wall_us(node->io);
+    return &node->turn;
+}
+
+struct replica_turn *node_turn(struct node *node)
+{
+    return &node->turn;
+}
+
+/* ---- decide ---- */
+
+/* Once the formation is durable, a small text file besides the log says whose directory this is: a
+ * lost log is then not taken for a new node. */
+static void save_sign(struct node *node)
+{
+    char path[IO_PATH_SIZE], text[256];
+    snprintf(path, sizeof path, "%s/identity", node->dir);
+    int size = snprintf(text, sizeof text, "cluster %016llx%016llx\nnode %llu\n",
+                        (unsigned long long)node->formation.cluster.high,
+                        (unsigned long long)node->formation.cluster.low,
+                        (unsigned long long)node->formation.self.value);
+    io_file_save_start(node->io, path, slice_of(text, (size_t)size), UINT64_MAX);
+}
+
+static void log_moved(struct node *node)
+{
+    if (node->identity_ticket && wal_durable_ticket(node->wal) >= node->identity_ticket) {
+        node->identity_ticket = 0;
+        /* At each start again: the last one may have died before it. */
+        if (node->formed && !node->started)
+            save_sign(node);
+    }
+    for (size_t i = 0; node->started && i < node->group_count; i++)
+        replica_log_moved(node->groups[i], &node->turn);
+    if (node->turn.damaged)
+        node_fail(node,
+                  "an entry read back from the log in %s does not hold: the disk lies; "
+                  "this node stays out, the others go on; taking it back comes with a later "
+                  "version",
+                  node->dir);
+}
+
+bool node_handle_event(struct node *node, const struct io_event *event)
+{
+    enum status status = STATUS_OK;
+    if (wal_handle_event(node->wal, event, &status)) {
+        if (status)
+            node_fail(node,
+                      "the log in %s could not be synced (%s): stopping before a lie; "
+                      "check the disk, then start again",
+                      node->dir, status_text(status));
+        else
+            log_moved(node);
+        return true;
+    }
+    return node->peers && peer_handle_event(node->peers, event);
+}
+
+static void receive_raft(struct node *node, const struct wire_message *message)
+{
+    struct replica *replica = node_group(node, message->raft.message.group);
+    if (replica)
+        replica_receive(replica, &node->turn, &message->raft.message, message->raft.entries);
+}
+
+static void peer_changed(struct node *node, const struct peer_happening *happening)
+{
+    for (size_t i = 0; i < node->group_count; i++)
+        replica_peer_changed(node->groups[i], &node->turn, happening->node,
+                             happening->kind == PEER_REFUSED);
+}
+
+bool node_next(struct node *node, struct peer_happening *out)
+{
+    while (node->peers && peer_next(node->peers, out)) {
+        if (out->kind == PEER_DOWN || out->kind == PEER_REFUSED)
+            peer_changed(node, out);
+        if (out->kind != PEER_MESSAGE && out->kind != PEER_REFUSED)
+            return true;
+        if (out->kind == PEER_REFUSED)
+            continue;
+        if (out->message.kind == WIRE_RAFT)
+            receive_raft(node, &out->message);
+        else if (out->message.kind == WIRE_HEARTBEAT || out->message.kind == WIRE_HEARTBEAT_ANSWER)
+            node_receive_beats(node, out->node, &out->message);
+        else
+            return true;
+    }
+    return false;
+}
+
+/* Regularly, and at once for a reader that waits for a confirmed round, but not more often than
+ * each millisecond. */
+static void send_due_beats(struct node *node)
+{
+    uint64_t now_ns = node->turn.now_ns;
+    bool urgent = node->turn.round_wanted && now_ns >= node->last_beat_ns + URGENT_BEAT_NS;
+    if (node->started && (urgent || now_ns >= node->next_beat_ns))
+        node_send_beats(node);
+}
+
+void node_tick(struct node *node)
+{
+    struct replica_turn *turn = &node->turn;
+    wal_tick(node->wal, turn->now_ns);
+    if (!node->started)
+        return;
+    for (size_t i = 0; i < node->group_count; i++)
+        replica_tick(node->groups[i], turn);
+    send_due_beats(node);
+}
+
+/* ---- persist and send ---- */
+
+/* NODE-2: a batch leaves when no earlier one of this log waits for its quorum, or after the gap, or
+ * when it is large. */
+static bool batch_may_leave(const struct node *node)
+{
+    size_t unsent = 0;
+    bool settled = true;
+    for (size_t i = 0; i < node->group_count; i++) {
+        unsent += replica_unsent_bytes(node->groups[i]);
+        settled &= replica_is_settled(node->groups[i]);
+    }
+    if (!unsent || settled || unsent >= BATCH_BYTES)
+        return true;
+    return node->turn.now_ns >= node->last_batch_ns + node->options.timing.batch_gap_ns;
+}
+
+/* NODE-1: the batch that must be durable is handed to the log in the turn that decided it; raft
+ * holds what waits for it. */
+void node_persist(struct node *node)
+{
+    uint64_t ticket;
+    send_due_beats(node);
+    node->gate_shut = node->started && !batch_may_leave(node);
+    if (node->gate_shut)
+        return;
+    bool sent = false;
+    for (size_t i = 0; node->started && i < node->group_count; i++) {
+        sent |= replica_unsent_bytes(node->groups[i]) > 0;
+        replica_send(node->groups[i], &node->turn);
+    }
+    if (sent)
+        node->last_batch_ns = node->turn.now_ns;
+    if (sent && node->formation.member_count > 1)
+        peer_flush(node->peers); /* the followers' disks run while ours does */
+    /* NODE-1: raft hears of a ticket here, and that it is durable in log_moved; in between it holds
+     * back what relies on it. */
+    for (size_t i = 0; node->started && i < node->group_count; i++)
+        replica_note_written(node->groups[i], &node->turn);
+    enum status status = wal_flush(node->wal, &ticket);
+    if (status == STATUS_IO)
+        node_fail(node, "the log in %s cannot be written: stopping; check the disk", node->dir);
+    else if (status == STATUS_OK)
+        log_moved(node); /* levels below `always` count what is written */
+}
+
+void node_apply(struct node *node)
+{
+    node->apply_again = false;
+    for (size_t i = 0; node->started && i < node->group_count; i++)
+        node->apply_again |= replica_apply(node->groups[i], &node->turn);
+    if (node->turn.damaged)
+        node_fail(node,
+                  "a committed entry in %s cannot be applied: this version cannot read it, "
+                  "or the disk lies; nothing was changed",
+                  node->dir);
+}
+
+void node_flush(struct node *node)
+{
+    if (node->peers)
+        peer_flush(node->peers);
+}
+
+uint64_t node_deadline_ns(const struct node *node)
+{
+    uint64_t deadline = wal_deadline_ns(node->wal);
+    if (!node->started)
+        return deadline;
+    if (node->apply_again)
+        return 0;
+    if (node->gate_shut && node->last_batch_ns + node->options.timing.batch_gap_ns < deadline)
+        deadline = node->last_batch_ns + node->options.timing.batch_gap_ns;
+    if (node->next_beat_ns < deadline)
+        deadline = node->next_beat_ns;
+    if (node->turn.round_wanted && node->last_beat_ns + URGENT_BEAT_NS < deadline)
+        deadline = node->last_beat_ns + URGENT_BEAT_NS;
+    for (size_t i = 0; i < node->group_count; i++)
+        if (replica_deadline_ns(node->groups[i]) < deadline)
+            deadline = replica_deadline_ns(node->groups[i]);
+    return deadline;
+}
+
+/* ---- identity ---- */
+
+static void save_identity(struct node *node, uint64_t which, const struct buffer *bytes)
+{
+    struct wal_record record = {
+        .kind = WAL_IDENTITY, .index = which, .payload = slice_of_buffer(bytes)};
+    wal_append(node->wal, &record, WAL_SYNC_ALWAYS);
+    node->identity_ticket = wal_next_ticket(node->wal);
+}
+
+void node_save_promise(struct node *node, const struct node_promise *promise)
+{
+    struct buffer bytes;
+    buffer_init(&bytes, 1u << 20);
+    node->promise = *promise;
+    node_encode_promise(promise, &bytes);
+    save_identity(node, IDENTITY_PROMISE, &bytes);
+    buffer_deinit(&bytes);
+}
+
+void node_save_formation(struct node *node, const struct node_formation *formation)
+{
+    struct buffer bytes;
+    buffer_init(&bytes, 1u << 20);
+    node->formation = *formation;
+    node->formed = node->born = true;
+    node_create_groups(node);
+    node_encode_formation(formation, &bytes);
+    save_identity(node, IDENTITY_FORMATION, &bytes);
+    buffer_deinit(&bytes);
+}
+
+/* NODE-3: who tells others of a promise or a formation asks this first. */
+/* NODE-3: whoever speaks of identity or promises asks this first. */
+bool node_is_saved(const struct node *node)
+{
+    return node->identity_ticket == 0;
+}
+
+bool node_is_formed(const struct node *node)
+{
+    return node->formed;
+}
+
+bool node_is_started(const struct node *node)
+{
+    return node->started;
+}
+
+const struct node_formation *node_formation(const struct node *node)
+{
+    return node->formed ? &node->formation : NULL;
+}
+
+const struct node_promise *node_promise(const struct node *node)
+{
+    return &node->promise;
+}
+
+void node_end(struct node *node)
+{
+    wal_mark_clean(node->wal);
+    node->clean_ticket = wal_next_ticket(node->wal);
+}
+
+bool node_is_clean(const struct node *node)
+{
+    return node->clean_ticket && wal_durable_ticket(node->wal) >= node->clean_ticket;
+}
+
+/* ---- what others ask ---- */
+
+struct peer_set *node_peers(struct node *node)
+{
+    return node->peers;
+}
+
+struct wal *node_wal(struct node *node)
+{
+    return node->wal;
+}
+
+const struct node_member *node_member(const struct node *node, struct node_id id)
+{
+    for (size_t i = 0; i < node->formation.member_count; i++)
+        if (node_id_equal(node->formation.members[i].id, id))
+            return &node->formation.members[i];
+    return NULL;
+}
+
+uint64_t node_incarnation(const struct node *node)
+{
+    return node->incarnation;
+}
+
+void node_validate(struct node *node)
+{
+    wal_validate(node->wal);
+    for (size_t i = 0; node->started && i < node->group_count; i++)
+        replica_validate(node->groups[i]);
+}

@@ -1,0 +1,283 @@
+/* raft.h - leader-based consensus of one group: pure. Floor 1; used by replica/log and node/.
+ *
+ * Purpose. Decides who leads, what is committed and since when leadership is confirmed. It owns no
+ * bytes of entries, no clock, no socket: `raft_step(raft, event, outputs)` takes what happened
+ * (with the time at which it happened) and says what to do. The same events in the same order give
+ * the same outputs.
+ *
+ * The caller's duties after each step, in this order:
+ *   1. outputs.truncate_from: drop its own entries at and past that index (and everything executed
+ * from them, R3).
+ *   2. outputs.save_state: append raft_state_encode() to the log (always synced); when durable,
+ * step RAFT_STATE_SAVED with the version.
+ *   3. outputs.messages: send them, at once; raft itself holds back a message that must wait for a
+ * save.
+ *   4. outputs.round_wanted: begin a heartbeat round soon (this turn).
+ *   5. Look at raft_view(): role, leader, term, commit may have moved. Apply what is committed.
+ * Entries leave by pull: once a turn the caller asks raft_next_append for each peer, attaches the
+ * entries' bytes (from memory or from disk), and steps RAFT_SENT. Heartbeats are one message for
+ * each pair of nodes (R6): the caller steps RAFT_ROUND at its heartbeat pace, lists (group, term,
+ * round) of all groups it leads, and turns what arrives into RAFT_HEARTBEAT /
+ * RAFT_HEARTBEAT_ANSWER.
+ *
+ * Promises (each asserted here and proven by scripts, thesis tests and simulation; ids in
+ * docs/invariants.md) RAFT-1  At most one leader in a term.                       RAFT-2  A leader
+ * never overwrites or deletes entries of its own log. RAFT-3  Logs that agree on (index, term)
+ * agree before it.   RAFT-4  Only an entry of the current term commits by counting (fig. 8). RAFT-5
+ * Term, vote and configuration are durable before any message that relies on them leaves. RAFT-6  A
+ * completion of a write counts only for entries not truncated since (the ABA of asynchronous
+ * storage). RAFT-7  Commit never goes back; nothing committed is truncated. RAFT-8  A learner is
+ * counted in no quorum. RAFT-9  Every voter of the configuration counts in the denominator,
+ * whatever its state (R1). RAFT-10 Lease: no other leader can be elected before lease_until_ns, on
+ * clocks of bounded drift (R11); a restarted voter withholds its vote for one full lease. RAFT-11 A
+ * read is confirmed only by a round begun after it. RAFT-12 (C, E) overlap: C + E > N and 2E > N.
+ * Non-promises: it does not keep a session's order, retry a proposal, or know what an entry does.
+ *
+ * Persistence is asynchronous: the caller writes entries to its log as "tickets" (RAFT_WRITTEN:
+ * everything up to last_index is now in the write of this ticket), and later steps
+ * RAFT_PERSISTED{ticket}. The leader's own write runs parallel to sending.
+ *
+ * Sources: Ongaro's dissertation 2014, chapters 3, 4, 6 (section numbers at each function); DESIGN
+ * section 10 R1, R2, R5, R6, R11, R17; flexible quorums: Howard, Malkhi, Spiegelman 2016. */
+#ifndef HOLDFAST_RAFT_RAFT_H
+#define HOLDFAST_RAFT_RAFT_H
+
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "base/status.h"
+
+#define RAFT_MEMBERS_MAX  16
+#define RAFT_MESSAGES_MAX (4 * RAFT_MEMBERS_MAX) /* of one step */
+
+enum raft_member_kind {
+    RAFT_VOTER = 1,
+    RAFT_LEARNER,
+    RAFT_WITNESS /* a voter without state (R14), later */
+};
+
+struct raft_member {
+    struct replica_id replica;
+    struct node_id node;
+    enum raft_member_kind kind;     /* in the new (or only) configuration */
+    enum raft_member_kind old_kind; /* in the old half of a joint configuration; 0: absent there */
+    uint8_t priority;               /* decides only among equals; 0 = ordinary */
+};
+
+/* A set of members with its two quorums (R2). `joint`: both halves must agree; election and commit
+ * satisfy both rules. */
+struct raft_configuration {
+    uint64_t index; /* of the entry that carries it; set by raft, not encoded */
+    bool joint;
+    uint32_t commit_quorum, election_quorum;         /* C and E of the new half */
+    uint32_t old_commit_quorum, old_election_quorum; /* of the old half, joint only */
+    size_t member_count;
+    struct raft_member members[RAFT_MEMBERS_MAX];
+};
+
+/* The payload of a configuration entry. decode validates everything (counts, quorums, RAFT-12);
+ * INVALID otherwise. */
+void raft_configuration_encode(const struct raft_configuration *configuration, struct buffer *out);
+MUST_USE enum status raft_configuration_decode(struct slice bytes, struct raft_configuration *out);
+
+enum raft_role {
+    RAFT_FOLLOWER = 0,
+    RAFT_PRE_CANDIDATE,
+    RAFT_CANDIDATE,
+    RAFT_LEADER
+};
+
+struct raft_options {
+    struct group_id group;
+    struct replica_id self;
+    uint64_t election_timeout_min_ns,
+        election_timeout_max_ns; /* drawn anew for each wait; also the check-quorum period (min) */
+    uint64_t drift_ppm; /* clocks of two machines differ in rate by at most this; lease = min x (1 -
+                           drift) */
+    uint64_t max_skew_us; /* wall clock further off than this from the others': does not campaign
+                             (R12); 0: unchecked */
+    uint32_t inflight_entries_max; /* per peer, sent and not accepted */
+    uint64_t inflight_bytes_max;
+    uint64_t random_seed;
+    bool restarted; /* not a new group: votes are withheld for one lease after start (R11) */
+};
+
+enum raft_message_kind {
+    RAFT_PRE_VOTE = 1,    /* term (would-be), index/log_term: its last entry */
+    RAFT_PRE_VOTE_ANSWER, /* granted; index/log_term: voter's last; wall_us; lease_remaining_ns */
+    RAFT_VOTE,
+    RAFT_VOTE_ANSWER, /* as above */
+    RAFT_APPEND, /* index/log_term: previous entry; last_index: last entry of this message; commit;
+                    acked; round. Bytes by caller */
+    RAFT_ACCEPT, /* granted: matches through `written`, `persisted`; else rejected: index = previous
+                  * index that failed, written = hint: highest index at which it may match, log_term
+                  * = its term there; round echoed */
+    RAFT_RUN_NOW, /* "campaign now": R17 and transfer (dissertation 3.10) */
+};
+
+/* Between replicas of one group, fixed size; wire/ gives it bytes. Fields that a kind does not name
+ * are 0. */
+struct raft_message {
+    enum raft_message_kind kind;
+    struct group_id group;
+    struct replica_id from, to;
+    uint64_t term;
+    uint64_t index, log_term, last_index;
+    uint64_t commit, acked; /* acked: the leader's highest acknowledged index (R10) */
+    uint64_t written, persisted;
+    uint64_t round;
+    uint64_t lease_remaining_ns;
+    int64_t wall_us;
+    bool granted;
+    bool transfer; /* VOTE, PRE_VOTE: asked for by the leader; the leader's stickiness does not
+                      refuse it */
+};
+
+enum raft_event_kind {
+    RAFT_TICK = 1, /* time has passed */
+    RAFT_RECEIVE,  /* message; for an APPEND: the caller has decoded and checked the entries;
+                    * `entry_terms[0..count)` their terms,  `configurations`: see below. After the
+                    * step, raft_view().accepted_from tells which entries to keep */
+    RAFT_PROPOSE,  /* leader: one entry of `bytes` bytes goes to last_index + 1 in the current term
+                      (the caller stores it) */
+    RAFT_PROPOSE_CONFIGURATION, /* leader: the same, and it is `configuration`; active from append
+                                   on (4.1) */
+    RAFT_WRITTEN,               /* everything appended so far is part of the log write `ticket` */
+    RAFT_PERSISTED,             /* that ticket and all before it are durable */
+    RAFT_STATE_SAVED,           /* state `version` is durable */
+    RAFT_SENT,                  /* peer was sent entries up to `index`, `bytes` in all */
+    RAFT_ROUND,                 /* leader: a heartbeat round begins now */
+    RAFT_HEARTBEAT,             /* from replica `from`: term, round, commit */
+    RAFT_HEARTBEAT_ANSWER, /* from `from`: its term, the round it answers, agreed or not; its clock
+                              in message.wall_us */
+    RAFT_PEER_LOST,    /* the link to the node of `from` was refused or reset: hastens suspicion,
+                          shortens no lease (R11) */
+    RAFT_ACKNOWLEDGED, /* leader: the caller has acknowledged entries up to `index` to clients */
+    RAFT_STEP_DOWN,    /* give up leadership (disk trouble, tests) */
+    RAFT_CAMPAIGN, /* start an election without waiting (first start of a group of one; tests) */
+};
+
+struct raft_event {
+    enum raft_event_kind kind;
+    uint64_t now_ns;
+    int64_t wall_us;             /* this node's wall clock; only compared, never trusted (R12) */
+    struct raft_message message; /* RECEIVE */
+    struct replica_id from;      /* HEARTBEAT*, SENT (the peer), PEER_LOST */
+    uint64_t term, round, index, commit, ticket, version, bytes;
+    bool agreed; /* HEARTBEAT_ANSWER */
+    const uint64_t
+        *entry_terms; /* RECEIVE of an APPEND: borrowed for the call; count = last_index - index */
+    /* RECEIVE of an APPEND with configuration entries: their indexes and decoded contents,
+     * ascending; borrowed for the call. */
+    size_t configuration_count;
+    const uint64_t *configuration_indexes;
+    const struct raft_configuration *configurations; /* PROPOSE_CONFIGURATION: one */
+};
+
+struct raft_outputs {
+    uint64_t truncate_from; /* 0: nothing */
+    bool save_state;
+    uint64_t state_version;
+    bool round_wanted;
+    size_t message_count;
+    struct raft_message messages[RAFT_MESSAGES_MAX];
+};
+
+struct raft_view {
+    enum raft_role role;
+    uint64_t term;
+    struct replica_id leader; /* 0: not known */
+    uint64_t first_index;     /* of the log; 1 without snapshots */
+    uint64_t last_index, last_term;
+    uint64_t commit;
+    uint64_t persisted;  /* own log, durable through */
+    uint64_t term_start; /* leader: index of its no-op slot: the caller must PROPOSE a no-op first
+                            thing in a term; 0: not yet */
+    uint64_t accepted_from; /* after RECEIVE of APPEND: entries with index >= this and <= last_index
+                               are new: store them; 0: none */
+    uint64_t lease_until_ns; /* leader: see raft_lease_is_valid; 0: none */
+    uint64_t round, confirmed_round;
+    uint64_t confirmed_start_ns; /* when the newest confirmed round began: a read that came before
+                                    it is confirmed */
+    uint64_t deadline_ns;        /* step RAFT_TICK no later than this */
+    uint64_t acked;              /* highest index known acknowledged to a client by any leader */
+    uint64_t elections, state_version, saved_version;
+    uint64_t withheld_until_ns; /* restarted: no vote before this */
+};
+
+struct raft;
+
+/* A new replica, or one after restart. `configuration` is the newest in the log (its index set) or
+ * the initial one. The log is described by the term table: `terms[i]` is (term, first index of that
+ * term), ascending; last_index 0: empty log. Entries up to last_index are durable. On restart
+ * commit is 0: it is learnt again. Owned by the caller. */
+struct raft_term_start {
+    uint64_t term, first_index;
+};
+struct raft_restart {
+    uint64_t term;
+    struct replica_id vote;
+    uint64_t last_index;
+    size_t term_count;
+    const struct raft_term_start *terms;
+    /* every configuration entry in the log, ascending (their .index set); the last is active. At
+     * least one (the first may be the initial one, with index 0). Borrowed for the call. */
+    size_t configuration_count;
+    const struct raft_configuration *configurations;
+    uint64_t now_ns;
+};
+struct raft *raft_create(const struct raft_options *options, const struct raft_restart *restart);
+void raft_destroy(struct raft *raft);
+
+/* One step. `outputs` is reset first. Nothing from outside can make it assert: a message with
+ * impossible content is ignored and counted. */
+void raft_step(struct raft *raft, const struct raft_event *event, struct raft_outputs *outputs);
+
+const struct raft_view *raft_view(const struct raft *raft);
+const struct raft_configuration *raft_configuration(const struct raft *raft);
+uint64_t raft_term_at(const struct raft *raft, uint64_t index); /* 0: not in the log */
+
+/* Leader, lease not over at `now_ns`, and its no-op committed. Checked after executing, not only
+ * before (R11). */
+bool raft_lease_is_valid(const struct raft *raft, uint64_t now_ns);
+
+/* Leader and an entry of its own term is committed: it may execute and serve. */
+bool raft_is_serving(const struct raft *raft);
+
+/* What to answer to a HEARTBEAT (from `leader`, `term`) after stepping it: agreed only when this
+ * replica follows that leader in that term and the term is durable (RAFT-5). */
+bool raft_agrees(const struct raft *raft, struct replica_id leader, uint64_t term);
+
+/* What to send to `peer` next: false when there is nothing to send or its window is full. On true:
+ * message without entries (kind APPEND, prev, commit, round), and entries first .. last may go
+ * along (last < first: an empty append, for commit or probing). The caller may send fewer: it
+ * lowers message->last_index, and says so by RAFT_SENT. `commit_only`: also answer true when merely
+ * the commit index is news. */
+bool raft_next_append(const struct raft *raft, struct replica_id peer, bool commit_only,
+                      struct raft_message *message, uint64_t *first, uint64_t *last);
+
+/* Progress of a member as the leader sees it, for status and for deciding what memory to keep. */
+struct raft_progress {
+    uint64_t written, persisted, next, last_contact_ns, inflight_bytes;
+    bool probing;
+};
+MUST_USE enum status raft_progress(const struct raft *raft, struct replica_id peer,
+                                   struct raft_progress *out);
+
+/* Median of the voters' wall clocks now, from the answers of the last election and heartbeats, own
+ * clock included (R12). */
+int64_t raft_median_wall_us(const struct raft *raft, uint64_t now_ns, int64_t own_wall_us);
+
+/* The durable state record: term, vote, own replica id, format version. decode: INVALID for
+ * anything else. */
+void raft_state_encode(const struct raft *raft, struct buffer *out);
+struct raft_state {
+    uint64_t term;
+    struct replica_id vote, self;
+};
+MUST_USE enum status raft_state_decode(struct slice bytes, struct raft_state *out);
+
+void raft_validate(
+    const struct raft *raft); /* asserts all relations; run in every simulated turn */
+void raft_dump(const struct raft *raft, struct buffer *text);
+
+#endif

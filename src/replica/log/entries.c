@@ -1,0 +1,117 @@
+/* Entries in arena chunks: encoded in place, freed from the front behind the slowest need. */
+#include "replica/log/log.h"
+
+#include "base/memory.h"
+
+#include <assert.h>
+
+#define CHUNK_SIZE (256u << 10)
+
+struct chunk {
+    struct list link;
+    uint64_t last;        /* newest entry in it */
+    struct buffer buffer; /* never grows: slices point into it */
+};
+
+static struct chunk *chunk_of(struct list *link)
+{
+    return list_item(link, struct chunk, link);
+}
+
+static void chunk_destroy(struct chunk *chunk)
+{
+    list_remove(&chunk->link);
+    buffer_deinit(&chunk->buffer);
+    memory_free(chunk);
+}
+
+void entries_init(struct entries *entries)
+{
+    *entries = (struct entries){.first = 1, .last = 0, .capacity = 1024};
+    entries->ring = memory_allocate(entries->capacity * sizeof *entries->ring);
+    list_init(&entries->chunks);
+}
+
+void entries_deinit(struct entries *entries)
+{
+    while (!list_is_empty(&entries->chunks))
+        chunk_destroy(chunk_of(entries->chunks.next));
+    memory_free(entries->ring);
+}
+
+struct buffer *entries_room(struct entries *entries, size_t size)
+{
+    if (!list_is_empty(&entries->chunks)) {
+        struct chunk *chunk = chunk_of(entries->chunks.previous);
+        if (chunk->buffer.capacity - chunk->buffer.size >= size)
+            return &chunk->buffer;
+    }
+    struct chunk *chunk = memory_zeroed(1, sizeof *chunk);
+    size_t capacity = size > CHUNK_SIZE ? size : CHUNK_SIZE;
+    buffer_init(&chunk->buffer, capacity);
+    chunk->buffer.at = memory_allocate(capacity);
+    chunk->buffer.capacity = capacity;
+    list_append(&entries->chunks, &chunk->link);
+    return &chunk->buffer;
+}
+
+static void grow_ring(struct entries *entries)
+{
+    size_t capacity = entries->capacity * 2;
+    struct slice *ring = memory_allocate(capacity * sizeof *ring);
+    for (uint64_t i = entries->first; i <= entries->last; i++)
+        ring[i & (capacity - 1)] = entries->ring[i & (entries->capacity - 1)];
+    memory_free(entries->ring);
+    entries->ring = ring;
+    entries->capacity = capacity;
+}
+
+void entries_add(struct entries *entries, uint64_t index, struct slice bytes)
+{
+    if (entries->last + 1 == entries->first) {
+        entries->first = index;
+        entries->last = index - 1;
+    }
+    assert(index == entries->last + 1);
+    if (entries->last + 1 - entries->first == entries->capacity)
+        grow_ring(entries);
+    entries->ring[index & (entries->capacity - 1)] = bytes;
+    entries->last = index;
+    entries->size += bytes.size;
+    chunk_of(entries->chunks.previous)->last = index;
+}
+
+bool entries_have(const struct entries *entries, uint64_t index)
+{
+    return index >= entries->first && index <= entries->last;
+}
+
+struct slice entries_at(const struct entries *entries, uint64_t index)
+{
+    assert(entries_have(entries, index));
+    return entries->ring[index & (entries->capacity - 1)];
+}
+
+void entries_truncate(struct entries *entries, uint64_t from)
+{
+    /* The bytes stay in their chunk until it goes: rare, and simpler than giving them back. */
+    while (entries->last >= from && entries->last >= entries->first) {
+        entries->size -= entries_at(entries, entries->last).size;
+        entries->last--;
+    }
+    for (struct list *link = entries->chunks.next; link != &entries->chunks; link = link->next)
+        if (chunk_of(link)->last > entries->last)
+            chunk_of(link)->last = entries->last;
+}
+
+void entries_trim(struct entries *entries, uint64_t through, size_t size_max)
+{
+    while (entries->first <= entries->last && entries->first <= through &&
+           entries->size > size_max) {
+        entries->size -= entries_at(entries, entries->first).size;
+        entries->first++;
+    }
+    while (entries->chunks.next != entries->chunks.previous &&
+           chunk_of(entries->chunks.next)->last < entries->first)
+        chunk_destroy(chunk_of(entries->chunks.next));
+}

@@ -1,0 +1,60 @@
+/* Which reads must wait for which commit. The table is conservative: two keys in one slot make a
+ * read wait for the newer of both writes, never for less. */
+#include "replica/log/log.h"
+
+#include "base/memory.h"
+
+void gate_table_init(struct gate_table *table)
+{
+    table->newest = memory_zeroed(GATE_SLOTS, sizeof *table->newest);
+    table->whole = 0;
+}
+
+void gate_table_deinit(struct gate_table *table)
+{
+    memory_free(table->newest);
+}
+
+void gate_table_note(struct gate_table *table, uint64_t hash, uint64_t index)
+{
+    table->newest[hash % GATE_SLOTS] = index;
+}
+
+void gate_table_note_whole(struct gate_table *table, uint64_t index)
+{
+    table->whole = index;
+}
+
+uint64_t gate_table_newest(const struct gate_table *table, uint64_t hash)
+{
+    uint64_t newest = table->newest[hash % GATE_SLOTS];
+    return newest > table->whole ? newest : table->whole;
+}
+
+enum replica_gate_state replica_gate(const struct replica *replica, const struct replica_turn *turn,
+                                     const struct replica_gate *gate, uint64_t now_ns)
+{
+    const struct raft_view *view = raft_view(replica->raft);
+    bool committed = view->commit >= gate->index;
+    if (gate->wrote) {
+        if (turn->faults & REPLICA_FAULT_ACK_EARLY)
+            return REPLICA_GATE_OPEN;
+        if (!committed)
+            return REPLICA_GATE_WAITS;
+        /* Committed at that index in another term: ours was cut and can never come back. */
+        return raft_term_at(replica->raft, gate->index) == gate->term ? REPLICA_GATE_OPEN
+                                                                      : REPLICA_GATE_CUT;
+    }
+    if (view->role != RAFT_LEADER || view->term != gate->term)
+        return REPLICA_GATE_LOST;
+    if (!committed && !(turn->faults & REPLICA_FAULT_DIRTY_READ))
+        return REPLICA_GATE_WAITS;
+    if (turn->faults & REPLICA_FAULT_READ_UNCONFIRMED)
+        return REPLICA_GATE_OPEN;
+    if (replica->options.lease_reads && raft_lease_is_valid(replica->raft, now_ns))
+        return REPLICA_GATE_OPEN;
+    /* Equal is not enough: two happenings of one instant have no order. REPLICA-1, RAFT-11 */
+    if (view->confirmed_start_ns > gate->asked_ns)
+        return REPLICA_GATE_OPEN;
+    return REPLICA_GATE_UNCONFIRMED;
+}

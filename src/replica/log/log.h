@@ -1,0 +1,112 @@
+/* log.h - the inside of a replica of the log family; the room's own door. Used by src/replica only.
+ */
+#ifndef HOLDFAST_REPLICA_LOG_LOG_H
+#define HOLDFAST_REPLICA_LOG_LOG_H
+
+#include "base/list.h"
+#include "replica/replica.h"
+#include "store/store.h"
+
+/* ---- entries kept in memory: one owner of their bytes; everybody else borrows until the next trim
+ * or truncate ---- */
+
+struct entries {
+    struct slice *ring;   /* by index & (capacity - 1) */
+    size_t capacity;      /* a power of two */
+    uint64_t first, last; /* kept: first .. last; empty when last + 1 == first */
+    struct list chunks;
+    size_t size; /* bytes of the entries kept */
+};
+
+void entries_init(struct entries *entries);
+void entries_deinit(struct entries *entries);
+/* A buffer with room for `size` bytes whose memory will not move; entry bytes are appended to it,
+ * then entries_add names them. */
+struct buffer *entries_room(struct entries *entries, size_t size);
+/* `index` is last + 1, or any index when empty. */
+void entries_add(struct entries *entries, uint64_t index, struct slice bytes);
+bool entries_have(const struct entries *entries, uint64_t index);
+struct slice entries_at(const struct entries *entries, uint64_t index);
+void entries_truncate(struct entries *entries, uint64_t from);
+/* Drops entries from the front up to `through` while more than `size_max` bytes are kept. */
+void entries_trim(struct entries *entries, uint64_t through, size_t size_max);
+
+/* ---- group time (R12) ---- */
+
+struct group_clock {
+    int64_t value_us; /* at read_ns */
+    uint64_t read_ns;
+    int64_t last_entry_us; /* of the newest entry in the log */
+};
+void group_clock_start(struct group_clock *clock, uint64_t now_ns, int64_t median_us);
+int64_t group_clock_read(struct group_clock *clock, uint64_t now_ns, int64_t median_us);
+int64_t group_clock_next_entry(struct group_clock *clock, uint64_t now_ns, int64_t median_us);
+
+/* ---- keys with uncommitted writes: conservative, fixed size ---- */
+
+#define GATE_SLOTS 8192
+struct gate_table {
+    uint64_t *newest; /* index of the newest write whose key falls into the slot */
+    uint64_t whole;   /* of the newest write to every key */
+};
+void gate_table_init(struct gate_table *table);
+void gate_table_deinit(struct gate_table *table);
+void gate_table_note(struct gate_table *table, uint64_t hash, uint64_t index);
+void gate_table_note_whole(struct gate_table *table, uint64_t index);
+uint64_t gate_table_newest(const struct gate_table *table, uint64_t hash);
+
+/* ---- the replica ---- */
+
+enum log_reader {
+    LOG_READER_NONE = 0,
+    LOG_READER_APPLY,
+    LOG_READER_PEER
+};
+
+struct replica {
+    struct replica_options options;
+    struct raft_configuration initial;
+    struct raft *raft;
+    struct store *store;
+    struct entries entries;
+    struct group_clock clock;
+    struct gate_table gates;
+    struct raft_event propose_event;      /* made once: an event is large, and proposals are many */
+    uint64_t executed;                    /* newest entry whose effect is in the store */
+    bool clock_started;                   /* in this leadership */
+    uint64_t serving_term;                /* 0: not serving */
+    uint64_t state_version, state_ticket; /* saving; 0: none under way */
+    bool unnoted; /* entries in the open log batch that raft has not been told of */
+    uint64_t written_ticket, reported_ticket;
+    uint64_t median_read_ns; /* the turn in which median_us was read */
+    int64_t median_us;
+    uint64_t sent_through; /* leader: newest index sent to any peer in this term */
+    size_t unsent_bytes;
+    uint64_t next_expiry_ns;
+    enum log_reader reader; /* the one disk read under way */
+    struct replica_id reader_peer;
+    struct raft_message reader_message;
+    uint64_t reader_first;
+    /* recovery */
+    struct raft_restart restart;
+    struct raft_term_start *terms;
+    struct raft_configuration *configurations;
+    size_t term_capacity, configuration_capacity;
+    /* scratch for appends received */
+    uint64_t *entry_terms;
+    size_t entry_terms_capacity;
+};
+
+/* One raft step with its duties done (raft.h); `event` gets the turn's time. */
+void replica_step(struct replica *replica, struct replica_turn *turn, struct raft_event *event);
+/* Leader: puts one entry at the end of the log: memory, log batch, raft. */
+void replica_append(struct replica *replica, struct replica_turn *turn, enum wire_entry_kind kind,
+                    int64_t time_us, const struct slice payload[2]);
+void replica_reset_store(struct replica *replica);
+/* Starts the one background read of the log unless one is under way. */
+void replica_read_log(struct replica *replica, struct replica_turn *turn, enum log_reader reader,
+                      uint64_t first, size_t size_max);
+/* A finished read: to whom it belongs. False: none finished. */
+void replica_take_log_read(struct replica *replica, struct replica_turn *turn);
+
+#endif

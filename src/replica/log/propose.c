@@ -1,0 +1,185 @@
+/* Propose: execute on the newest state, encode the effect once, hand it to log and raft. */
+#include "replica/log/log.h"
+
+#include <assert.h>
+
+void replica_note_written(struct replica *replica, struct replica_turn *turn)
+{
+    if (!replica->unnoted)
+        return;
+    replica->unnoted = false;
+    replica->written_ticket = wal_next_ticket(turn->wal);
+    struct raft_event event = {.kind = RAFT_WRITTEN, .ticket = replica->written_ticket};
+    replica_step(replica, turn, &event);
+}
+
+/* The voters' median clock, once a turn: it moves slowly, and requests come by the thousand. */
+static int64_t median_wall_us(struct replica *replica, const struct replica_turn *turn)
+{
+    if (replica->median_read_ns != turn->now_ns) {
+        replica->median_read_ns = turn->now_ns;
+        replica->median_us = raft_median_wall_us(replica->raft, turn->now_ns, turn->wall_us);
+    }
+    return replica->median_us;
+}
+
+/* Room is made first, so that the bytes never move: log, frames and readers borrow them. */
+static struct slice encode(struct replica *replica, const struct wire_entry *entry,
+                           const struct slice payload[2])
+{
+    size_t bound = WIRE_ENTRY_PREFIX_MAX + payload[0].size + payload[1].size;
+    struct buffer *room = entries_room(&replica->entries, bound);
+    size_t before = room->size;
+    enum status status = wire_entry_encode(entry, payload, room);
+    assert(status == STATUS_OK); /* sizes were bounded where the request came in */
+    return slice_of(room->at + before, room->size - before);
+}
+
+void replica_append(struct replica *replica, struct replica_turn *turn, enum wire_entry_kind kind,
+                    int64_t time_us, const struct slice payload[2])
+{
+    const struct raft_view *view = raft_view(replica->raft);
+    struct wire_entry entry = {.kind = kind,
+                               .group = replica->options.group,
+                               .index = view->last_index + 1,
+                               .term = view->term,
+                               .time_us = time_us};
+    assert(time_us > replica->clock.last_entry_us); /* REPLICA-4 */
+    struct slice bytes = encode(replica, &entry, payload);
+    entries_add(&replica->entries, entry.index, bytes);
+    replica->clock.last_entry_us = time_us;
+    replica->unsent_bytes += bytes.size;
+    struct wal_record record = {.kind = WAL_ENTRY,
+                                .group = entry.group,
+                                .index = entry.index,
+                                .term = entry.term,
+                                .payload = bytes};
+    wal_append(turn->wal, &record, replica->options.sync);
+    replica->propose_event.bytes = bytes.size;
+    replica_step(replica, turn, &replica->propose_event);
+    assert(view->last_index == entry.index);
+    replica->unnoted = true;
+}
+
+static void note_keys(struct replica *replica, struct replica_turn *turn, struct slice payload,
+                      uint64_t index)
+{
+    uint64_t hashes[64];
+    size_t count = 0;
+    bool whole = false;
+    enum status status =
+        command_effect_keys(turn->commands, replica->store, payload, hashes, 64, &count, &whole);
+    if (status || whole || count == 64) { /* too many to name: every key waits */
+        gate_table_note_whole(&replica->gates, index);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        gate_table_note(&replica->gates, hashes[i], index);
+}
+
+/* Appends what `effect` says as one entry; the store has it already. */
+static uint64_t append_effect(struct replica *replica, struct replica_turn *turn,
+                              const struct effect *effect, int64_t time_us)
+{
+    uint8_t count[VARINT_SIZE_MAX];
+    struct slice payload[2] = {slice_of(count, effect_count_store(effect, count)),
+                               slice_of_buffer(effect->out)};
+    IO_NOTE(turn->io, "propose");
+    replica_append(replica, turn, WIRE_ENTRY_COMMANDS, time_us, payload);
+    uint64_t index = raft_view(replica->raft)->last_index;
+    replica->executed = index;
+    struct slice bytes = entries_at(&replica->entries, index);
+    size_t size = payload[0].size + payload[1].size; /* the payload is the entry's end */
+    note_keys(replica, turn, slice_of(bytes.at + bytes.size - size, size), index);
+    return index;
+}
+
+/* The newest uncommitted write among the keys that a request touches. */
+static uint64_t read_gate(const struct replica *replica, const struct command_call *call)
+{
+    size_t first = 0, step = 0;
+    if (call->command->flags & COMMAND_WHOLE)
+        return raft_view(replica->raft)->last_index;
+    size_t keys = command_keys(call->command, call->count, &first, &step);
+    uint64_t newest = replica->gates.whole;
+    for (size_t i = 0; i < keys; i++) {
+        struct store_key key = store_key_of(call->database, call->arguments[first + i * step]);
+        uint64_t index = gate_table_newest(&replica->gates, store_key_hash(replica->store, &key));
+        if (index > newest)
+            newest = index;
+    }
+    return newest;
+}
+
+static bool log_has_room(const struct replica_turn *turn, const struct command_call *call)
+{
+    size_t size = 0;
+    if (!wal_disk_is_full(turn->wal))
+        return true;
+    for (size_t i = 0; i < call->count; i++)
+        size += call->arguments[i].size;
+    return wal_room(turn->wal) > WAL_RESERVE + size;
+}
+
+enum replica_outcome replica_execute(struct replica *replica, struct replica_turn *turn,
+                                     struct command_call *call, struct replica_gate *gate)
+{
+    if (!replica_is_serving(replica))
+        return REPLICA_NOT_SERVING;
+    struct effect effect = {.out = turn->scratch};
+    buffer_reset(turn->scratch);
+    /* The turn's time: a round that confirms this read must begin in a later turn (replica_gate
+     * asks for more, not as much). */
+    uint64_t now_ns = turn->now_ns;
+    int64_t median_us = median_wall_us(replica, turn);
+    call->table = turn->commands;
+    call->store = replica->store;
+    call->now_us = turn->faults & REPLICA_FAULT_LOCAL_EXPIRY
+                       ? turn->wall_us
+                       : group_clock_next_entry(&replica->clock, now_ns, median_us);
+    call->effect = &effect;
+    call->may_write = log_has_room(turn, call);
+    command_execute(call);
+    if (call->refused)
+        return REPLICA_NO_SPACE;
+    *gate = (struct replica_gate){.term = replica->serving_term, .asked_ns = now_ns};
+    if (effect.count) {
+        int64_t time_us = group_clock_next_entry(&replica->clock, now_ns, median_us);
+        gate->index = append_effect(replica, turn, &effect, time_us);
+        gate->wrote = true;
+    } else {
+        gate->index = read_gate(replica, call); /* a write that wrote nothing is a read */
+    }
+    return REPLICA_RAN;
+}
+
+/* Keys past their deadline that nobody touches: the leader deletes them by the log, a few at a
+ * time. */
+static void expire(struct replica *replica, struct replica_turn *turn)
+{
+    enum {
+        EXPIRE_MAX = 200
+    };
+    replica->next_expiry_ns = turn->now_ns + 100 * 1000000ull;
+    int64_t median_us = median_wall_us(replica, turn);
+    int64_t now_us = group_clock_next_entry(&replica->clock, turn->now_ns, median_us);
+    if (store_next_deadline_us(replica->store) > now_us || wal_disk_is_full(turn->wal))
+        return;
+    struct effect effect = {.out = turn->scratch};
+    buffer_reset(turn->scratch);
+    size_t expired = command_expire(turn->commands, replica->store, now_us, EXPIRE_MAX, &effect);
+    if (!expired)
+        return;
+    append_effect(replica, turn, &effect, now_us);
+    if (expired == EXPIRE_MAX)
+        replica->next_expiry_ns = turn->now_ns + 1000000;
+}
+
+void replica_tick(struct replica *replica, struct replica_turn *turn)
+{
+    struct raft_event event = {.kind = RAFT_TICK};
+    if (turn->now_ns >= raft_view(replica->raft)->deadline_ns)
+        replica_step(replica, turn, &event);
+    if (replica_is_serving(replica) && turn->now_ns >= replica->next_expiry_ns)
+        expire(replica, turn);
+}

@@ -1,0 +1,238 @@
+/* Send to followers, receive from the leader, and turn what the log and the links say into raft
+ * events. */
+#include "replica/log/log.h"
+
+#include "base/memory.h"
+
+#define SEND_PIECES_MAX    512
+#define SEND_BYTES_MAX     (1u << 20)
+#define READ_BYTES         (1u << 20)
+#define CONFIGURATIONS_MAX 8
+
+/* ---- leader ---- */
+
+/* Entries first .. *last as pieces, merged where they lie side by side; lowers *last to what fits.
+ */
+static size_t gather(const struct replica *replica, uint64_t first, uint64_t *last, size_t room,
+                     struct slice pieces[SEND_PIECES_MAX], size_t *bytes)
+{
+    size_t count = 0;
+    uint64_t index = first;
+    *bytes = 0;
+    for (; index <= *last; index++) {
+        struct slice entry = entries_at(&replica->entries, index);
+        if (*bytes + entry.size > room && *bytes)
+            break;
+        bool adjacent = count && pieces[count - 1].at + pieces[count - 1].size == entry.at;
+        if (!adjacent && count == SEND_PIECES_MAX)
+            break;
+        if (adjacent)
+            pieces[count - 1].size += entry.size;
+        else
+            pieces[count++] = entry;
+        *bytes += entry.size;
+    }
+    *last = index - 1;
+    return count;
+}
+
+static void send_to(struct replica *replica, struct replica_turn *turn,
+                    const struct raft_member *member)
+{
+    struct raft_message message;
+    uint64_t first, last;
+    struct wire_frame *frame = peer_frame(turn->peers, member->node, WIRE_LINK_DATA);
+    size_t room = peer_room(turn->peers, member->node, WIRE_LINK_DATA);
+    if (!frame || room < SEND_BYTES_MAX)
+        return;
+    if (!raft_next_append(replica->raft, member->replica, false, &message, &first, &last))
+        return;
+    if (last >= first && !entries_have(&replica->entries, first)) {
+        if (replica->reader == LOG_READER_NONE) {
+            replica->reader_peer = member->replica;
+            replica->reader_message = message;
+            replica_read_log(replica, turn, LOG_READER_PEER, first, READ_BYTES);
+        }
+        return;
+    }
+    struct slice pieces[SEND_PIECES_MAX];
+    size_t bytes = 0, count = 0;
+    if (last >= first)
+        count = gather(replica, first, &last, SEND_BYTES_MAX, pieces, &bytes);
+    else
+        last = message.index;
+    message.last_index = last;
+    wire_add_raft(frame, &message, pieces, count);
+    if (count)
+        IO_NOTE(turn->io, "send");
+    if (last > replica->sent_through)
+        replica->sent_through = last;
+    struct raft_event event = {
+        .kind = RAFT_SENT, .from = member->replica, .index = last, .bytes = bytes};
+    replica_step(replica, turn, &event);
+}
+
+void replica_send(struct replica *replica, struct replica_turn *turn)
+{
+    if (raft_view(replica->raft)->role != RAFT_LEADER)
+        return;
+    const struct raft_configuration *configuration = raft_configuration(replica->raft);
+    for (size_t i = 0; i < configuration->member_count; i++)
+        if (!replica_id_equal(configuration->members[i].replica, replica->options.self))
+            send_to(replica, turn, &configuration->members[i]);
+    replica->unsent_bytes = 0;
+    replica->sent_through = raft_view(replica->raft)->last_index;
+}
+
+size_t replica_unsent_bytes(const struct replica *replica)
+{
+    return replica->unsent_bytes;
+}
+
+bool replica_is_settled(const struct replica *replica)
+{
+    const struct raft_view *view = raft_view(replica->raft);
+    return view->role != RAFT_LEADER || view->commit >= replica->sent_through;
+}
+
+/* ---- follower ---- */
+
+/* Reads terms and configurations out of entries that wire/ has checked. */
+static size_t survey(struct replica *replica, const struct raft_message *message,
+                     struct slice entries, uint64_t indexes[CONFIGURATIONS_MAX],
+                     struct raft_configuration configurations[CONFIGURATIONS_MAX])
+{
+    size_t count = (size_t)(message->last_index - message->index), found = 0;
+    if (count > replica->entry_terms_capacity) {
+        replica->entry_terms_capacity = count;
+        replica->entry_terms = memory_resize(replica->entry_terms, count * sizeof(uint64_t));
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct wire_entry entry;
+        if (wire_entry_take_checked(&entries, &entry))
+            return SIZE_MAX;
+        replica->entry_terms[i] = entry.term;
+        if (entry.kind != WIRE_ENTRY_CONFIGURATION)
+            continue;
+        if (found == CONFIGURATIONS_MAX ||
+            raft_configuration_decode(entry.payload, &configurations[found]))
+            return SIZE_MAX;
+        configurations[found].index = entry.index;
+        indexes[found++] = entry.index;
+    }
+    return found;
+}
+
+/* REPLICA-6: one append for the memory that feeds raft's windows and for the log whose ticket its
+ * accept waits for. */
+static void keep(struct replica *replica, struct replica_turn *turn, struct slice entries,
+                 uint64_t from)
+{
+    struct wire_entry entry;
+    IO_NOTE(turn->io, "accept");
+    while (entries.size && wire_entry_take_checked(&entries, &entry) == STATUS_OK) {
+        if (entry.index < from)
+            continue;
+        /* REPLICA-6: in memory and in the log batch before raft can say an accept */
+        struct buffer *room = entries_room(&replica->entries, entry.bytes.size);
+        uint8_t *at = room->at + room->size;
+        if (buffer_append(room, entry.bytes.at, entry.bytes.size))
+            fatal("an arena chunk was smaller than what was asked for");
+        entries_add(&replica->entries, entry.index, slice_of(at, entry.bytes.size));
+        replica->clock.last_entry_us = entry.time_us;
+        struct wal_record record = {.kind = WAL_ENTRY,
+                                    .group = entry.group,
+                                    .index = entry.index,
+                                    .term = entry.term,
+                                    .payload = slice_of(at, entry.bytes.size)};
+        wal_append(turn->wal, &record, replica->options.sync);
+    }
+}
+
+void replica_receive(struct replica *replica, struct replica_turn *turn,
+                     const struct raft_message *message, struct slice entries)
+{
+    struct raft_event event = {.kind = RAFT_RECEIVE, .message = *message, .from = message->from};
+    uint64_t indexes[CONFIGURATIONS_MAX];
+    struct raft_configuration configurations[CONFIGURATIONS_MAX];
+    if (message->kind == RAFT_APPEND && message->last_index > message->index) {
+        size_t found = survey(replica, message, entries, indexes, configurations);
+        if (found == SIZE_MAX)
+            return;
+        event.entry_terms = replica->entry_terms;
+        event.configuration_count = found;
+        event.configuration_indexes = indexes;
+        event.configurations = configurations;
+    }
+    if (message->kind == RAFT_APPEND && wal_disk_is_full(turn->wal) && entries.size &&
+        wal_room(turn->wal) < WAL_RESERVE / 2 + entries.size)
+        return; /* cannot be kept: as if it had been lost on the way */
+    replica_step(replica, turn, &event);
+    if (message->kind != RAFT_APPEND || !entries.size)
+        return;
+    uint64_t from = raft_view(replica->raft)->accepted_from;
+    if (!from)
+        return;
+    keep(replica, turn, entries, from);
+    replica->unnoted = true;
+}
+
+/* ---- heartbeats, links, log ---- */
+
+void replica_beat(struct replica *replica, struct replica_turn *turn, const struct wire_beat *beat,
+                  int64_t wall_us, bool answer)
+{
+    struct raft_event event = {.kind = answer ? RAFT_HEARTBEAT_ANSWER : RAFT_HEARTBEAT,
+                               .from = beat->from,
+                               .term = beat->term,
+                               .round = beat->round,
+                               .commit = beat->commit,
+                               .agreed = beat->agreed};
+    event.message.wall_us = wall_us;
+    replica_step(replica, turn, &event);
+}
+
+void replica_begin_round(struct replica *replica, struct replica_turn *turn)
+{
+    struct raft_event event = {.kind = RAFT_ROUND};
+    replica_step(replica, turn, &event);
+}
+
+void replica_peer_changed(struct replica *replica, struct replica_turn *turn, struct node_id node,
+                          bool refused)
+{
+    (void)refused;
+    const struct raft_configuration *configuration = raft_configuration(replica->raft);
+    for (size_t i = 0; i < configuration->member_count; i++) {
+        if (!node_id_equal(configuration->members[i].node, node))
+            continue;
+        struct raft_event event = {.kind = RAFT_PEER_LOST,
+                                   .from = configuration->members[i].replica};
+        replica_step(replica, turn, &event);
+        return;
+    }
+}
+
+void replica_log_moved(struct replica *replica, struct replica_turn *turn)
+{
+    uint64_t durable = wal_durable_ticket(turn->wal);
+    if (replica->options.sync != WAL_SYNC_ALWAYS && wal_written_ticket(turn->wal) > durable)
+        durable = wal_written_ticket(turn->wal); /* "persisted" means written at these levels */
+    if (replica->state_ticket && wal_durable_ticket(turn->wal) >= replica->state_ticket) {
+        replica->state_ticket = 0;
+        struct raft_event saved = {.kind = RAFT_STATE_SAVED, .version = replica->state_version};
+        replica_step(replica, turn, &saved);
+    }
+    if (replica->reported_ticket < replica->written_ticket && durable > replica->reported_ticket) {
+        replica->reported_ticket = durable;
+        struct raft_event event = {.kind = RAFT_PERSISTED, .ticket = durable};
+        replica_step(replica, turn, &event);
+    }
+    replica_take_log_read(replica, turn);
+}
+
+void replica_step_down(struct replica *replica, struct replica_turn *turn)
+{
+    struct raft_event event = {.kind = RAFT_STEP_DOWN};
+    replica_step(replica, turn, &event);
+}

@@ -1,0 +1,357 @@
+/* Birth, recovery and the one way into raft. */
+#include "replica/replica.h"
+
+#include "base/memory.h"
+#include "replica/log/log.h"
+
+#include <assert.h>
+
+struct replica *replica_create(const struct replica_options *options)
+{
+    struct replica *replica = memory_zeroed(1, sizeof *replica);
+    replica->options = *options;
+    replica->initial = *options->initial;
+    replica->options.initial = &replica->initial;
+    replica->propose_event.kind = RAFT_PROPOSE;
+    replica->store = store_create(options->hash_seed);
+    entries_init(&replica->entries);
+    gate_table_init(&replica->gates);
+    replica->configuration_capacity = 4;
+    replica->configurations = memory_zeroed(4, sizeof *replica->configurations);
+    replica->configurations[0] = replica->initial;
+    replica->configurations[0].index = 0;
+    replica->restart.configuration_count = 1;
+    return replica;
+}
+
+static void forget_recovery(struct replica *replica)
+{
+    memory_free(replica->terms);
+    memory_free(replica->configurations);
+    replica->terms = NULL;
+    replica->configurations = NULL;
+}
+
+void replica_destroy(struct replica *replica)
+{
+    if (!replica)
+        return;
+    if (replica->raft)
+        raft_destroy(replica->raft);
+    forget_recovery(replica);
+    store_destroy(replica->store);
+    entries_deinit(&replica->entries);
+    gate_table_deinit(&replica->gates);
+    memory_free(replica->entry_terms);
+    memory_free(replica);
+}
+
+/* ---- recovery ---- */
+
+/* An entry at `index` makes everything at and past it void. */
+static void recover_truncate(struct replica *replica, uint64_t index)
+{
+    struct raft_restart *restart = &replica->restart;
+    entries_truncate(&replica->entries, index);
+    while (restart->term_count && replica->terms[restart->term_count - 1].first_index >= index)
+        restart->term_count--;
+    while (restart->configuration_count > 1 &&
+           replica->configurations[restart->configuration_count - 1].index >= index)
+        restart->configuration_count--;
+    restart->last_index = index - 1;
+}
+
+static void recover_term(struct replica *replica, uint64_t term, uint64_t index)
+{
+    struct raft_restart *restart = &replica->restart;
+    if (restart->term_count && replica->terms[restart->term_count - 1].term == term)
+        return;
+    if (restart->term_count == replica->term_capacity) {
+        replica->term_capacity = replica->term_capacity ? 2 * replica->term_capacity : 16;
+        replica->terms =
+            memory_resize(replica->terms, replica->term_capacity * sizeof *replica->terms);
+    }
+    replica->terms[restart->term_count++] = (struct raft_term_start){term, index};
+}
+
+static enum status recover_configuration(struct replica *replica, const struct wire_entry *entry)
+{
+    struct raft_restart *restart = &replica->restart;
+    struct raft_configuration configuration;
+    enum status status = raft_configuration_decode(entry->payload, &configuration);
+    if (status)
+        return status;
+    configuration.index = entry->index;
+    if (restart->configuration_count == replica->configuration_capacity) {
+        replica->configuration_capacity *= 2;
+        replica->configurations =
+            memory_resize(replica->configurations,
+                          replica->configuration_capacity * sizeof *replica->configurations);
+    }
+    replica->configurations[restart->configuration_count++] = configuration;
+    return STATUS_OK;
+}
+
+enum status replica_recover_entry(struct replica *replica, const struct wal_record *record)
+{
+    struct slice from = record->payload;
+    struct wire_entry entry;
+    enum status status = wire_entry_take(&from, &entry);
+    if (status)
+        return status;
+    struct raft_restart *restart = &replica->restart;
+    bool fits = entry.index == record->index && entry.index >= 1 &&
+                entry.index <= restart->last_index + 1 && from.size == 0 &&
+                entry.group.value == replica->options.group.value;
+    if (!fits)
+        return STATUS_INVALID;
+    recover_truncate(replica, entry.index);
+    if (restart->term_count && replica->terms[restart->term_count - 1].term > entry.term)
+        return STATUS_INVALID;
+    recover_term(replica, entry.term, entry.index);
+    restart->last_index = entry.index;
+    replica->clock.last_entry_us = entry.time_us;
+    struct buffer *room = entries_room(&replica->entries, record->payload.size);
+    uint8_t *at = room->at + room->size;
+    if (buffer_append(room, record->payload.at, record->payload.size))
+        return STATUS_INVALID;
+    entries_add(&replica->entries, entry.index, slice_of(at, record->payload.size));
+    entries_trim(&replica->entries, entry.index, replica->options.cache_size_max);
+    if (entry.kind == WIRE_ENTRY_CONFIGURATION)
+        return recover_configuration(replica, &entry);
+    return STATUS_OK;
+}
+
+enum status replica_recover_state(struct replica *replica, const struct wal_record *record)
+{
+    struct raft_state state;
+    enum status status = raft_state_decode(record->payload, &state);
+    if (status)
+        return status;
+    if (!replica_id_equal(state.self, replica->options.self))
+        return STATUS_INVALID;
+    replica->restart.term = state.term;
+    replica->restart.vote = state.vote;
+    return STATUS_OK;
+}
+
+void replica_start(struct replica *replica, struct replica_turn *turn, bool born)
+{
+    struct raft_restart *restart = &replica->restart;
+    uint64_t last_term = restart->term_count ? replica->terms[restart->term_count - 1].term : 0;
+    if (restart->term < last_term)
+        restart->term = last_term;
+    restart->terms = replica->terms;
+    restart->configurations = replica->configurations;
+    restart->now_ns = turn->now_ns;
+    struct raft_options options = {
+        .group = replica->options.group,
+        .self = replica->options.self,
+        .election_timeout_min_ns = replica->options.election_timeout_min_ns,
+        .election_timeout_max_ns = replica->options.election_timeout_max_ns,
+        .drift_ppm = replica->options.drift_ppm,
+        .max_skew_us = replica->options.max_skew_us,
+        .inflight_entries_max = 1u << 16,
+        .inflight_bytes_max = 16u << 20,
+        .random_seed = replica->options.random_seed,
+        .restarted = !born,
+    };
+    replica->raft = raft_create(&options, restart);
+    forget_recovery(replica);
+    if (born && replica->initial.member_count == 1) {
+        struct raft_event event = {.kind = RAFT_CAMPAIGN};
+        replica_step(replica, turn, &event);
+    }
+}
+
+/* ---- the one way into raft ---- */
+
+static void drop_from(struct replica *replica, struct replica_turn *turn, uint64_t from)
+{
+    entries_truncate(&replica->entries, from);
+    if (replica->sent_through >= from)
+        replica->sent_through = from - 1;
+    if (replica->executed >= from && !(turn->faults & REPLICA_FAULT_NO_TRUNCATE))
+        replica_reset_store(replica); /* REPLICA-3 */
+    else if (replica->executed >= from)
+        replica->executed = from - 1;
+}
+
+void replica_reset_store(struct replica *replica)
+{
+    store_clear(replica->store);
+    replica->executed = 0;
+    if (replica->reader == LOG_READER_APPLY)
+        replica->reader_first = 0; /* what it brings is not what is wanted now */
+}
+
+static void save_state(struct replica *replica, struct replica_turn *turn, uint64_t version)
+{
+    uint8_t room[64];
+    struct buffer state = {.at = room, .capacity = sizeof room, .size_max = sizeof room};
+    raft_state_encode(replica->raft, &state);
+    struct wal_record record = {
+        .kind = WAL_STATE, .group = replica->options.group, .payload = slice_of_buffer(&state)};
+    wal_append(turn->wal, &record, WAL_SYNC_ALWAYS); /* WAL-6 */
+    replica->state_version = version;
+    replica->state_ticket = wal_next_ticket(turn->wal);
+}
+
+static struct node_id node_of(const struct replica *replica, struct replica_id id)
+{
+    const struct raft_configuration *configuration = raft_configuration(replica->raft);
+    for (size_t i = 0; i < configuration->member_count; i++)
+        if (replica_id_equal(configuration->members[i].replica, id))
+            return configuration->members[i].node;
+    return (struct node_id){0};
+}
+
+static void send_message(struct replica *replica, struct replica_turn *turn,
+                         const struct raft_message *message)
+{
+    enum wire_link link = message->kind == RAFT_ACCEPT || message->kind == RAFT_APPEND
+                              ? WIRE_LINK_DATA
+                              : WIRE_LINK_CONTROL;
+    struct wire_frame *frame = peer_frame(turn->peers, node_of(replica, message->to), link);
+    if (frame)
+        wire_add_raft(frame, message, NULL, 0);
+}
+
+static void note_role(struct replica *replica, struct replica_turn *turn)
+{
+    const struct raft_view *view = raft_view(replica->raft);
+    if (view->role != RAFT_LEADER) {
+        replica->serving_term = 0;
+        replica->clock_started = false;
+        replica->unsent_bytes = 0;
+        return;
+    }
+    if (view->last_index < view->term_start && !replica->clock_started) {
+        /* First thing in a term: the no-op (RAFT-4), stamped by the new leadership's own clock. */
+        replica->clock_started = true;
+        replica->sent_through = view->last_index;
+        int64_t median_us = raft_median_wall_us(replica->raft, turn->now_ns, turn->wall_us);
+        group_clock_start(&replica->clock, turn->now_ns, median_us);
+        int64_t time_us = group_clock_next_entry(&replica->clock, turn->now_ns, median_us);
+        struct slice nothing[2] = {{NULL, 0}, {NULL, 0}};
+        replica_append(replica, turn, WIRE_ENTRY_NOOP, time_us, nothing);
+    }
+}
+
+/* Planted faults: each is a small lie at the one way into raft. */
+static void fault_vote_unsynced(struct replica *replica, struct replica_turn *turn,
+                                uint64_t version)
+{
+    struct raft_event saved = {.kind = RAFT_STATE_SAVED, .version = version};
+    replica_step(replica, turn, &saved);
+}
+
+/* Everybody whom this candidate asks seems to have agreed. */
+static void fault_small_quorum(struct replica *replica, struct replica_turn *turn)
+{
+    struct raft_message asked[RAFT_MEMBERS_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < turn->outputs->message_count && count < RAFT_MEMBERS_MAX; i++) {
+        const struct raft_message *message = &turn->outputs->messages[i];
+        if (message->kind == RAFT_VOTE || message->kind == RAFT_PRE_VOTE)
+            asked[count++] = *message;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct raft_message answer = asked[i];
+        answer.kind = asked[i].kind == RAFT_VOTE ? RAFT_VOTE_ANSWER : RAFT_PRE_VOTE_ANSWER;
+        answer.from = asked[i].to;
+        answer.to = asked[i].from;
+        answer.granted = true;
+        answer.wall_us = turn->wall_us;
+        struct raft_event event = {.kind = RAFT_RECEIVE, .message = answer, .from = answer.from};
+        replica_step(replica, turn, &event);
+    }
+}
+
+void replica_step(struct replica *replica, struct replica_turn *turn, struct raft_event *event)
+{
+    event->now_ns = turn->now_ns;
+    event->wall_us = turn->wall_us;
+    struct raft_outputs *outputs = turn->outputs;
+    uint64_t commit = raft_view(replica->raft)->commit;
+    raft_step(replica->raft, event, outputs);
+    if (raft_view(replica->raft)->commit > commit)
+        IO_NOTE(turn->io, "commit");
+    if (outputs->truncate_from)
+        drop_from(replica, turn, outputs->truncate_from);
+    for (size_t i = 0; i < outputs->message_count; i++)
+        send_message(replica, turn, &outputs->messages[i]);
+    turn->round_wanted |= outputs->round_wanted;
+    if (outputs->save_state) {
+        uint64_t version = outputs->state_version;
+        save_state(replica, turn, version);
+        bool append = event->kind == RAFT_RECEIVE && event->message.kind == RAFT_APPEND;
+        if ((turn->faults & REPLICA_FAULT_VOTE_UNSYNCED) && !append)
+            fault_vote_unsynced(replica, turn, version);
+    }
+    if (turn->faults & REPLICA_FAULT_SMALL_QUORUM)
+        fault_small_quorum(replica, turn);
+    note_role(replica, turn);
+}
+
+/* ---- what others ask ---- */
+
+struct group_id replica_group(const struct replica *replica)
+{
+    return replica->options.group;
+}
+
+const struct raft *replica_raft(const struct replica *replica)
+{
+    return replica->raft;
+}
+
+struct store *replica_store(struct replica *replica)
+{
+    return replica->store;
+}
+
+uint64_t replica_executed(const struct replica *replica)
+{
+    return replica->executed;
+}
+
+uint64_t replica_applied(const struct replica *replica)
+{
+    uint64_t commit = raft_view(replica->raft)->commit;
+    return replica->executed < commit ? replica->executed : commit;
+}
+
+bool replica_is_serving(const struct replica *replica)
+{
+    return replica->serving_term && replica->serving_term == raft_view(replica->raft)->term;
+}
+
+struct node_id replica_leader_node(const struct replica *replica)
+{
+    return node_of(replica, raft_view(replica->raft)->leader);
+}
+
+uint64_t replica_deadline_ns(const struct replica *replica)
+{
+    uint64_t deadline = raft_view(replica->raft)->deadline_ns;
+    if (replica_is_serving(replica) && replica->next_expiry_ns < deadline)
+        deadline = replica->next_expiry_ns;
+    return deadline;
+}
+
+int64_t replica_last_entry_us(const struct replica *replica)
+{
+    return replica->clock.last_entry_us;
+}
+
+void replica_validate(const struct replica *replica)
+{
+    const struct raft_view *view = raft_view(replica->raft);
+    raft_validate(replica->raft);
+    assert(replica->executed <= view->last_index);
+    if (replica_is_serving(replica))
+        assert(replica->executed == view->last_index); /* REPLICA-2 */
+    assert(replica->entries.last == view->last_index ||
+           replica->entries.last + 1 == replica->entries.first);
+}

@@ -1,0 +1,166 @@
+/* replica.h - one replica of one partition: executes, logs, replicates, applies, and says when a
+ * reply may go out. Floor 5; used by node/ and server/.
+ *
+ * The one write path (DESIGN section 2): the leader executes a command at append, on the newest
+ * state; the entry carries the effect; the reply waits behind a gate. Followers apply at commit
+ * only. Reads are gated the same way.
+ *
+ *   replica_execute -> store changed, entry encoded once -> log batch (wal) and frames (peer) ->
+ * commit -> gate opens
+ *
+ * Promises.
+ * REPLICA-1  No reply leaves before its gate is open: a write's entry is committed in its own term;
+ * a read's every touched key is committed and leadership was confirmed after the read ran (lease
+ * checked at release, or a later round). R11, section 2. REPLICA-2  A new leader executes nothing
+ * before its term's no-op is committed and everything before it applied. REPLICA-3  Executed
+ * entries that are cut leave no trace: the store is dropped and rebuilt from the log (R3).
+ * REPLICA-4  Entry times rise strictly in a log; wall-clock jumps within a term have no effect on
+ * group time (R12). REPLICA-5  Replicas of one group with the same executed index have the same
+ * digest. REPLICA-6  A follower's log holds what the leader sent before an accept says so; memory
+ * of entries is bounded (cache_size_max past what is not applied yet); who lags more is fed from
+ * the disk. Non-promises: it keeps no connections and no order between requests; it never points to
+ * its worker.
+ *
+ * Life: replica_create; replica_recover_* for each log record; replica_start; then steps with a
+ * `struct replica_turn`. */
+#ifndef HOLDFAST_REPLICA_REPLICA_H
+#define HOLDFAST_REPLICA_REPLICA_H
+
+#include "base/ids.h"
+#include "base/status.h"
+#include "command/command.h"
+#include "io/io.h"
+#include "peer/peer.h"
+#include "raft/raft.h"
+#include "wal/wal.h"
+#include "wire/wire.h"
+
+struct replica;
+
+struct replica_options {
+    struct group_id group;
+    struct replica_id self;
+    struct node_id node;
+    enum wal_sync sync;
+    uint64_t hash_seed;                       /* of the partition, equal on all replicas */
+    const struct raft_configuration *initial; /* of the group's birth; copied */
+    uint64_t election_timeout_min_ns, election_timeout_max_ns;
+    uint64_t drift_ppm, max_skew_us, random_seed;
+    bool lease_reads;      /* no: strong reads by ReadIndex rounds */
+    size_t cache_size_max; /* bytes of applied entries kept for peers */
+};
+
+/* What a step may use; made anew for each turn by the node. Everything is borrowed. */
+struct replica_turn {
+    struct io *io;
+    uint64_t now_ns; /* at the start of the turn; checks of the lease read the clock afresh */
+    int64_t wall_us;
+    struct wal *wal;
+    struct peer_set *peers;
+    const struct command_table *commands;
+    struct raft_outputs *outputs; /* scratch */
+    struct buffer *scratch;       /* scratch for effects */
+    bool round_wanted;            /* out: a heartbeat round should begin this turn */
+    bool damaged;                 /* out: the log on the disk does not hold; the node must stop */
+    uint32_t faults;              /* planted faults, see replica_fault; 0 in a program */
+};
+
+/* Faults built in on purpose for `make planted`: each must be found by the simulator. */
+enum replica_fault {
+    REPLICA_FAULT_VOTE_UNSYNCED = 1 << 0,    /* a vote is answered before it is durable */
+    REPLICA_FAULT_ACK_EARLY = 1 << 1,        /* a write is acknowledged before commit */
+    REPLICA_FAULT_READ_UNCONFIRMED = 1 << 2, /* a read is served without confirming leadership */
+    REPLICA_FAULT_NO_TRUNCATE = 1 << 3,      /* executed entries that were cut stay in the store */
+    REPLICA_FAULT_DIRTY_READ = 1 << 4, /* a read does not wait for the commit of what it saw */
+    REPLICA_FAULT_FORWARD_TWICE =
+        1 << 5, /* server: a forwarded write is sent again after the link broke */
+    REPLICA_FAULT_LOCAL_EXPIRY = 1 << 6, /* replicas expire by their own clock */
+    REPLICA_FAULT_SMALL_QUORUM = 1 << 7, /* one vote elects */
+};
+
+struct replica *replica_create(const struct replica_options *options);
+void replica_destroy(struct replica *replica);
+
+/* Recovery, in log order. INVALID: what the record says cannot be. */
+MUST_USE enum status replica_recover_entry(struct replica *replica,
+                                           const struct wal_record *record);
+MUST_USE enum status replica_recover_state(struct replica *replica,
+                                           const struct wal_record *record);
+/* Ends recovery; `born`: the group is new on this node (nothing was recovered, nothing may be
+ * withheld). */
+void replica_start(struct replica *replica, struct replica_turn *turn, bool born);
+
+struct group_id replica_group(const struct replica *replica);
+const struct raft *replica_raft(const struct replica *replica);
+struct store *replica_store(struct replica *replica);
+uint64_t replica_executed(const struct replica *replica);
+uint64_t replica_applied(const struct replica *replica); /* min(executed, commit) */
+bool replica_is_serving(const struct replica *replica);  /* leader, and REPLICA-2 holds */
+/* The node of the leader that this replica knows, value 0: none. */
+struct node_id replica_leader_node(const struct replica *replica);
+
+/* ---- events ---- */
+
+void replica_tick(struct replica *replica, struct replica_turn *turn);
+uint64_t replica_deadline_ns(const struct replica *replica);
+void replica_receive(struct replica *replica, struct replica_turn *turn,
+                     const struct raft_message *message, struct slice entries);
+void replica_beat(struct replica *replica, struct replica_turn *turn, const struct wire_beat *beat,
+                  int64_t wall_us, bool answer);
+void replica_begin_round(struct replica *replica, struct replica_turn *turn);
+void replica_peer_changed(struct replica *replica, struct replica_turn *turn, struct node_id node,
+                          bool refused);
+void replica_log_moved(struct replica *replica,
+                       struct replica_turn *turn); /* durable ticket or a read moved */
+void replica_step_down(struct replica *replica, struct replica_turn *turn);
+
+/* Tells raft which log batch holds what was appended; before each flush of the log. */
+void replica_note_written(struct replica *replica, struct replica_turn *turn);
+
+/* Applies what is committed, up to a budget; true: more is waiting. */
+bool replica_apply(struct replica *replica, struct replica_turn *turn);
+
+/* Leader: puts new entries for each peer into the open frames; `limit` bounds bytes for each peer.
+ */
+void replica_send(struct replica *replica, struct replica_turn *turn);
+/* Leader: bytes proposed and not yet sent; whether an earlier batch waits for its quorum (hot-path
+ * decision 2). */
+size_t replica_unsent_bytes(const struct replica *replica);
+bool replica_is_settled(const struct replica *replica);
+
+/* ---- requests ---- */
+
+enum replica_outcome {
+    REPLICA_RAN,         /* reply written; the gate says when it may go out */
+    REPLICA_NOT_SERVING, /* nothing happened: not leader or not ready */
+    REPLICA_NO_SPACE,    /* nothing happened: the log takes no writes now */
+};
+
+struct replica_gate {
+    uint64_t index, term; /* waits for the commit of `index`; a write: of this term. index 0:
+                             nothing to wait for */
+    uint64_t asked_ns;    /* a read: when it ran; leadership must be confirmed after it */
+    bool wrote;
+};
+
+/* Runs one request on the leader. `call` has command, arguments, count, database and reply set. */
+enum replica_outcome replica_execute(struct replica *replica, struct replica_turn *turn,
+                                     struct command_call *call, struct replica_gate *gate);
+
+enum replica_gate_state {
+    REPLICA_GATE_OPEN,
+    REPLICA_GATE_WAITS,       /* for the commit */
+    REPLICA_GATE_UNCONFIRMED, /* a read waits for a lease or a round */
+    REPLICA_GATE_CUT,         /* a write: provably not in the log and never will be */
+    REPLICA_GATE_LOST,        /* a read: this node no longer leads; nothing happened */
+};
+/* `now_ns`: a reading of the clock that is younger than the execution (R11). */
+enum replica_gate_state replica_gate(const struct replica *replica, const struct replica_turn *turn,
+                                     const struct replica_gate *gate, uint64_t now_ns);
+
+/* ---- for people and tests ---- */
+/* The time of the newest entry in the log (REPLICA-4). */
+int64_t replica_last_entry_us(const struct replica *replica);
+void replica_validate(const struct replica *replica);
+
+#endif

@@ -1,0 +1,314 @@
+/* Forwarding, R16. The origin keeps each request until it is answered; the leader runs them in the
+ * order of (epoch, sequence) and, once it has refused one, refuses all that follow in that epoch:
+ * so a refusal proves that nothing from there on was appended. */
+#include "server/inside.h"
+
+#include "base/checksum.h"
+#include "base/memory.h"
+
+/* ---- origin ---- */
+
+static bool link_takes(struct server *server, struct node_id target, size_t size)
+{
+    struct peer_set *peers = node_peers(server->node);
+    return peers && peer_is_up(peers, target, WIRE_LINK_DATA) &&
+           peer_room(peers, target, WIRE_LINK_DATA) > size + 4096;
+}
+
+static void put_on_link(struct server *server, struct client *client, struct pending *pending)
+{
+    struct wire_forward forward = {.group = pending->group,
+                                   .session = client_session_id(client),
+                                   .epoch = client->epoch,
+                                   .sequence = pending->sequence,
+                                   .flags =
+                                       (uint8_t)((pending->protocol == 3 ? WIRE_FORWARD_RESP3 : 0) |
+                                                 (pending->writes ? WIRE_FORWARD_WRITE : 0)),
+                                   .database = pending->database,
+                                   .request = slice_of_buffer(&pending->request)};
+    wire_add_forward(peer_frame(node_peers(server->node), client->target, WIRE_LINK_DATA),
+                     &forward);
+    server->facts.forwarded_total++;
+    IO_NOTE(server->io, "forward");
+}
+
+/* A new target begins a new epoch: the receiver knows then that nothing older is on its way. */
+static void aim(struct client *client, struct node_id target)
+{
+    if (node_id_equal(client->target, target))
+        return;
+    client->target = target;
+    client->epoch++;
+    client->next_sequence = 1;
+}
+
+bool forward_send(struct server *server, struct client *client, struct pending *pending,
+                  struct node_id target)
+{
+    if (!link_takes(server, target, pending->request.size))
+        return false;
+    aim(client, target);
+    pending->kind = PENDING_FORWARDED;
+    pending->target = target;
+    pending->epoch = client->epoch;
+    pending->sequence = client->next_sequence++;
+    buffer_init(&pending->own, REPLY_SIZE_MAX);
+    pending->staged = false;
+    put_on_link(server, client, session_push(server, &client->session, pending));
+    return true;
+}
+
+static bool run_again(struct server *server, struct pending *pending)
+{
+    struct slice arguments[64], *all = arguments, request = slice_of_buffer(&pending->request);
+    size_t count = 0, max = 64;
+    if (request.size / 2 > max) {
+        max = request.size; /* an argument takes at least one byte */
+        all = memory_allocate(max * sizeof *all);
+    }
+    struct session aside;
+    bool ran = false;
+    session_init(&aside, true); /* every reply becomes pending there, also a ready one */
+    if (wire_request_take(request, all, max, &count) == STATUS_OK && count) {
+        struct pending run = *pending;
+        buffer_init(&run.own, REPLY_SIZE_MAX);
+        buffer_init(&run.request, REPLY_SIZE_MAX);
+        const struct command *command = command_find(server->commands, all[0]);
+        ran = command && route_run(server, &aside, &run, command, all, count);
+    }
+    if (ran) {
+        struct pending *done = session_at(&aside, 0);
+        session_set_reply(pending, slice_of(aside.out.at, done->size));
+        pending->kind = done->kind;
+        pending->gate = done->gate;
+    }
+    session_deinit(&aside);
+    if (all != arguments)
+        memory_free(all);
+    return ran;
+}
+
+bool forward_again(struct server *server, struct client *client, struct pending *pending)
+{
+    struct replica *replica = node_group(server->node, pending->group);
+    if (replica && replica_is_serving(replica))
+        return run_again(server, pending);
+    struct node_id target = node_leader_of(server->node, pending->group);
+    bool known = target.value && !node_id_equal(target, node_formation(server->node)->self);
+    if (!known || !link_takes(server, target, pending->request.size))
+        return false;
+    if (node_id_equal(client->target, target) && client->epoch == pending->epoch) {
+        client->target = (struct node_id){0}; /* the same node again: still a new epoch */
+    }
+    aim(client, target);
+    pending->kind = PENDING_FORWARDED;
+    pending->target = target;
+    pending->epoch = client->epoch;
+    pending->sequence = client->next_sequence++;
+    put_on_link(server, client, pending);
+    return true;
+}
+
+static struct pending *find_forward(struct client *client, uint32_t epoch, uint64_t sequence)
+{
+    struct session *session = &client->session;
+    for (size_t i = 0; i < session->count; i++) {
+        struct pending *pending = session_at(session, i);
+        if (pending->kind == PENDING_FORWARDED && pending->epoch == epoch &&
+            pending->sequence == sequence)
+            return pending;
+    }
+    return NULL;
+}
+
+static const char unknown_outcome[] =
+    "UNKNOWNOUTCOME the leader was lost: the write may or may not have happened";
+
+/* So many requests go out at once that replies like this one fit (SERVER-4). */
+static void learn_reply_size(struct client *client, size_t size)
+{
+    size_t fit = UNSENT_PAUSE / (size + 1);
+    if (client->forwards_max < PENDING_PAUSE)
+        client->forwards_max++;
+    if (client->forwards_max > fit)
+        client->forwards_max = fit > FORWARDS_MIN ? fit : FORWARDS_MIN;
+}
+
+void forward_answered(struct server *server, const struct wire_forward_reply *reply)
+{
+    struct client *client = client_find(server, reply->session);
+    struct pending *pending = client ? find_forward(client, reply->epoch, reply->sequence) : NULL;
+    if (!pending)
+        return; /* the client left, or we have given it up */
+    server->fresh = true;
+    if (reply->outcome == WIRE_OUTCOME_DONE) {
+        learn_reply_size(client, reply->reply.size);
+        session_set_reply(pending, reply->reply);
+    } else if (reply->outcome == WIRE_OUTCOME_UNKNOWN) {
+        session_fail(server, &client->session, pending, unknown_outcome);
+    } else { /* SERVER-2: the proof that it was not appended */
+        node_hint_leader(server->node, pending->group, reply->leader);
+        pending->kind = PENDING_REROUTE;
+        server->facts.refused_total++;
+        route_hold(server, client);
+    }
+}
+
+/* Nobody can tell any more what became of writes on that link; reads have no effect and may go
+ * elsewhere. */
+void forward_link_down(struct server *server, struct node_id node)
+{
+    for (uint32_t i = 0; i < server->client_capacity; i++) {
+        struct client *client = server->clients[i];
+        if (!client || !client->used || !node_id_equal(client->target, node))
+            continue;
+        struct session *session = &client->session;
+        client->target = (struct node_id){0};
+        for (size_t k = 0; k < session->count; k++) {
+            struct pending *pending = session_at(session, k);
+            if (pending->kind != PENDING_FORWARDED)
+                continue;
+            bool again = !pending->writes || (server->options.faults & REPLICA_FAULT_FORWARD_TWICE);
+            server->fresh = true;
+            if (!again) {
+                session_fail(server, session, pending, unknown_outcome);
+                continue;
+            }
+            pending->kind = PENDING_REROUTE;
+            route_hold(server, client);
+        }
+    }
+}
+
+/* ---- leader ---- */
+
+struct remote *forward_remote_of(struct session *session)
+{
+    return (struct remote *)((char *)session - offsetof(struct remote, session));
+}
+
+static struct remote **bucket_of(struct server *server, struct node_id origin, uint64_t id)
+{
+    uint64_t parts[2] = {origin.value, id};
+    return &server->remotes[checksum(parts, sizeof parts) % REMOTE_BUCKETS];
+}
+
+static struct remote **find_remote(struct server *server, struct node_id origin, uint64_t id)
+{
+    struct remote **at = bucket_of(server, origin, id);
+    while (*at && !((*at)->id == id && node_id_equal((*at)->origin, origin)))
+        at = &(*at)->next;
+    return at;
+}
+
+static void unlink_remote(struct remote **at)
+{
+    struct remote *remote = *at;
+    *at = remote->next;
+    session_deinit(&remote->session);
+    memory_free(remote);
+}
+
+void forward_close_remote(struct server *server, struct node_id origin, uint64_t id)
+{
+    struct remote **at = find_remote(server, origin, id);
+    if (*at)
+        unlink_remote(at);
+}
+
+static struct remote *take_remote(struct server *server, struct node_id origin,
+                                  const struct wire_forward *forward)
+{
+    struct remote **at = find_remote(server, origin, forward->session);
+    if (*at)
+        return *at;
+    struct remote *remote = memory_zeroed(1, sizeof *remote);
+    session_init(&remote->session, true);
+    remote->origin = origin;
+    remote->id = forward->session;
+    *at = remote;
+    return remote;
+}
+
+void forward_emit(struct server *server, struct remote *remote, struct pending *pending,
+                  struct slice reply, enum wire_outcome outcome)
+{
+    struct wire_frame *frame = peer_frame(node_peers(server->node), remote->origin, WIRE_LINK_DATA);
+    if (!frame || pending->epoch != remote->epoch)
+        return;
+    struct wire_forward_reply answer = {.session = remote->id,
+                                        .epoch = pending->epoch,
+                                        .sequence = pending->sequence,
+                                        .outcome = outcome};
+    static const char large[] = "-ERR the command ran, but its reply is too large to be forwarded; "
+                                "ask the leader itself\r\n";
+    if (reply.size > REPLY_FORWARD_MAX ||
+        reply.size + 4096 > peer_room(node_peers(server->node), remote->origin, WIRE_LINK_DATA))
+        reply = slice_of(large, sizeof large - 1);
+    if (outcome == WIRE_OUTCOME_DONE)
+        answer.reply = reply;
+    if (outcome == WIRE_OUTCOME_REFUSED) {
+        remote->refusing = true;
+        answer.leader = node_leader_of(server->node, pending->group);
+    }
+    wire_add_forward_reply(frame, &answer);
+}
+
+static bool run_forwarded(struct server *server, struct remote *remote, struct pending *pending,
+                          const struct wire_forward *forward)
+{
+    size_t count = 0, max = forward->request.size + 1;
+    if (max > server->forward_arguments_capacity) {
+        server->forward_arguments_capacity = max;
+        server->forward_arguments =
+            memory_resize(server->forward_arguments, max * sizeof *server->forward_arguments);
+    }
+    struct slice *arguments = server->forward_arguments;
+    if (wire_request_take(forward->request, arguments, max, &count) || !count)
+        return false;
+    const struct command *command = command_find(server->commands, arguments[0]);
+    if (!command || !command->execute || (command->flags & COMMAND_INTERNAL) ||
+        !command_arity_fits(command, count))
+        return false; /* a newer node's command: refused, with nothing done */
+    pending->writes = command->flags & COMMAND_WRITE;
+    return route_run(server, &remote->session, pending, command, arguments, count);
+}
+
+void forward_receive(struct server *server, struct node_id origin,
+                     const struct wire_forward *forward)
+{
+    struct remote *remote = take_remote(server, origin, forward);
+    IO_NOTE(server->io, "receive");
+    if (forward->epoch < remote->epoch)
+        return; /* left behind by its origin */
+    if (forward->epoch > remote->epoch) {
+        remote->epoch = forward->epoch;
+        remote->expected = 1;
+        remote->refusing = false;
+    }
+    struct pending pending = {.group = forward->group,
+                              .database = forward->database,
+                              .protocol = forward->flags & WIRE_FORWARD_RESP3 ? 3 : 2,
+                              .epoch = forward->epoch,
+                              .sequence = forward->sequence,
+                              .since_ns = node_turn(server->node)->now_ns};
+    bool in_order = forward->sequence == remote->expected && forward->database < STORE_DATABASES;
+    remote->expected = forward->sequence + 1;
+    if (!remote->refusing && in_order && run_forwarded(server, remote, &pending, forward))
+        return;
+    /* Refused from here on; the refusal stands in line behind the answers of what did run. */
+    remote->refusing = true;
+    pending.kind = PENDING_REFUSED;
+    (void)session_reply(&remote->session, &pending, 2);
+    session_push(server, &remote->session, &pending);
+}
+
+void forward_drop_origin(struct server *server, struct node_id origin)
+{
+    for (size_t i = 0; i < REMOTE_BUCKETS; i++)
+        for (struct remote **at = &server->remotes[i]; *at;)
+            if (node_id_equal((*at)->origin, origin))
+                unlink_remote(at);
+            else
+                at = &(*at)->next;
+}

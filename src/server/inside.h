@@ -1,0 +1,178 @@
+/* inside.h - private to server/. */
+#ifndef HOLDFAST_SERVER_INSIDE_H
+#define HOLDFAST_SERVER_INSIDE_H
+
+#include "base/list.h"
+#include "resp/resp.h"
+#include "server/server.h"
+
+#define READ_SIZE         (64u << 10)
+#define REPLY_SIZE_MAX    (1u << 30)
+#define REPLY_FORWARD_MAX (256u << 20)
+#define INPUT_SIZE_MAX    (576u << 20)
+#define UNSENT_PAUSE      (1u << 20) /* replies that wait in a client before its input is paused */
+#define PENDING_PAUSE     4096 /* requests under way of one client before its input is paused */
+#define FORWARDS_FIRST    64   /* requests of one client on their way before any reply has come */
+#define FORWARDS_MIN      8    /* and however large the replies are */
+#define REMOTE_BUCKETS    4096
+#define CLIENT_NAME_SIZE  64
+
+enum pending_kind {
+    PENDING_READY,     /* reply known */
+    PENDING_GATED,     /* reply known, gate shut */
+    PENDING_FORWARDED, /* another node answers */
+    PENDING_REROUTE,   /* refused by that node: to be routed again (R16) */
+    PENDING_REFUSED,   /* remote: to be refused when its turn comes */
+};
+
+struct pending {
+    enum pending_kind kind;
+    bool writes; /* the command may write: its loss is UNKNOWNOUTCOME */
+    bool staged; /* the reply lies in session.out in order; else in `own` */
+    uint8_t database;
+    int protocol;
+    size_t size;       /* of the staged reply */
+    struct buffer own; /* reply, when not staged */
+    struct replica_gate gate;
+    struct group_id group;
+    uint64_t since_ns;
+    struct node_id target; /* forwarded to */
+    uint32_t epoch;
+    uint64_t sequence;
+    struct buffer request; /* forwarded: kept until answered */
+};
+
+/* A line of requests with their replies in order: a client's client, or one that another node
+ * forwards. */
+struct session {
+    struct list busy; /* in server.busy while anything is pending */
+    struct pending *ring;
+    size_t head, count, capacity;
+    size_t unstaged; /* pendings whose reply is not in `out` */
+    struct buffer out;
+    size_t sent, released; /* out: [0, sent) written, [sent, released) may be written */
+    bool remote;
+};
+
+struct client {
+    struct session session;
+    struct io_stream stream;
+    uint32_t index, generation;
+    bool used, closing, paused, wants_write, held, dirty_listed;
+    uint64_t held_since_ns;
+    struct resp_parser parser;
+    struct buffer input;
+    int protocol;
+    uint8_t database;
+    uint64_t id;
+    char name[CLIENT_NAME_SIZE], library[CLIENT_NAME_SIZE], library_version[CLIENT_NAME_SIZE];
+    struct list dirty, held_link;
+    uint32_t epoch;
+    uint64_t next_sequence;
+    struct node_id target; /* of the forwards under way */
+    size_t forwards_max;   /* on their way at once; rises with each reply, falls with a large one */
+    uint64_t opened_ns;
+};
+
+/* The leader's side of a forwarded client. */
+struct remote {
+    struct session session;
+    struct node_id origin;
+    uint64_t id;
+    uint32_t epoch;
+    uint64_t expected;
+    bool refusing;
+    struct remote *next;
+};
+
+struct server {
+    struct io *io;
+    struct node *node;
+    const struct command_table *commands;
+    struct server_options options;
+    struct server_verbs tables[SERVER_VERBS_MAX];
+    size_t table_count;
+    struct io_stream listener;
+    bool listening, draining;
+    struct client **clients; /* by index; NULL or unused slots are free */
+    uint32_t client_capacity;
+    uint32_t free_hint;
+    struct list busy, dirty, held;
+    struct remote **remotes; /* REMOTE_BUCKETS chains */
+    uint8_t *read_buffer;
+    uint64_t next_client_id;
+    uint64_t signature, next_walk_ns;
+    uint64_t release_ns;   /* the clock, read after everything of this turn has run */
+    struct node_id leader; /* of the default keyspace, and since when */
+    uint64_t leader_since_ns;
+    bool fresh; /* something became pending since the last release */
+    struct server_facts facts;
+    struct slice *forward_arguments; /* scratch for received requests */
+    size_t forward_arguments_capacity;
+    struct buffer forward_request; /* scratch */
+};
+
+/* session.c */
+void session_init(struct session *session, bool remote);
+void session_deinit(struct session *session);
+struct pending *session_at(struct session *session, size_t i); /* 0: oldest */
+/* Opens a reply: it is written into what session_reply answers, then session_close_reply makes it
+ * pending or ready. */
+struct reply session_reply(struct session *session, struct pending *scratch, int protocol);
+struct pending *session_push(struct server *server, struct session *session,
+                             const struct pending *pending);
+void session_pop(struct session *session);
+void session_set_reply(struct pending *pending, struct slice bytes);
+void session_fail(struct server *server, struct session *session, struct pending *pending,
+                  const char *error);
+/* Moves open replies from the front to [.., released) or to the other node. */
+void session_release(struct server *server, struct session *session);
+bool session_has_forwards(const struct session *session);
+
+/* client.c */
+void client_accept(struct server *server, struct io_stream stream);
+void client_event(struct server *server, struct client *client, const struct io_event *event);
+void client_close(struct server *server, struct client *client);
+void client_mark_dirty(struct server *server, struct client *client);
+void client_write(struct server *server, struct client *client);
+void client_parse(struct server *server, struct client *client);
+struct client *client_of_session(struct session *session);
+struct client *client_find(struct server *server, uint64_t session_id);
+uint64_t client_session_id(const struct client *client);
+
+/* route.c */
+enum routed {
+    ROUTED_DONE,
+    ROUTED_HOLD
+};
+enum routed route_request(struct server *server, struct client *client,
+                          const struct slice *arguments, size_t count);
+void route_hold(struct server *server, struct client *client);
+void route_retry(struct server *server, struct client *client);
+/* Runs on this node's replica into the session; false: not serving. */
+bool route_run(struct server *server, struct session *session, struct pending *pending,
+               const struct command *command, const struct slice *arguments, size_t count);
+struct group_id route_group(const struct command *command, const struct slice *arguments,
+                            size_t count);
+
+/* forward.c */
+/* Pushes the pending and sends it; false: the link takes nothing now, nothing happened. */
+bool forward_send(struct server *server, struct client *client, struct pending *pending,
+                  struct node_id target);
+/* A refused request: runs here or goes to the present leader; false: neither is possible yet. */
+bool forward_again(struct server *server, struct client *client, struct pending *pending);
+void forward_receive(struct server *server, struct node_id origin,
+                     const struct wire_forward *forward);
+void forward_answered(struct server *server, const struct wire_forward_reply *reply);
+void forward_link_down(struct server *server, struct node_id node);
+void forward_emit(struct server *server, struct remote *remote, struct pending *pending,
+                  struct slice reply, enum wire_outcome outcome);
+void forward_drop_origin(struct server *server, struct node_id origin);
+void forward_close_remote(struct server *server, struct node_id origin, uint64_t id);
+struct remote *forward_remote_of(struct session *session);
+
+/* verbs.c */
+extern const struct server_verb server_own_verbs[];
+extern const size_t server_own_verb_count;
+
+#endif

@@ -1,0 +1,270 @@
+/* Where a request runs: here, on the leader's node, or later (held). */
+#include "server/inside.h"
+
+#include "base/memory.h"
+
+#include <stdio.h>
+
+struct group_id route_group(const struct command *command, const struct slice *arguments,
+                            size_t count)
+{
+    (void)command;
+    (void)arguments;
+    (void)count;
+    return GROUP_DEFAULT; /* one partition owns all slots of `default` */
+}
+
+static void push_reply(struct server *server, struct session *session, struct pending *pending,
+                       const struct reply *reply, size_t before)
+{
+    if (reply->overflowed) {
+        /* More than a connection may hold: the command ran, its reply cannot be told. */
+        reply->out->size = before;
+        struct reply short_one = {.out = reply->out, .protocol = 2};
+        reply_error(&short_one, "ERR the command ran, but its reply is larger than 1 GiB");
+    }
+    pending->size = reply->out->size - before;
+    server->facts.errors_total += reply->failed;
+    bool alone = !session->count && !session->remote && pending->kind == PENDING_READY;
+    if (alone)
+        session->released = session->out.size; /* nothing waits: no need to queue */
+    else
+        session_push(server, session, pending);
+}
+
+/* ---- served where the client is ---- */
+
+static void serve_verb(struct server *server, struct client *client, const struct command *command,
+                       const struct slice *arguments, size_t count)
+{
+    struct pending pending = {.kind = PENDING_READY};
+    struct reply reply = session_reply(&client->session, &pending, client->protocol);
+    size_t before = reply.out->size;
+    size_t table = (size_t)command->serve >> 16, row = (size_t)command->serve & 0xffff;
+    struct server_call call = {.server = server,
+                               .node = server->node,
+                               .io = server->io,
+                               .owner = table ? server->tables[table].owner : client,
+                               .command = command,
+                               .arguments = arguments,
+                               .count = count,
+                               .reply = &reply};
+    server->tables[table].verbs[row].serve(&call);
+    push_reply(server, &client->session, &pending, &reply, before);
+}
+
+static void refuse_unknown(struct reply *reply, const struct slice *arguments, size_t count)
+{
+    char words[160] = "";
+    size_t used = 0;
+    for (size_t i = 1; i < count && used < 128; i++) {
+        int size = (int)(arguments[i].size < 128 - used ? arguments[i].size : 128 - used);
+        used += (size_t)snprintf(words + used, sizeof words - used, "'%.*s' ", size,
+                                 (const char *)arguments[i].at);
+    }
+    reply_error(reply, "ERR unknown command '%.*s', with args beginning with: %s",
+                (int)(arguments[0].size < 128 ? arguments[0].size : 128),
+                (const char *)arguments[0].at, words);
+}
+
+static void refuse(struct server *server, struct client *client, const struct command *command,
+                   const struct slice *arguments, size_t count)
+{
+    struct pending pending = {.kind = PENDING_READY};
+    struct reply reply = session_reply(&client->session, &pending, client->protocol);
+    size_t before = reply.out->size;
+    char name[64];
+    if (command) {
+        for (size_t i = 0; i < sizeof name - 1; i++) {
+            char c = command->name[i];
+            name[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+            if (!c)
+                break;
+        }
+        name[sizeof name - 1] = 0;
+        reply_error(&reply, "ERR wrong number of arguments for '%s' command", name);
+    } else {
+        refuse_unknown(&reply, arguments, count);
+    }
+    push_reply(server, &client->session, &pending, &reply, before);
+}
+
+/* ---- run here ---- */
+
+bool route_run(struct server *server, struct session *session, struct pending *pending,
+               const struct command *command, const struct slice *arguments, size_t count)
+{
+    struct replica *replica = node_group(server->node, pending->group);
+    if (!replica || !replica_is_serving(replica))
+        return false;
+    struct reply reply = session_reply(session, pending, pending->protocol);
+    size_t before = reply.out->size;
+    struct command_call call = {.command = command,
+                                .database = pending->database,
+                                .arguments = arguments,
+                                .count = count,
+                                .reply = &reply};
+    struct replica_turn *turn = node_turn(server->node);
+    enum replica_outcome outcome = replica_execute(replica, turn, &call, &pending->gate);
+    if (outcome == REPLICA_NOT_SERVING) {
+        buffer_deinit(&pending->own);
+        return false;
+    }
+    pending->kind = PENDING_GATED;
+    if (outcome == REPLICA_NO_SPACE) {
+        reply_error(&reply, "MISCONF no space left on the leader's disk: writes are refused, "
+                            "reads go on; free some space, no restart is needed");
+        pending->kind = PENDING_READY;
+    }
+    push_reply(server, session, pending, &reply, before);
+    return true;
+}
+
+/* ---- the decision ---- */
+
+static bool forwards_elsewhere(const struct client *client, struct node_id target)
+{
+    return session_has_forwards(&client->session) && !node_id_equal(client->target, target);
+}
+
+static enum routed route_data(struct server *server, struct client *client,
+                              const struct command *command, const struct slice *arguments,
+                              size_t count)
+{
+    struct group_id group = route_group(command, arguments, count);
+    IO_NOTE(server->io, "route");
+    struct replica *replica = node_group(server->node, group);
+    bool here = replica && replica_is_serving(replica);
+    struct node_id target = {0};
+    if (!here)
+        target = node_leader_of(server->node, group);
+    /* Requests to one partition stay in order: all answers of the old way first (R16). */
+    if (forwards_elsewhere(client, target))
+        return ROUTED_HOLD;
+    struct pending pending = {.group = group,
+                              .database = client->database,
+                              .protocol = client->protocol,
+                              .writes = command->flags & COMMAND_WRITE,
+                              .since_ns = node_turn(server->node)->now_ns};
+    if (here)
+        return route_run(server, &client->session, &pending, command, arguments, count)
+                   ? ROUTED_DONE
+                   : ROUTED_HOLD;
+    const struct node_formation *formation = node_formation(server->node);
+    if (!formation || !target.value || node_id_equal(target, formation->self))
+        return ROUTED_HOLD;
+    buffer_init(&pending.request, REPLY_SIZE_MAX);
+    wire_request_encode(arguments, count, &pending.request);
+    if (forward_send(server, client, &pending, target))
+        return ROUTED_DONE;
+    buffer_deinit(&pending.request);
+    return ROUTED_HOLD;
+}
+
+enum routed route_request(struct server *server, struct client *client,
+                          const struct slice *arguments, size_t count)
+{
+    const struct command *command = command_find(server->commands, arguments[0]);
+    server->facts.commands_total++;
+    if (!command || command->flags & COMMAND_INTERNAL) {
+        refuse(server, client, NULL, arguments, count);
+        return ROUTED_DONE;
+    }
+    if (!command_arity_fits(command, count)) {
+        refuse(server, client, command, arguments, count);
+        return ROUTED_DONE;
+    }
+    if (command->flags & COMMAND_CONNECTION) {
+        serve_verb(server, client, command, arguments, count);
+        return ROUTED_DONE;
+    }
+    enum routed routed = route_data(server, client, command, arguments, count);
+    if (routed == ROUTED_HOLD)
+        route_hold(server, client);
+    return routed;
+}
+
+/* ---- held requests ---- */
+
+void route_hold(struct server *server, struct client *client)
+{
+    if (client->held)
+        return;
+    client->held = true;
+    client->held_since_ns = node_turn(server->node)->now_ns;
+    list_append(&server->held, &client->held_link);
+    server->facts.held++;
+}
+
+static void release_hold(struct server *server, struct client *client)
+{
+    client->held = false;
+    list_remove(&client->held_link);
+    server->facts.held--;
+}
+
+/* The first held request has waited long enough: it is answered, and was never handed to anybody
+ * (SERVER-3). */
+static void give_up(struct server *server, struct client *client)
+{
+    size_t consumed = 0, need = 0;
+    struct pending pending = {.kind = PENDING_READY};
+    release_hold(server, client);
+    if (resp_parse(&client->parser, slice_of_buffer(&client->input), &consumed, &need))
+        return;
+    struct reply reply = session_reply(&client->session, &pending, client->protocol);
+    size_t before = reply.out->size;
+    if (node_is_started(server->node))
+        reply_error(&reply, "TRYAGAIN no leader answered in time; the command did not run");
+    else
+        reply_error(&reply, "TRYAGAIN this node waits for the nodes named by --join; "
+                            "the command did not run");
+    push_reply(server, &client->session, &pending, &reply, before);
+    buffer_consume(&client->input, consumed);
+    client_parse(server, client);
+}
+
+/* Requests that the old leader refused go first, in their order. True: none is left. */
+static bool reroute(struct server *server, struct client *client, uint64_t now_ns)
+{
+    struct session *session = &client->session;
+    bool answered_later = false, all = true;
+    for (size_t i = session->count; i-- > 0;) { /* newest first: is anything behind it answered? */
+        struct pending *pending = session_at(session, i);
+        if (pending->kind == PENDING_FORWARDED)
+            return false; /* its fate decides what may be sent again */
+        bool late = now_ns > pending->since_ns + server->options.hold_ns;
+        if (pending->kind == PENDING_REROUTE && (answered_later || late))
+            session_fail(server, session, pending,
+                         "TRYAGAIN no leader answered in time; the command did not run");
+        answered_later |= pending->kind == PENDING_READY || pending->kind == PENDING_GATED;
+    }
+    for (size_t i = 0; i < session->count && all; i++) {
+        struct pending *pending = session_at(session, i);
+        if (pending->kind == PENDING_REROUTE)
+            all = forward_again(server, client, pending);
+    }
+    return all;
+}
+
+void route_retry(struct server *server, struct client *client)
+{
+    uint64_t now_ns = node_turn(server->node)->now_ns;
+    if (!reroute(server, client, now_ns))
+        return;
+    if (!client->input.size) {
+        release_hold(server, client);
+        client_parse(server, client);
+        return;
+    }
+    if (now_ns > client->held_since_ns + server->options.hold_ns) {
+        give_up(server, client);
+        return;
+    }
+    uint64_t since_ns = client->held_since_ns;
+    size_t before = client->input.size;
+    release_hold(server, client);
+    client_parse(server, client);
+    if (client->held && client->input.size == before)
+        client->held_since_ns = since_ns; /* the same request still waits */
+}

@@ -1,0 +1,264 @@
+/* The set of clients: life, events, the release phase of the turn. */
+#include "server/inside.h"
+
+#include "base/memory.h"
+
+#define CLIENTS_MAX_DEFAULT 10000
+#define HAND_OVER_NS        (100 * 1000000ull)
+#define WALK_NS             (20 * 1000000ull) /* how often time-outs are looked at */
+
+/* ---- the command table ---- */
+
+static struct server_verbs own_verbs(void)
+{
+    return (struct server_verbs){.verbs = server_own_verbs, .count = server_own_verb_count};
+}
+
+struct command_table *server_build_table(const struct server_verbs *tables, size_t count,
+                                         struct command **rows)
+{
+    struct server_verbs all[SERVER_VERBS_MAX] = {own_verbs()};
+    size_t row_count = server_own_verb_count, used = 0;
+    for (size_t i = 0; i < count; i++) {
+        all[i + 1] = tables[i];
+        row_count += tables[i].count;
+    }
+    struct command *extra = memory_zeroed(row_count, sizeof *extra);
+    for (size_t t = 0; t <= count; t++)
+        for (size_t i = 0; i < all[t].count; i++) {
+            extra[used] = all[t].verbs[i].row;
+            extra[used++].serve = (int)(t << 16 | i);
+        }
+    *rows = extra;
+    return command_table_create(extra, row_count);
+}
+
+/* ---- life ---- */
+
+struct server *server_create(struct io *io, struct node *node, const struct command_table *commands,
+                             const struct server_verbs *tables, size_t count,
+                             const struct server_options *options)
+{
+    struct server *server = memory_zeroed(1, sizeof *server);
+    server->io = io;
+    server->node = node;
+    server->commands = commands;
+    server->options = *options;
+    if (!server->options.hold_ns)
+        server->options.hold_ns = 1000000000;
+    if (!server->options.ack_timeout_ns)
+        server->options.ack_timeout_ns = 5000000000;
+    server->tables[0] = own_verbs();
+    for (size_t i = 0; i < count; i++)
+        server->tables[i + 1] = tables[i];
+    server->table_count = count + 1;
+    server->client_capacity =
+        (uint32_t)(options->clients_max ? options->clients_max : CLIENTS_MAX_DEFAULT);
+    server->clients = memory_zeroed(server->client_capacity, sizeof(struct client *));
+    server->remotes = memory_zeroed(REMOTE_BUCKETS, sizeof(struct remote *));
+    server->read_buffer = memory_allocate(READ_SIZE);
+    list_init(&server->busy);
+    list_init(&server->dirty);
+    list_init(&server->held);
+    server->facts.started_ns = io_now_ns(io);
+    return server;
+}
+
+void server_destroy(struct server *server)
+{
+    if (!server)
+        return;
+    for (uint32_t i = 0; i < server->client_capacity; i++) {
+        if (server->clients[i] && server->clients[i]->used)
+            client_close(server, server->clients[i]);
+        memory_free(server->clients[i]);
+    }
+    for (size_t i = 1; i <= NODE_MEMBERS_MAX; i++)
+        forward_drop_origin(server, (struct node_id){i});
+    memory_free(server->clients);
+    memory_free(server->remotes);
+    memory_free(server->read_buffer);
+    memory_free(server->forward_arguments);
+    memory_free(server);
+}
+
+enum status server_listen(struct server *server, const char *address, char why[128])
+{
+    enum status status =
+        io_listen(server->io, address, server->options.tag, &server->listener, why);
+    server->listening = status == STATUS_OK;
+    return status;
+}
+
+void server_address(const struct server *server, char out[IO_ADDRESS_SIZE])
+{
+    io_stream_address(server->io, server->listener, true, out);
+}
+
+/* ---- events ---- */
+
+bool server_handle_event(struct server *server, const struct io_event *event)
+{
+    uint64_t tag = server->options.tag;
+    if (event->tag < tag || event->tag > tag + server->client_capacity)
+        return false;
+    if (event->kind == IO_ACCEPTED) {
+        client_accept(server, event->stream);
+        return true;
+    }
+    if (event->kind != IO_READABLE && event->kind != IO_WRITABLE && event->kind != IO_CLOSED)
+        return false;
+    if (event->tag == tag)
+        return true;
+    struct client *client = server->clients[event->tag - tag - 1];
+    bool same = client && client->used && event->stream.index == client->stream.index &&
+                event->stream.generation == client->stream.generation;
+    if (same) /* else: of a connection that an earlier event of this turn closed */
+        client_event(server, client, event);
+    return true;
+}
+
+void server_handle_peer(struct server *server, const struct peer_happening *happening)
+{
+    const struct wire_message *message = &happening->message;
+    if (happening->kind == PEER_DOWN && happening->link == WIRE_LINK_DATA) {
+        forward_link_down(server, happening->node);
+        forward_drop_origin(server, happening->node);
+    }
+    if (happening->kind != PEER_MESSAGE)
+        return;
+    if (message->kind == WIRE_FORWARD)
+        forward_receive(server, happening->node, &message->forward);
+    else if (message->kind == WIRE_FORWARD_REPLY)
+        forward_answered(server, &message->forward_reply);
+    else if (message->kind == WIRE_FORWARD_CLOSE)
+        forward_close_remote(server, happening->node, message->forward_close.session);
+}
+
+void server_tick(struct server *server)
+{
+    /* Who must go on waiting is appended again: each is looked at once. */
+    for (uint64_t left = server->facts.held; left && !list_is_empty(&server->held); left--) {
+        struct client *client = list_item(server->held.next, struct client, held_link);
+        list_remove(&client->held_link);
+        list_append(&server->held, &client->held_link);
+        route_retry(server, client);
+    }
+}
+
+/* ---- release ---- */
+
+/* Changes whenever a gate may have opened or a leadership may have gone. */
+static uint64_t gate_signature(struct server *server)
+{
+    uint64_t signature = 0;
+    for (size_t i = 0; node_is_started(server->node) && i < node_group_count(server->node); i++) {
+        const struct raft_view *view = raft_view(replica_raft(node_group_at(server->node, i)));
+        signature = signature * 31 + view->commit + view->confirmed_round * 7 + view->term * 131 +
+                    (uint64_t)view->role;
+    }
+    return signature;
+}
+
+static void walk_busy(struct server *server)
+{
+    struct list *link = server->busy.next;
+    while (link != &server->busy) {
+        struct session *session = list_item(link, struct session, busy);
+        link = link->next;
+        size_t before = session->released;
+        session_release(server, session);
+        if (!session->remote && session->released != before)
+            client_mark_dirty(server, client_of_session(session));
+    }
+}
+
+/* A forward whose target no longer leads, or that nobody answers in time. The old leader gets a
+ * moment to answer by itself (a hand-over); then a read goes elsewhere, and a write's fate is
+ * unknown (SERVER-2). */
+static bool is_abandoned(struct server *server, const struct pending *pending, uint64_t now_ns)
+{
+    bool moved = server->leader.value && !node_id_equal(server->leader, pending->target) &&
+                 server->leader_since_ns > pending->since_ns;
+    return now_ns > pending->since_ns + server->options.ack_timeout_ns ||
+           (moved && now_ns > server->leader_since_ns + HAND_OVER_NS);
+}
+
+static void expire_session(struct server *server, struct session *session, uint64_t now_ns)
+{
+    static const char late[] = "UNKNOWNOUTCOME the leader did not answer in time: the write may or "
+                               "may not have happened";
+    for (size_t i = 0; i < session->count; i++) {
+        struct pending *pending = session_at(session, i);
+        if (pending->kind != PENDING_FORWARDED || !is_abandoned(server, pending, now_ns))
+            continue;
+        server->fresh = true;
+        if (pending->writes) {
+            session_fail(server, session, pending, late);
+        } else {
+            pending->kind = PENDING_REROUTE;
+            route_hold(server, client_of_session(session));
+        }
+    }
+}
+
+static void expire_forwards(struct server *server, uint64_t now_ns)
+{
+    struct node_id leader = node_leader_of(server->node, GROUP_DEFAULT);
+    if (leader.value && !node_id_equal(leader, server->leader)) {
+        server->leader = leader;
+        server->leader_since_ns = now_ns;
+    }
+    for (struct list *link = server->busy.next; link != &server->busy; link = link->next) {
+        struct session *session = list_item(link, struct session, busy);
+        if (session->unstaged)
+            expire_session(server, session, now_ns);
+    }
+}
+
+void server_release(struct server *server)
+{
+    server->release_ns = io_now_ns(server->io); /* R11: younger than everything that has run */
+    uint64_t signature = gate_signature(server);
+    bool walk = server->fresh || signature != server->signature ||
+                server->release_ns >= server->next_walk_ns;
+    bool due = server->release_ns >= server->next_walk_ns;
+    if (due)
+        expire_forwards(server, server->release_ns);
+    if (walk) {
+        server->fresh = false;
+        server->signature = signature;
+        walk_busy(server);
+    }
+    if (due)
+        server->next_walk_ns = server->release_ns + WALK_NS;
+    while (!list_is_empty(&server->dirty))
+        client_write(server, list_item(server->dirty.next, struct client, dirty));
+}
+
+uint64_t server_deadline_ns(const struct server *server)
+{
+    if (server->fresh)
+        return 0;
+    bool waits = !list_is_empty(&server->busy) || !list_is_empty(&server->held);
+    return waits ? server->next_walk_ns : UINT64_MAX;
+}
+
+bool server_drain(struct server *server)
+{
+    if (server->listening)
+        io_close(server->io, server->listener);
+    server->listening = false;
+    server->draining = true;
+    return list_is_empty(&server->busy) && list_is_empty(&server->dirty);
+}
+
+void server_facts(const struct server *server, struct server_facts *out)
+{
+    *out = server->facts;
+}
+
+const struct command_table *server_commands(const struct server *server)
+{
+    return server->commands;
+}

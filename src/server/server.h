@@ -1,0 +1,92 @@
+/* server.h - clients: connections, routing, forwarding, order of replies. Floor 8; used by admin/,
+ * control/'s verbs through tables, worker/.
+ *
+ *   read -> parse -> admit, route -> run here | forward to the leader | hold -> gate -> release in
+ * order -> one write
+ *
+ * Promises.
+ * SERVER-1  Replies leave a connection in the order of its requests, each only when its gate is
+ * open (REPLICA-1). SERVER-2  R16: a forwarded or held write is sent again only if its first
+ * receiver proved that it did not append it; otherwise UNKNOWNOUTCOME. One connection keeps order
+ * per partition. SERVER-3  A request that finds no leader is held for hold_ns, then TRYAGAIN: it
+ * had and will have no effect. SERVER-4  Memory of a client is bounded: input by the request's
+ * maximum and by what has arrived, replies by pausing its input. SERVER-5  No bytes from a client
+ * stop the server or harm another client. Verbs that other floors serve are handed down as tables
+ * at start (struct server_verb). */
+#ifndef HOLDFAST_SERVER_SERVER_H
+#define HOLDFAST_SERVER_SERVER_H
+
+#include "base/status.h"
+#include "command/command.h"
+#include "io/io.h"
+#include "node/node.h"
+#include "peer/peer.h"
+
+struct server;
+
+struct server_call {
+    struct server *server;
+    struct node *node;
+    struct io *io;
+    void *owner; /* of the verb's table */
+    const struct command *command;
+    const struct slice *arguments; /* [0] is the name */
+    size_t count;
+    struct reply *reply;
+};
+
+struct server_verb {
+    struct command row; /* execute NULL; `serve` is filled in by server_create */
+    void (*serve)(struct server_call *call);
+};
+
+struct server_verbs {
+    const struct server_verb *verbs;
+    size_t count;
+    void *owner;
+};
+
+struct server_options {
+    uint64_t tag;            /* io tags used: tag .. tag + 2^32 - 1 */
+    size_t clients_max;      /* 0: 10000 */
+    uint64_t hold_ns;        /* 0: 1 s */
+    uint64_t ack_timeout_ns; /* 0: 5 s */
+    uint32_t faults;
+};
+
+#define SERVER_VERBS_MAX 8
+
+/* The command table of the built-in commands, the server's own verbs and those of `tables`. Both
+ * are the caller's: *rows lives as long as the table and goes with memory_free. */
+struct command_table *server_build_table(const struct server_verbs *tables, size_t count,
+                                         struct command **rows);
+
+struct server *server_create(struct io *io, struct node *node, const struct command_table *commands,
+                             const struct server_verbs *tables, size_t count,
+                             const struct server_options *options);
+void server_destroy(struct server *server);
+
+MUST_USE enum status server_listen(struct server *server, const char *address, char why[128]);
+/* The port that it really listens on, as "host:port". */
+void server_address(const struct server *server, char out[IO_ADDRESS_SIZE]);
+
+bool server_handle_event(struct server *server, const struct io_event *event);
+void server_handle_peer(struct server *server, const struct peer_happening *happening);
+/* Held requests are tried again, time-outs answered. */
+void server_tick(struct server *server);
+/* Opens gates, answers other nodes, writes to clients. Once at the end of a turn, before
+ * node_flush. */
+void server_release(struct server *server);
+uint64_t server_deadline_ns(const struct server *server);
+/* No new clients; true once nothing waits for an answer any more. */
+bool server_drain(struct server *server);
+
+struct server_facts {
+    uint64_t connections, connections_total, commands_total, errors_total;
+    uint64_t forwarded_total, refused_total, unknown_total, held;
+    uint64_t started_ns;
+};
+void server_facts(const struct server *server, struct server_facts *out);
+const struct command_table *server_commands(const struct server *server);
+
+#endif

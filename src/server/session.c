@@ -1,0 +1,218 @@
+/* Pending replies in order. A reply that is known when nothing before it waits elsewhere is written
+ * straight into the client's buffer ("staged"); others keep their own bytes until their turn comes.
+ */
+#include "server/inside.h"
+
+#include "base/memory.h"
+
+#include <assert.h>
+
+void session_init(struct session *session, bool remote)
+{
+    memset(session, 0, sizeof *session);
+    session->remote = remote;
+    list_init(&session->busy);
+    buffer_init(&session->out, REPLY_SIZE_MAX);
+}
+
+static void pending_deinit(struct pending *pending)
+{
+    buffer_deinit(&pending->own);
+    buffer_deinit(&pending->request);
+}
+
+void session_deinit(struct session *session)
+{
+    while (session->count)
+        session_pop(session);
+    list_remove(&session->busy);
+    memory_free(session->ring);
+    buffer_deinit(&session->out);
+}
+
+struct pending *session_at(struct session *session, size_t i)
+{
+    assert(i < session->count);
+    return &session->ring[(session->head + i) & (session->capacity - 1)];
+}
+
+static void grow(struct session *session)
+{
+    size_t capacity = session->capacity ? session->capacity * 2 : 4;
+    struct pending *ring = memory_allocate(capacity * sizeof *ring);
+    for (size_t i = 0; i < session->count; i++)
+        ring[i] = *session_at(session, i);
+    memory_free(session->ring);
+    session->ring = ring;
+    session->capacity = capacity;
+    session->head = 0;
+}
+
+struct pending *session_push(struct server *server, struct session *session,
+                             const struct pending *pending)
+{
+    if (session->count == session->capacity)
+        grow(session);
+    session->count++;
+    struct pending *slot = session_at(session, session->count - 1);
+    *slot = *pending;
+    session->unstaged += !slot->staged;
+    if (session->count == 1)
+        list_append(&server->busy, &session->busy);
+    server->fresh = true;
+    return slot;
+}
+
+void session_pop(struct session *session)
+{
+    struct pending *pending = session_at(session, 0);
+    session->unstaged -= !pending->staged;
+    pending_deinit(pending);
+    session->head = (session->head + 1) & (session->capacity - 1);
+    session->count--;
+    if (!session->count)
+        list_remove(&session->busy);
+}
+
+/* While every pending reply is staged the next one may be staged behind them. */
+struct reply session_reply(struct session *session, struct pending *scratch, int protocol)
+{
+    scratch->staged = session->unstaged == 0;
+    if (!scratch->staged)
+        buffer_init(&scratch->own, REPLY_SIZE_MAX);
+    return (struct reply){.out = scratch->staged ? &session->out : &scratch->own,
+                          .protocol = protocol};
+}
+
+void session_set_reply(struct pending *pending, struct slice bytes)
+{
+    assert(!pending->staged);
+    buffer_deinit(&pending->own);
+    buffer_init(&pending->own, REPLY_SIZE_MAX);
+    if (buffer_append(&pending->own, bytes.at, bytes.size))
+        pending->own.size = 0;
+    pending->kind = PENDING_READY;
+}
+
+/* Takes a staged reply's bytes out of the middle and puts an error there. Rare: only at a change of
+ * leaders. */
+static void replace_staged(struct session *session, struct pending *pending, struct slice error)
+{
+    size_t at = session->released, old = pending->size;
+    for (size_t i = 0; session_at(session, i) != pending; i++)
+        at += session_at(session, i)->size;
+    struct buffer *out = &session->out;
+    size_t rest = out->size - at - old;
+    struct buffer tail;
+    buffer_init(&tail, REPLY_SIZE_MAX);
+    bool fits = !buffer_append(&tail, error.at, error.size) &&
+                !buffer_append(&tail, out->at + at + old, rest);
+    out->size = at;
+    fits = fits && !buffer_append(out, tail.at, tail.size);
+    assert(fits); /* an error line is shorter than REPLY_SIZE_MAX minus what was there */
+    pending->size = error.size;
+    buffer_deinit(&tail);
+}
+
+void session_fail(struct server *server, struct session *session, struct pending *pending,
+                  const char *error)
+{
+    struct buffer bytes;
+    buffer_init(&bytes, 1024);
+    struct reply reply = {.out = &bytes, .protocol = 2};
+    reply_error(&reply, "%s", error);
+    if (pending->staged)
+        replace_staged(session, pending, slice_of_buffer(&bytes));
+    else
+        session_set_reply(pending, slice_of_buffer(&bytes));
+    pending->kind = PENDING_READY;
+    server->facts.errors_total++;
+    server->facts.unknown_total += strncmp(error, "UNKNOWNOUTCOME", 14) == 0;
+    buffer_deinit(&bytes);
+}
+
+bool session_has_forwards(const struct session *session)
+{
+    return session->unstaged > 0;
+}
+
+/* ---- gates ---- */
+
+static const char unknown_outcome[] =
+    "UNKNOWNOUTCOME the leader changed or was too slow: the write may or may not have happened";
+static const char cut[] = "TRYAGAIN the leader changed; the write did not happen";
+static const char lost[] = "TRYAGAIN the leader changed while reading";
+
+static bool is_late(const struct server *server, const struct pending *pending, uint64_t now_ns)
+{
+    return now_ns > pending->since_ns + server->options.ack_timeout_ns;
+}
+
+/* An answer for another node instead of an error for a client: it may route the request again. */
+static enum wire_outcome outcome_of(enum replica_gate_state state)
+{
+    return state == REPLICA_GATE_CUT || state == REPLICA_GATE_LOST ? WIRE_OUTCOME_REFUSED
+                                                                   : WIRE_OUTCOME_DONE;
+}
+
+/* False: the gate stays shut for now. */
+static bool settle(struct server *server, struct session *session, struct pending *pending,
+                   enum wire_outcome *outcome)
+{
+    struct replica_turn *turn = node_turn(server->node);
+    struct replica *replica = node_group(server->node, pending->group);
+    enum replica_gate_state state = replica_gate(replica, turn, &pending->gate, server->release_ns);
+    *outcome = outcome_of(state);
+    if (state == REPLICA_GATE_OPEN)
+        return true;
+    turn->round_wanted |= state == REPLICA_GATE_UNCONFIRMED;
+    if (state == REPLICA_GATE_WAITS || state == REPLICA_GATE_UNCONFIRMED) {
+        if (!is_late(server, pending, server->release_ns))
+            return false;
+        *outcome = WIRE_OUTCOME_UNKNOWN;
+        session_fail(server, session, pending, pending->writes ? unknown_outcome : lost);
+        return true;
+    }
+    session_fail(server, session, pending, state == REPLICA_GATE_CUT ? cut : lost);
+    return true;
+}
+
+/* The oldest reply is known and its gate open: hand it on. */
+static void hand_on(struct server *server, struct session *session, struct pending *pending,
+                    enum wire_outcome outcome)
+{
+    struct buffer *out = &session->out;
+    IO_NOTE(server->io, "acknowledge");
+    if (session->remote) {
+        struct slice bytes = pending->staged ? slice_of(out->at + session->released, pending->size)
+                                             : slice_of_buffer(&pending->own);
+        forward_emit(server, forward_remote_of(session), pending, bytes, outcome);
+        session->released += pending->staged ? pending->size : 0;
+    } else if (pending->staged) {
+        session->released += pending->size;
+    } else if (buffer_append(out, pending->own.at, pending->own.size) == STATUS_OK) {
+        session->released = out->size; /* nothing is staged behind an unstaged one */
+    }
+    session_pop(session);
+}
+
+/* SERVER-1: from the front, and no further than the first whose gate is shut. */
+/* SERVER-1: from the front, and not past the first whose gate is shut. */
+void session_release(struct server *server, struct session *session)
+{
+    while (session->count) {
+        struct pending *pending = session_at(session, 0);
+        enum wire_outcome outcome = WIRE_OUTCOME_DONE;
+        if (pending->kind == PENDING_FORWARDED || pending->kind == PENDING_REROUTE)
+            break;
+        if (pending->kind == PENDING_REFUSED)
+            outcome = WIRE_OUTCOME_REFUSED;
+        if (pending->kind == PENDING_GATED && !settle(server, session, pending, &outcome))
+            break;
+        hand_on(server, session, pending, outcome);
+    }
+    if (session->remote && session->released == session->out.size) {
+        buffer_reset(&session->out);
+        session->released = 0;
+    }
+}

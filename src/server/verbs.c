@@ -1,0 +1,240 @@
+/* What a client is told about itself: PING, HELLO, SELECT, CLIENT ... (ECOSYSTEM 1.1 to 1.3). */
+#include "server/inside.h"
+
+#include <stdio.h>
+
+static struct client *client_of(struct server_call *call)
+{
+    return call->owner;
+}
+
+static void serve_ping(struct server_call *call)
+{
+    if (call->count > 2)
+        reply_error(call->reply, "ERR wrong number of arguments for 'ping' command");
+    else if (call->count == 2)
+        reply_bulk(call->reply, call->arguments[1]);
+    else
+        reply_status(call->reply, "PONG");
+}
+
+static void serve_echo(struct server_call *call)
+{
+    reply_bulk(call->reply, call->arguments[1]);
+}
+
+static void serve_quit(struct server_call *call)
+{
+    reply_ok(call->reply);
+    client_of(call)->closing = true;
+}
+
+static void serve_ok(struct server_call *call)
+{
+    reply_ok(call->reply);
+}
+
+static void serve_reset(struct server_call *call)
+{
+    struct client *client = client_of(call);
+    client->protocol = 2;
+    client->database = 0;
+    client->name[0] = 0;
+    reply_status(call->reply, "RESET");
+}
+
+static void serve_select(struct server_call *call)
+{
+    int64_t number;
+    if (slice_to_i64(call->arguments[1], &number))
+        reply_error(call->reply, "ERR value is not an integer or out of range");
+    else if (number < 0 || number >= STORE_DATABASES)
+        reply_error(call->reply, "ERR DB index is out of range");
+    else {
+        client_of(call)->database = (uint8_t)number;
+        reply_ok(call->reply);
+    }
+}
+
+static void serve_auth(struct server_call *call)
+{
+    reply_error(call->reply,
+                "ERR AUTH <password> called without any password configured for the default user. "
+                "Are you sure your configuration is correct?");
+}
+
+static void hello_facts(struct server_call *call, const struct client *client)
+{
+    struct replica *replica = node_group(call->node, GROUP_DEFAULT);
+    reply_map(call->reply, 7);
+    reply_text(call->reply, "server");
+    reply_text(call->reply, "redis");
+    reply_text(call->reply, "version");
+    reply_text(call->reply, "7.0.15");
+    reply_text(call->reply, "proto");
+    reply_integer(call->reply, client->protocol);
+    reply_text(call->reply, "id");
+    reply_integer(call->reply, (int64_t)client->id);
+    reply_text(call->reply, "mode");
+    reply_text(call->reply, "standalone");
+    reply_text(call->reply, "role");
+    reply_text(call->reply, replica && replica_is_serving(replica) ? "master" : "replica");
+    reply_text(call->reply, "modules");
+    reply_array(call->reply, 0);
+}
+
+/* A name without spaces or control bytes; false: refused. */
+static bool take_name(struct slice from, char out[CLIENT_NAME_SIZE])
+{
+    if (from.size >= CLIENT_NAME_SIZE)
+        return false;
+    for (size_t i = 0; i < from.size; i++)
+        if (from.at[i] < '!' || from.at[i] > '~')
+            return false;
+    if (from.size)
+        memcpy(out, from.at, from.size);
+    out[from.size] = 0;
+    return true;
+}
+
+static void serve_hello(struct server_call *call)
+{
+    struct client *client = client_of(call);
+    int64_t protocol = client->protocol;
+    size_t i = 1;
+    if (call->count > 1 &&
+        (slice_to_i64(call->arguments[i++], &protocol) || protocol < 2 || protocol > 3)) {
+        reply_error(call->reply, "NOPROTO unsupported protocol version");
+        return;
+    }
+    for (; i < call->count; i++) {
+        if (slice_is_word(call->arguments[i], "SETNAME") && i + 1 < call->count) {
+            if (!take_name(call->arguments[++i], client->name)) {
+                reply_error(call->reply, "ERR Client names cannot contain spaces, newlines or "
+                                         "special characters.");
+                return;
+            }
+        } else if (slice_is_word(call->arguments[i], "AUTH") && i + 2 < call->count) {
+            i += 2; /* no password is set: any user is the default one */
+        } else {
+            reply_error(call->reply, "ERR Syntax error in HELLO option '%.*s'",
+                        (int)(call->arguments[i].size < 64 ? call->arguments[i].size : 64),
+                        (const char *)call->arguments[i].at);
+            return;
+        }
+    }
+    client->protocol = call->reply->protocol = (int)protocol;
+    hello_facts(call, client);
+}
+
+/* ---- CLIENT ---- */
+
+static void client_line(const struct server_call *call, const struct client *client, char out[512])
+{
+    char theirs[IO_ADDRESS_SIZE], ours[IO_ADDRESS_SIZE];
+    io_stream_address(call->io, client->stream, false, theirs);
+    io_stream_address(call->io, client->stream, true, ours);
+    uint64_t age_ns = node_turn(call->node)->now_ns - client->opened_ns;
+    snprintf(out, 512,
+             "id=%llu addr=%s laddr=%s fd=%u name=%s age=%llu idle=0 flags=N db=%u sub=0 psub=0 "
+             "ssub=0 multi=-1 cmd=client user=default redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
+             (unsigned long long)client->id, theirs, ours, client->index, client->name,
+             (unsigned long long)(age_ns / 1000000000), client->database, client->protocol,
+             client->library, client->library_version);
+}
+
+static void client_list(struct server_call *call)
+{
+    struct server *server = call->server;
+    struct buffer text;
+    char line[512];
+    buffer_init(&text, REPLY_SIZE_MAX);
+    for (uint32_t i = 0; i < server->client_capacity; i++) {
+        const struct client *client = server->clients[i];
+        if (!client || !client->used)
+            continue;
+        client_line(call, client, line);
+        (void)!buffer_append(&text, line, strlen(line));
+    }
+    reply_verbatim(call->reply, slice_of_buffer(&text));
+    buffer_deinit(&text);
+}
+
+static void client_setinfo(struct server_call *call, struct client *client)
+{
+    bool name = call->count == 4 && slice_is_word(call->arguments[2], "LIB-NAME");
+    bool version = call->count == 4 && slice_is_word(call->arguments[2], "LIB-VER");
+    if (!name && !version)
+        reply_error(call->reply, "ERR syntax error");
+    else if (take_name(call->arguments[3], name ? client->library : client->library_version))
+        reply_ok(call->reply);
+    else
+        reply_error(call->reply, "ERR lib-name cannot contain spaces, newlines or special "
+                                 "characters.");
+}
+
+static void serve_client(struct server_call *call)
+{
+    struct client *client = client_of(call);
+    struct slice word = call->arguments[1];
+    char line[512];
+    if (slice_is_word(word, "ID")) {
+        reply_integer(call->reply, (int64_t)client->id);
+    } else if (slice_is_word(word, "GETNAME")) {
+        reply_text(call->reply, client->name);
+    } else if (slice_is_word(word, "SETNAME") && call->count == 3) {
+        if (take_name(call->arguments[2], client->name))
+            reply_ok(call->reply);
+        else
+            reply_error(call->reply, "ERR Client names cannot contain spaces, newlines or "
+                                     "special characters.");
+    } else if (slice_is_word(word, "SETINFO")) {
+        client_setinfo(call, client);
+    } else if (slice_is_word(word, "INFO")) {
+        client_line(call, client, line);
+        reply_verbatim(call->reply, slice_of_text(line));
+    } else if (slice_is_word(word, "LIST")) {
+        client_list(call);
+    } else if (slice_is_word(word, "NO-EVICT") || slice_is_word(word, "NO-TOUCH")) {
+        reply_ok(call->reply);
+    } else {
+        reply_error(call->reply, "ERR unknown subcommand '%.*s'. Try CLIENT HELP.",
+                    (int)(word.size < 64 ? word.size : 64), (const char *)word.at);
+    }
+}
+
+static void serve_command(struct server_call *call)
+{
+    command_describe(call->server->commands, call->arguments, call->count, call->reply);
+}
+
+#define ROW(number_, name_, arity_, categories_, summary_, function)                               \
+    {                                                                                              \
+        .row = {.number = number_,                                                                 \
+                .name = name_,                                                                     \
+                .arity = arity_,                                                                   \
+                .flags = COMMAND_CONNECTION | COMMAND_FAST | COMMAND_LOADING,                      \
+                .categories = categories_,                                                         \
+                .summary = summary_,                                                               \
+                .group = "connection",                                                             \
+                .since = "1.0.0"},                                                                 \
+        .serve = function                                                                          \
+    }
+
+const struct server_verb server_own_verbs[] = {
+    ROW(1001, "PING", -1, "@fast @connection", "Answers PONG, or the text given.", serve_ping),
+    ROW(1002, "ECHO", 2, "@fast @connection", "Answers the text given.", serve_echo),
+    ROW(1003, "QUIT", -1, "@fast @connection", "Closes the connection.", serve_quit),
+    ROW(1004, "RESET", 1, "@fast @connection", "Resets the connection.", serve_reset),
+    ROW(1005, "SELECT", 2, "@fast @connection", "Chooses the database, 0 to 15.", serve_select),
+    ROW(1006, "HELLO", -1, "@fast @connection", "Chooses the protocol, 2 or 3.", serve_hello),
+    ROW(1007, "AUTH", -2, "@fast @connection", "Authenticates the client.", serve_auth),
+    ROW(1008, "CLIENT", -2, "@slow @connection", "Tells about and names connections.",
+        serve_client),
+    ROW(1009, "COMMAND", -1, "@slow @connection", "Describes the commands.", serve_command),
+    ROW(1010, "READONLY", 1, "@fast @connection", "Accepted; every node serves every request.",
+        serve_ok),
+    ROW(1011, "READWRITE", 1, "@fast @connection", "Accepted; every node serves every request.",
+        serve_ok),
+};
+const size_t server_own_verb_count = sizeof server_own_verbs / sizeof server_own_verbs[0];

@@ -1,0 +1,118 @@
+/* entry.h - one key with its value in one piece of memory; private to store/.
+ *
+ *     flags 1 | database 1 | key size 2 | value size 4 | parts | key | value
+ *
+ * The parts are there when the flags say so, in this order: the deque of a LIST (24 bytes) or the
+ * place of an outside value (16); the deadline with its position in the heap (12); the size of a
+ * wide key (4). A plain small string has none: 8 bytes of header in front of key and value. The
+ * room of a deadline stays when the deadline goes (it is then 0), so that setting and dropping it
+ * again does not move the entry. */
+#ifndef HOLDFAST_STORE_ENTRY_H
+#define HOLDFAST_STORE_ENTRY_H
+
+#include "store/inside.h"
+
+enum store_entry_flags {
+    ENTRY_TYPE = 7,      /* enum store_type */
+    ENTRY_DUE = 8,       /* has room for a deadline */
+    ENTRY_OUTSIDE = 16,  /* the string has an allocation of its own */
+    ENTRY_WIDE_KEY = 32, /* the key is longer than 65535 bytes */
+};
+
+struct store_entry {
+    uint8_t flags;
+    uint8_t database;
+    uint16_t key_size;   /* 0 with ENTRY_WIDE_KEY */
+    uint32_t value_size; /* of a STRING */
+    uint8_t body[];
+};
+
+struct store_outside {
+    uint8_t *at; /* owned */
+    uint64_t capacity;
+};
+
+struct store_deque {
+    void *root; /* owned: a leaf when level is 0, else an inner node; NULL when empty */
+    uint64_t length;
+    uint64_t level;
+};
+
+#define ENTRY_DUE_SIZE      12
+#define ENTRY_NO_POSITION   UINT32_MAX
+#define ENTRY_KEY_SMALL_MAX UINT16_MAX
+#define ENTRY_HEAD_SIZE     offsetof(struct store_entry, body)
+_Static_assert(offsetof(struct store_entry, body) == 8, "16 + 64 bytes fit in a 96-byte chunk");
+_Static_assert(STORE_VALUE_SIZE_MAX <= UINT32_MAX && STORE_KEY_SIZE_MAX <= UINT32_MAX,
+               "sizes of an entry have 32 bits");
+
+static inline size_t store_entry_due_at(unsigned flags)
+{
+    if ((flags & ENTRY_TYPE) == STORE_LIST)
+        return sizeof(struct store_deque);
+    return flags & ENTRY_OUTSIDE ? sizeof(struct store_outside) : 0;
+}
+
+static inline size_t store_entry_parts_size(unsigned flags)
+{
+    size_t size = store_entry_due_at(flags);
+    if (flags & ENTRY_DUE)
+        size += ENTRY_DUE_SIZE;
+    if (flags & ENTRY_WIDE_KEY)
+        size += sizeof(uint32_t);
+    return size;
+}
+
+static inline struct slice store_entry_key_inline(const struct store_entry *entry)
+{
+    size_t parts = store_entry_parts_size(entry->flags), size = entry->key_size;
+    if (entry->flags & ENTRY_WIDE_KEY)
+        size = load_u32(entry->body + parts - sizeof(uint32_t));
+    return slice_of(entry->body + parts, size);
+}
+
+static inline struct store_outside *store_entry_outside(const struct store_entry *entry)
+{
+    return (struct store_outside *)(uintptr_t)entry->body;
+}
+
+static inline struct store_deque *store_entry_deque(const struct store_entry *entry)
+{
+    return (struct store_deque *)(uintptr_t)entry->body;
+}
+
+/* The allocated size of an entry; a value counts when it is inside. */
+size_t store_entry_size(const struct store_entry *entry);
+size_t store_entry_size_of(unsigned flags, size_t key_size, size_t value_size);
+
+/* `flags` without ENTRY_WIDE_KEY. The value's bytes, the outside place and the deque are left for
+ * the caller to fill in; there is no deadline yet. */
+struct store_entry *store_entry_create(struct store *store, const struct store_key *key,
+                                       unsigned flags, size_t value_size);
+/* Frees the value too. The entry is in no heap any more. */
+void store_entry_destroy(struct store *store, struct store_entry *entry);
+
+/* The same entry, moved to a place with room for a deadline; frees the old one. */
+struct store_entry *store_entry_with_due(struct store *store, struct store_entry *entry);
+
+/* The same string, moved to an allocation of its own with `capacity` bytes. */
+struct store_entry *store_entry_with_outside(struct store *store, struct store_entry *entry,
+                                             size_t capacity);
+
+/* The bytes of a STRING, wherever they are. */
+uint8_t *store_entry_value(const struct store_entry *entry);
+
+uint32_t store_entry_position(const struct store_entry *entry);
+void store_entry_set_due(struct store_entry *entry, int64_t deadline_us, uint32_t position);
+void store_entry_set_position(struct store_entry *entry, uint32_t position);
+
+bool store_entry_is(const struct store_entry *entry, const struct store_key *key);
+
+/* The order behind equal hashes: bytes, then databases. */
+int store_entry_compare(const struct store_entry *a, const struct store_entry *b);
+
+/* list.c */
+void store_deque_destroy(struct store *store, struct store_deque *deque);
+void store_deque_validate(const struct store_deque *deque);
+
+#endif

@@ -1,0 +1,61 @@
+/* inside.h - the store's own state and its memory; private to store/. */
+#ifndef HOLDFAST_STORE_INSIDE_H
+#define HOLDFAST_STORE_INSIDE_H
+
+#include "base/memory.h"
+#include "store/store.h"
+
+#include <assert.h>
+
+#define STORE_PAGE_SLOTS 128
+#define STORE_PAGES      (STORE_SLOTS / STORE_PAGE_SLOTS)
+
+/* The roots of neighbouring slots: a page exists when one of its slots has a key, so that a store
+ * of few slots is small. */
+struct store_page {
+    uint64_t words[STORE_PAGE_SLOTS]; /* see table.h; 0: no key in the slot */
+    uint32_t used;                    /* slots with keys, > 0 */
+};
+
+/* A heap of all entries with a deadline, in blocks that never move (deadlines.c). */
+struct store_deadlines {
+    struct store_due ***rooms; /* owned; rooms[i] is an array of blocks */
+    uint32_t room_count;       /* capacity of `rooms` */
+    uint32_t block_count;
+    uint32_t count;
+};
+
+struct store {
+    uint64_t seed;
+    uint64_t memory_bytes; /* what the allocator was asked for, its own overhead included */
+    uint64_t keys[STORE_DATABASES];
+    uint64_t with_deadline[STORE_DATABASES];
+    struct store_deadlines deadlines;
+    struct store_page *pages[STORE_PAGES];
+};
+
+uint64_t store_hash(uint64_t seed, uint8_t database, struct slice bytes);
+
+/* What an allocator of 16-byte steps and 8 bytes of overhead really uses for `size` bytes. Asking
+ * for all of it makes the room known without storing it: sizes of one step may overwrite one
+ * another in place. */
+static inline size_t store_room_size(size_t size)
+{
+    size_t room = (size + 8 + 15) & ~(size_t)15;
+    return room < 32 ? 32 : room;
+}
+
+static inline void *store_room_take(struct store *store, size_t size)
+{
+    size_t room = store_room_size(size);
+    store->memory_bytes += room;
+    return memory_allocate(room - 8);
+}
+
+static inline void store_room_give(struct store *store, void *memory, size_t size)
+{
+    store->memory_bytes -= store_room_size(size);
+    memory_free(memory);
+}
+
+#endif

@@ -1,0 +1,319 @@
+/* The order of a turn; nothing else. */
+#include "worker/worker.h"
+
+#include "base/memory.h"
+#include "control/control.h"
+#include "server/server.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+enum {
+    TIMER_WORKER = 0,
+    TIMER_PEER = 1
+};
+#define TAG_WAL     (1ull << 40)
+#define TAG_PEER    (2ull << 40)
+#define TAG_CONTROL (3ull << 40)
+#define TAG_SERVER  (4ull << 40)
+
+struct worker {
+    struct io *io;
+    struct control *control;
+    struct node *node;
+    struct server *server;
+    struct command_table *commands;
+    struct command *rows; /* owned; behind the table */
+    struct admin admin;
+    bool stopping, ending;
+    uint64_t stop_deadline_ns;
+    char failure[WORKER_LINE_SIZE];
+    char (*lines)[WORKER_LINE_SIZE];
+    size_t line_first, line_count;
+    char waits_for[CONTROL_LINE_SIZE];
+    struct node_id leader;
+    bool said_ready;
+};
+
+static void say(struct worker *worker, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void say(struct worker *worker, const char *format, ...)
+{
+    va_list arguments;
+    if (worker->line_count == WORKER_LINES_MAX)
+        return; /* nobody reads: the oldest lines are the ones that explain */
+    size_t at = (worker->line_first + worker->line_count++) % WORKER_LINES_MAX;
+    va_start(arguments, format);
+    vsnprintf(worker->lines[at], WORKER_LINE_SIZE, format, arguments);
+    va_end(arguments);
+}
+
+bool worker_take_line(struct worker *worker, char out[WORKER_LINE_SIZE])
+{
+    if (!worker->line_count)
+        return false;
+    memcpy(out, worker->lines[worker->line_first], WORKER_LINE_SIZE);
+    worker->line_first = (worker->line_first + 1) % WORKER_LINES_MAX;
+    worker->line_count--;
+    return true;
+}
+
+/* ---- life ---- */
+
+static const char *or_else(const char *text, const char *other)
+{
+    return text && text[0] ? text : other;
+}
+
+static enum status create_control(struct worker *worker, const struct worker_options *options,
+                                  char why[WORKER_LINE_SIZE])
+{
+    struct control_options control = {
+        .join = or_else(options->join, ""),
+        .client_address = or_else(options->client_address, options->listen),
+        .peer_address = or_else(options->peer_address, options->peer_listen),
+        .site = or_else(options->site, ""),
+        .zone = or_else(options->zone, ""),
+        .host = or_else(options->host, ""),
+        .tag = TAG_CONTROL,
+    };
+    return control_create(worker->io, &control, &worker->control, why);
+}
+
+static enum status open_node(struct worker *worker, const struct worker_options *options,
+                             char why[WORKER_LINE_SIZE])
+{
+    struct node_options node = {
+        .dir = options->dir,
+        .peer_listen = or_else(options->peer_listen, ""),
+        .client_address = or_else(options->client_address, options->listen),
+        .commands = worker->commands,
+        .timing = options->timing ? *options->timing : node_timing_default,
+        .lease_reads = !options->readindex_reads,
+        .wal_segment_size = options->wal_segment_size,
+        .tag_wal = TAG_WAL,
+        .tag_peer = TAG_PEER,
+        .timer_peer = TIMER_PEER,
+        .faults = options->faults,
+    };
+    return node_open(worker->io, &node, &worker->node, why);
+}
+
+static enum status build(struct worker *worker, const struct worker_options *options,
+                         char why[WORKER_LINE_SIZE])
+{
+    enum status status = create_control(worker, options, why);
+    if (status)
+        return status;
+    worker->admin = (struct admin){.options = options->shown,
+                                   .option_count = options->shown_count,
+                                   .dir = options->dir,
+                                   .version = "0.1.0",
+                                   .process = options->process,
+                                   .control = worker->control};
+    struct server_verbs tables[] = {admin_verbs(&worker->admin)};
+    worker->commands = server_build_table(tables, 1, &worker->rows);
+    status = open_node(worker, options, why);
+    if (status)
+        return status;
+    struct server_options server = {.tag = TAG_SERVER,
+                                    .hold_ns = options->hold_ns,
+                                    .ack_timeout_ns = options->ack_timeout_ns,
+                                    .faults = options->faults};
+    worker->server = server_create(worker->io, worker->node, worker->commands, tables, 1, &server);
+    char line[128] = "";
+    status = server_listen(worker->server, options->listen, line);
+    if (status) {
+        snprintf(why, WORKER_LINE_SIZE, "%s", line);
+        return status;
+    }
+    node_begin_turn(worker->node);
+    control_attach(worker->control, worker->node);
+    return STATUS_OK;
+}
+
+enum status worker_create(struct io *io, const struct worker_options *options, struct worker **out,
+                          char why[WORKER_LINE_SIZE])
+{
+    struct worker *worker = memory_zeroed(1, sizeof *worker);
+    worker->io = io;
+    worker->lines = memory_zeroed(WORKER_LINES_MAX, sizeof *worker->lines);
+    enum status status = build(worker, options, why);
+    if (status) {
+        worker_destroy(worker);
+        return status;
+    }
+    io_timer_set(io, TIMER_WORKER, io_now_ns(io));
+    *out = worker;
+    return STATUS_OK;
+}
+
+void worker_destroy(struct worker *worker)
+{
+    if (!worker)
+        return;
+    server_destroy(worker->server);
+    node_destroy(worker->node);
+    control_destroy(worker->control);
+    admin_deinit(&worker->admin);
+    command_table_destroy(worker->commands);
+    memory_free(worker->rows);
+    memory_free(worker->lines);
+    memory_free(worker);
+}
+
+/* ---- what the operator reads ---- */
+
+static void tell(struct worker *worker)
+{
+    const char *waits_for = control_waits_for(worker->control);
+    if (strcmp(waits_for, worker->waits_for) != 0) {
+        snprintf(worker->waits_for, sizeof worker->waits_for, "%s", waits_for);
+        if (waits_for[0])
+            say(worker, "%s", waits_for);
+    }
+    if (!node_is_started(worker->node))
+        return;
+    struct node_id leader = node_leader_of(worker->node, GROUP_DEFAULT);
+    if (!node_id_equal(leader, worker->leader) && leader.value) {
+        const struct node_member *member = node_member(worker->node, leader);
+        say(worker, "node %llu (%s) leads keyspace default", (unsigned long long)leader.value,
+            member ? member->client_address : "?");
+        worker->leader = leader;
+    }
+    if (!worker->said_ready && worker_is_ready(worker)) {
+        worker->said_ready = true;
+        say(worker, "ready");
+    }
+}
+
+/* ---- the turn ---- */
+
+static void hear_peers(struct worker *worker)
+{
+    struct peer_happening happening;
+    while (node_next(worker->node, &happening)) {
+        if (happening.kind == PEER_LINE)
+            say(worker, "%s", happening.line);
+        server_handle_peer(worker->server, &happening);
+    }
+}
+
+static void handle_events(struct worker *worker, const struct io_event *events, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct io_event *event = &events[i];
+        if (server_handle_event(worker->server, event))
+            continue;
+        if (node_handle_event(worker->node, event)) {
+            hear_peers(worker); /* what a link brought is borrowed until its next event */
+            continue;
+        }
+        (void)control_handle_event(worker->control, event);
+    }
+}
+
+static const char *first_failure(const struct worker *worker)
+{
+    const char *line = node_failure(worker->node);
+    return line[0] ? line : control_failure(worker->control);
+}
+
+/* WORKER-1: what is due without an event has its moment here. */
+static void set_timer(struct worker *worker)
+{
+    uint64_t deadline = node_deadline_ns(worker->node);
+    uint64_t others[] = {server_deadline_ns(worker->server), control_deadline_ns(worker->control),
+                         worker->stopping ? worker->stop_deadline_ns : UINT64_MAX};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (others[i] < deadline)
+            deadline = others[i];
+    if (deadline == UINT64_MAX)
+        io_timer_cancel(worker->io, TIMER_WORKER);
+    else
+        io_timer_set(worker->io, TIMER_WORKER, deadline);
+}
+
+/* Answers what waits, then the clean mark; at the latest after the deadline. */
+static bool end_step(struct worker *worker)
+{
+    uint64_t now_ns = node_turn(worker->node)->now_ns;
+    bool drained = server_drain(worker->server) || now_ns >= worker->stop_deadline_ns;
+    if (drained && !worker->ending) {
+        worker->ending = true;
+        worker->stop_deadline_ns = now_ns + 2000000000;
+        node_end(worker->node);
+        node_persist(worker->node);
+    }
+    return worker->ending && (node_is_clean(worker->node) || now_ns >= worker->stop_deadline_ns);
+}
+
+bool worker_turn(struct worker *worker, const struct io_event *events, size_t count)
+{
+    node_begin_turn(worker->node);
+    handle_events(worker, events, count);
+    hear_peers(worker);
+    node_tick(worker->node);
+    control_tick(worker->control);
+    node_persist(worker->node);
+    node_apply(worker->node);
+    server_tick(worker->server);
+    node_persist(worker->node); /* what was held and now ran */
+    server_release(worker->server);
+    node_flush(worker->node);
+    admin_tick(&worker->admin, worker->node);
+    tell(worker);
+    if (first_failure(worker)[0]) {
+        snprintf(worker->failure, sizeof worker->failure, "%s", first_failure(worker));
+        return false;
+    }
+    if (worker->stopping && end_step(worker))
+        return false;
+    set_timer(worker);
+    return true;
+}
+
+void worker_stop(struct worker *worker)
+{
+    if (worker->stopping)
+        return;
+    worker->stopping = true;
+    worker->stop_deadline_ns = io_now_ns(worker->io) + 3000000000ull;
+    io_timer_set(worker->io, TIMER_WORKER, io_now_ns(worker->io));
+}
+
+const char *worker_failure(const struct worker *worker)
+{
+    return worker->failure;
+}
+
+bool worker_is_ready(const struct worker *worker)
+{
+    struct node *node = worker->node;
+    if (!node_is_started(node))
+        return false;
+    for (size_t i = 0; i < node_group_count(node); i++) {
+        struct replica *replica = node_group_at(node, i);
+        const struct raft_view *view = raft_view(replica_raft(replica));
+        bool knows = view->leader.value && view->commit >= 1;
+        if (!knows || replica_applied(replica) + 1000 < view->commit)
+            return false;
+    }
+    return node_leader_of(node, GROUP_DEFAULT).value != 0;
+}
+
+struct node *worker_node(struct worker *worker)
+{
+    return worker->node;
+}
+
+struct server *worker_server(struct worker *worker)
+{
+    return worker->server;
+}
+
+void worker_validate(struct worker *worker)
+{
+    node_validate(worker->node);
+}

@@ -1,0 +1,60 @@
+/* worker.h - one worker: everything a node is, behind one entry, `worker_turn`. Floor 10; used by
+ * holdfastd and by the simulator.
+ *
+ * A program's thread loops io_gather + worker_turn; the simulator calls worker_turn itself. Between
+ * two turns nothing happens. Turn: events -> links -> timers -> requests -> persist and send ->
+ * apply -> release -> write. Promise WORKER-1: a worker waits for nothing but its events;
+ * worker_turn sets the one timer that wakes it. */
+#ifndef HOLDFAST_WORKER_WORKER_H
+#define HOLDFAST_WORKER_WORKER_H
+
+#include "admin/admin.h"
+#include "base/status.h"
+#include "io/io.h"
+#include "node/node.h"
+
+#define WORKER_LINE_SIZE 400
+#define WORKER_LINES_MAX 64
+
+struct worker;
+
+struct worker_options {
+    const char *dir;
+    const char *listen, *peer_listen; /* HOST:PORT */
+    const char *client_address;       /* "" : listen */
+    const char *peer_address;         /* "" : peer_listen */
+    const char *join;                 /* "" : none */
+    const char *site, *zone, *host;
+    const struct node_timing *timing; /* NULL: node_timing_default */
+    bool readindex_reads;             /* strong reads by rounds instead of the lease */
+    uint64_t wal_segment_size;        /* 0: default */
+    uint64_t hold_ns, ack_timeout_ns; /* 0: defaults */
+    uint32_t faults;                  /* enum replica_fault; 0 in a program */
+    const struct admin_option *shown; /* CONFIG GET; borrowed for life */
+    size_t shown_count;
+    uint64_t process; /* id of this process, for INFO */
+};
+
+/* Opens, recovers, listens. `why` is one line for people. Blocks. */
+MUST_USE enum status worker_create(struct io *io, const struct worker_options *options,
+                                   struct worker **out, char why[WORKER_LINE_SIZE]);
+void worker_destroy(struct worker *worker);
+
+/* One turn. False: the worker has ended, see worker_failure: "" after a stop that was asked for. */
+bool worker_turn(struct worker *worker, const struct io_event *events, size_t count);
+const char *worker_failure(const struct worker *worker);
+
+/* Begins a graceful end: no new clients, what waits is answered, the log is marked clean. */
+void worker_stop(struct worker *worker);
+
+/* Every replica placed here is ready: /readyz. Formed and its groups know a leader. */
+bool worker_is_ready(const struct worker *worker);
+/* Lines for the operator's log, oldest first; false: none. */
+bool worker_take_line(struct worker *worker, char out[WORKER_LINE_SIZE]);
+
+/* For oracles and tests. */
+struct node *worker_node(struct worker *worker);
+struct server *worker_server(struct worker *worker);
+void worker_validate(struct worker *worker);
+
+#endif

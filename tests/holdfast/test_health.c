@@ -1,0 +1,88 @@
+/* The sentence of health. */
+#include "holdfast/health.h"
+#include "tests/holdfast/views.h"
+
+#include <cmocka.h>
+
+static struct health health_of_views(const struct own_view *views, size_t count)
+{
+    json_t *made[3] = {0};
+    for (size_t i = 0; i < count; i++)
+        made[i] = make_view(&views[i]);
+    json_t *merged = merge_views(made, count);
+    struct health health = health_of(merged);
+    json_decref(merged);
+    for (size_t i = 0; i < count; i++)
+        json_decref(made[i]);
+    return health;
+}
+
+static void test_all_is_well(void **state)
+{
+    (void)state;
+    struct own_view views[] = {healthy_view(1), healthy_view(2), healthy_view(3)};
+    struct health health = health_of_views(views, 3);
+    assert_true(health.good);
+    assert_string_equal(health.sentence,
+                        "3 of 3 nodes up; every partition has a leader; can lose 1 more node");
+}
+
+static void test_a_node_is_down(void **state)
+{
+    (void)state;
+    struct own_view views[] = {healthy_view(1), healthy_view(2)};
+    for (int i = 0; i < 2; i++)
+        views[i].up = "uud";
+    views[0].states[2] = "down";
+    struct health health = health_of_views(views, 2);
+    assert_false(health.good);
+    assert_string_equal(health.sentence,
+                        "2 of 3 nodes up (node 3 at n3:1 is down); every partition "
+                        "has a leader; can lose no more node");
+}
+
+static void test_the_majority_is_down(void **state)
+{
+    (void)state;
+    struct own_view views[] = {healthy_view(3)};
+    views[0].up = "ddu";
+    struct health health = health_of_views(views, 1);
+    assert_false(health.good);
+    assert_string_equal(health.sentence, "1 of 3 nodes up; no leader for 1 partition (default/1); "
+                                         "writes are refused until a majority is back");
+}
+
+static void test_a_replica_catches_up(void **state)
+{
+    (void)state;
+    struct own_view views[] = {healthy_view(1), healthy_view(2), healthy_view(3)};
+    views[1].states[1] = "catching_up";
+    struct health health = health_of_views(views, 3);
+    assert_false(health.good);
+    assert_string_equal(
+        health.sentence,
+        "3 of 3 nodes up; every partition has a leader; replica 1/2 is catching_up: "
+        "node 2 says so; can lose no more node");
+}
+
+static void test_no_cluster_yet(void **state)
+{
+    const char *text = "{\"cluster_id\":null,\"nodes\":[],\"keyspaces\":[],\"partitions\":[]}";
+    (void)state;
+    json_t *view = merge_read_view(text, strlen(text)), *merged = merge_views(&view, 1);
+    struct health health = health_of(merged);
+    assert_false(health.good);
+    assert_string_equal(health.sentence, "this node is not part of a cluster yet");
+    json_decref(merged);
+    json_decref(view);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_all_is_well),          cmocka_unit_test(test_a_node_is_down),
+        cmocka_unit_test(test_the_majority_is_down), cmocka_unit_test(test_a_replica_catches_up),
+        cmocka_unit_test(test_no_cluster_yet),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,177 @@
+/* REPLICA-6: the entries kept in memory are what was added, less what was cut and trimmed, and
+ * their memory is bounded. A model: an array of checksummed texts. */
+#include "replica/log/log.h"
+
+#include "base/checksum.h"
+#include "base/memory.h"
+#include "base/random.h"
+
+#include <cmocka.h>
+
+#define INDEX_MAX 20000
+
+struct model {
+    uint64_t first, last; /* empty when last + 1 == first */
+    size_t sizes[INDEX_MAX];
+    uint64_t sums[INDEX_MAX];
+};
+
+static void add(struct entries *entries, struct model *model, uint64_t index, size_t size,
+                uint64_t salt)
+{
+    uint8_t bytes[3000];
+    struct buffer *room = entries_room(entries, size);
+    uint8_t *at = room->at + room->size, *before = room->at;
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (uint8_t)(index + salt + i);
+    assert_int_equal(STATUS_OK, buffer_append(room, bytes, size));
+    assert_ptr_equal(before, room->at); /* memory of entries never moves */
+    entries_add(entries, index, slice_of(at, size));
+    if (model->last + 1 == model->first)
+        model->first = index;
+    model->last = index;
+    model->sizes[index] = size;
+    model->sums[index] = checksum(bytes, size);
+}
+
+static void compare(const struct entries *entries, const struct model *model)
+{
+    size_t total = 0;
+    for (uint64_t i = model->first; i <= model->last; i++) {
+        assert_true(entries_have(entries, i));
+        struct slice bytes = entries_at(entries, i);
+        assert_int_equal(model->sizes[i], bytes.size);
+        assert_true(model->sums[i] == checksum(bytes.at, bytes.size));
+        total += bytes.size;
+    }
+    assert_false(entries_have(entries, model->last + 1));
+    assert_true(model->first == 0 || !entries_have(entries, model->first - 1));
+    assert_int_equal(total, entries->size);
+}
+
+static void trim(struct entries *entries, struct model *model, uint64_t through, size_t size_max)
+{
+    size_t total = 0;
+    for (uint64_t i = model->first; i <= model->last; i++)
+        total += model->sizes[i];
+    entries_trim(entries, through, size_max);
+    while (model->first <= model->last && model->first <= through && total > size_max)
+        total -= model->sizes[model->first++];
+}
+
+static void cut(struct entries *entries, struct model *model, uint64_t from)
+{
+    entries_truncate(entries, from);
+    if (model->last >= from)
+        model->last = from > model->first ? from - 1 : model->first - 1;
+}
+
+/* After a cut below what is kept the log goes on there: nothing is kept, the next index is new. */
+static uint64_t next_index(const struct model *model, uint64_t cut_at)
+{
+    bool empty = model->last + 1 == model->first;
+    return empty && cut_at && cut_at < model->first ? cut_at : model->last + 1;
+}
+
+static void random_walk(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 30; seed++) {
+        struct random random;
+        struct entries entries;
+        struct model *model = memory_zeroed(1, sizeof *model);
+        uint64_t cut_at = 0;
+        random_init(&random, seed);
+        entries_init(&entries);
+        model->first = 1;
+        for (unsigned i = 0; i < 600 && model->last + 40 < INDEX_MAX; i++) {
+            uint64_t kept = model->last + 1 - model->first;
+            uint64_t pick = random_below(&random, 10);
+            if (pick < 7) {
+                for (uint64_t k = random_below(&random, 30); k > 0; k--)
+                    add(&entries, model, next_index(model, cut_at), 1 + random_below(&random, 2999),
+                        seed * 7 + i);
+                cut_at = kept ? 0 : cut_at;
+            } else if (pick < 9) {
+                trim(&entries, model, model->first + random_below(&random, kept + 5),
+                     random_below(&random, 100000));
+            } else if (model->last) {
+                uint64_t back = random_below(&random, 40);
+                cut_at = model->last > back ? model->last - back : 1;
+                cut(&entries, model, cut_at);
+            }
+            compare(&entries, model);
+        }
+        entries_deinit(&entries);
+        memory_free(model);
+    }
+}
+
+static void ring_grows(void **state)
+{
+    (void)state;
+    struct entries entries;
+    struct model *model = memory_zeroed(1, sizeof *model);
+    entries_init(&entries);
+    model->first = 1;
+    size_t capacity = entries.capacity;
+    for (uint64_t i = 1; i <= 700; i++) /* not at a multiple: the ring is wrapped when it grows */
+        add(&entries, model, i, 10, 0);
+    trim(&entries, model, 500, 0);
+    for (uint64_t i = 701; i <= 9000; i++)
+        add(&entries, model, i, 10, 0);
+    assert_true(entries.capacity > capacity);
+    compare(&entries, model);
+    entries_deinit(&entries);
+    memory_free(model);
+}
+
+/* However many entries pass through, chunks in memory stay as few as what is kept needs. */
+static void memory_is_bounded(void **state)
+{
+    (void)state;
+    struct entries entries;
+    struct model *model = memory_zeroed(1, sizeof *model);
+    entries_init(&entries);
+    model->first = 1;
+    for (uint64_t i = 1; i < INDEX_MAX; i++) {
+        add(&entries, model, i, 2500, 0);
+        trim(&entries, model, i, 1u << 20);
+        size_t chunks = 0, chunk_size = entries_room(&entries, 1)->capacity;
+        for (struct list *link = entries.chunks.next; link != &entries.chunks; link = link->next)
+            chunks++;
+        assert_true(entries.size <= 1u << 20); /* REPLICA-6 */
+        assert_true(chunks * chunk_size <= (1u << 20) + 3 * chunk_size);
+    }
+    entries_deinit(&entries);
+    memory_free(model);
+}
+
+/* What is not applied yet is kept, however much it is. */
+static void nothing_past_the_bound_is_trimmed(void **state)
+{
+    (void)state;
+    struct entries entries;
+    struct model *model = memory_zeroed(1, sizeof *model);
+    entries_init(&entries);
+    model->first = 1;
+    for (uint64_t i = 1; i <= 1000; i++)
+        add(&entries, model, i, 2500, 0);
+    entries_trim(&entries, 10, 0);
+    assert_false(entries_have(&entries, 10));
+    assert_true(entries_have(&entries, 11));
+    assert_true(entries_have(&entries, 1000));
+    entries_deinit(&entries);
+    memory_free(model);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_walk),
+        cmocka_unit_test(ring_grows),
+        cmocka_unit_test(memory_is_bounded),
+        cmocka_unit_test(nothing_past_the_bound_is_trimmed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
