@@ -72,8 +72,7 @@ void cluster_start(struct cluster *cluster, unsigned at)
     if (node->state != CLUSTER_DOWN)
         return;
     world_power_on(cluster->world, node->machine);
-    world_fail_sync(cluster->world, node->machine, 0);
-    node->sync_fails = false;
+    node->sync_fails = world_sync_will_fail(cluster->world, node->machine);
     world_start_process(cluster->world, node->machine, 1);
     struct worker_options options = {.dir = "/node",
                                      .listen = node->listen,

@@ -292,6 +292,19 @@ void inode_sync_end(struct disk *disk, struct inode *inode, struct covering *cov
     covering_drop(covering);
 }
 
+void inode_drop_cache(struct inode *inode)
+{
+    for (uint64_t leaf = 0; leaf < inode->leaf_count; leaf++) {
+        for (uint64_t k = 0; inode->leaves[leaf] != NULL && k < DISK_LEAF_BLOCKS; k++) {
+            struct block *block = &inode->leaves[leaf]->blocks[k];
+            if (block->dirty || block->content == block->durable)
+                continue;
+            page_unref(block->content);
+            block->content = page_ref(block->durable);
+        }
+    }
+}
+
 void inode_sync_undo(struct inode *inode, struct covering *covering)
 {
     for (size_t i = 0; i < covering->count; i++)

@@ -131,6 +131,9 @@ void inode_sync_end(struct disk *disk, struct inode *inode, struct covering *cov
 void covering_drop(
     struct covering *covering); /* it failed: nothing becomes durable, all is clean */
 
+/* The page cache of what no sync waits for is dropped: readers see what is on the platter. */
+void inode_drop_cache(struct inode *inode);
+
 /* Interrupted by the end of its process: the blocks wait for another sync. */
 void inode_sync_undo(struct inode *inode, struct covering *covering);
 

@@ -176,6 +176,11 @@ void world_fail_sync(struct world *world, struct machine_id machine, uint64_t nt
     world_machine(world, machine)->fail_sync_in = nth;
 }
 
+bool world_sync_will_fail(struct world *world, struct machine_id machine)
+{
+    return world_machine(world, machine)->fail_sync_in > 0;
+}
+
 void world_fail_write(struct world *world, struct machine_id machine, uint64_t nth)
 {
     world_machine(world, machine)->fail_write_in = nth;

@@ -254,6 +254,31 @@ enum status io_file_read(struct io *io, struct io_file handle, uint8_t *into, si
     return STATUS_OK;
 }
 
+enum status io_file_refresh(struct io *io, struct io_file handle)
+{
+    struct covering covering;
+    if (!io_touches_outside(io))
+        return STATUS_OK;
+    struct file *file = file_at(io, handle);
+    io->counters.syncs++;
+    charge_blocking(io);
+    if (file->failed)
+        return STATUS_IO; /* IO-4 */
+    enum status status = disk_call_plain(io);
+    if (!status)
+        status = sync_fault(io);
+    world_trace(io->world, TRACE_SYNC, io->machine, 0, file->inode->dirty_count, status);
+    inode_sync_begin(file->inode, &covering);
+    if (status) {
+        file->failed = true;
+        covering_drop(&covering);
+        return STATUS_IO;
+    }
+    inode_sync_end(&io->machine->disk, file->inode, &covering);
+    inode_drop_cache(file->inode);
+    return STATUS_OK;
+}
+
 unsigned io_file_reads_pending(struct io *io, struct io_file handle)
 {
     const struct file *file = file_find(io, handle);

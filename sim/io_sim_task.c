@@ -48,7 +48,7 @@ static void finish_at(struct task *task, uint64_t at_ns)
 }
 
 /* The counts that a sweep or a plan sets on syncs. */
-static enum status sync_fault(struct io *io)
+enum status sync_fault(struct io *io)
 {
     io->machine->counters.syncs++;
     if (!is_due_now(&io->machine->fail_sync_in))

@@ -175,8 +175,6 @@ static void break_disk(struct plan *plan, enum plan_fault fault, unsigned node)
     case PLAN_STALL_DISK: world_stall_disk(plan->world, at, plan_below(plan, 3000 * MS)); return;
     case PLAN_HOLD_SYNCS: world_hold_syncs(plan->world, at, true); break;
     case PLAN_SYNC_FAILS:
-        if (!cluster_is_formed(plan->cluster, node))
-            return; /* the first sync of a run proves what it recovered; see plan.h */
         plan->cluster->nodes[node].sync_fails = true;
         world_fail_sync(plan->world, at, 1 + plan_below(plan, 20));
         return;

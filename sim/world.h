@@ -235,6 +235,7 @@ void world_hold_syncs(struct world *world, struct machine_id machine, bool held)
 
 /* A sync of a file, or the one inside a save or prepare. */
 void world_fail_sync(struct world *world, struct machine_id machine, uint64_t nth);
+bool world_sync_will_fail(struct world *world, struct machine_id machine); /* it is armed */
 void world_fail_write(struct world *world, struct machine_id machine, uint64_t nth);
 
 /* Any call of the kinds counted in `disk_calls`; status IO or NO_SPACE (what cannot lack space

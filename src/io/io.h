@@ -148,6 +148,12 @@ MUST_USE enum status io_file_write(struct io *io, struct io_file file, const str
 MUST_USE enum status io_file_read(struct io *io, struct io_file file, uint8_t *into, size_t size,
                                   uint64_t offset, size_t *got);
 
+/* For a file that an earlier process wrote. Makes durable what it left in the page cache, then drops
+ * that cache: what is read from now on is on the disk, also where an earlier sync had failed and
+ * the kernel calls pages clean that it never wrote (fsyncgate). IO: it cannot be synced (IO-4).
+ * Blocks. */
+MUST_USE enum status io_file_refresh(struct io *io, struct io_file file);
+
 /* Reads in the background; `into` stays the io's until READ_DONE (or until the file is closed AND
  * READ_DONE was dropped: the caller keeps the memory until io_file_reads_pending is 0). */
 void io_file_read_start(struct io *io, struct io_file file, uint8_t *into, size_t size,

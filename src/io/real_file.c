@@ -242,6 +242,20 @@ enum status io_file_read(struct io *io, struct io_file handle, uint8_t *into, si
     return read_whole(file->descriptor, into, size, offset, got);
 }
 
+/* Dropping is advice, and taken for pages that are clean, unmapped and idle: after the sync these
+ * are. A filesystem without a disk (tmpfs) has nothing to drop. */
+enum status io_file_refresh(struct io *io, struct io_file handle)
+{
+    struct file *file = file_at(io, handle);
+    io->counters.syncs++;
+    if (file->failed || fdatasync(file->descriptor) != 0) {
+        file->failed = true; /* IO-4 */
+        return STATUS_IO;
+    }
+    (void)posix_fadvise(file->descriptor, 0, 0, POSIX_FADV_DONTNEED);
+    return STATUS_OK;
+}
+
 void io_file_read_start(struct io *io, struct io_file handle, uint8_t *into, size_t size,
                         uint64_t offset, uint64_t tag)
 {

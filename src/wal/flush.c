@@ -22,36 +22,13 @@ void wal_sync_begin(struct wal *wal)
     wal->end = wal_round_up(wal->end, IO_BLOCK_SIZE);
 }
 
-/* After a sync that failed the kernel calls its pages clean: the next run would read them, and a
- * sync of that run would cover nothing of them (fsyncgate). Nobody was told that they are durable,
- * so they are made void in the page cache, where the next run looks; after a power cut the disk
- * itself says what it has. Writing them again in place is no cure: it could tear what is durable.
- * WAL-1, WAL-7 */
-static void void_unsynced(struct wal *wal)
-{
-    struct slice nothing = slice_of(ZEROS, WAL_SEGMENT_HEADER_SIZE + WAL_BATCH_HEADER_SIZE);
-    struct wal_segment *segment = wal_last_segment(wal);
-    char path[IO_PATH_SIZE];
-    struct io_file file; /* a handle of its own: the segment's answers nothing any more (IO-4) */
-    if (!wal->unsynced_from || wal->unsynced_from >> 32 != segment->header.life)
-        return;
-    wal_file_path(wal, segment->file_id, path);
-    if (io_file_open(wal->io, path, IO_FILE_WRITE, &file))
-        return;
-    if (io_file_write(wal->io, file, &nothing, 1, (uint32_t)wal->unsynced_from))
-        wal->failed = true; /* it is already, and nothing more can be done */
-    io_file_close(wal->io, file);
-}
-
 static enum status sync_done(struct wal *wal, enum status status)
 {
     if (status) {
         wal->failed = true; /* WAL-7: a second sync would lie */
-        void_unsynced(wal);
         return STATUS_IO;
     }
     wal->syncing = false;
-    wal->unsynced_from = 0;
     wal->durable_ticket = wal->sync_ticket; /* WAL-1 */
     wal->durable_position = wal->sync_position;
     wal->first_life_durable = wal->first_life;
@@ -115,10 +92,8 @@ static void batch_note(struct wal *wal, const struct wal_batch *batch, struct wa
         wal_note_record(wal, &record, &place);
 }
 
-static void target_written(struct wal *wal, const struct target *target, uint64_t start)
+static void target_written(struct wal *wal, const struct target *target)
 {
-    if (!wal->unsynced_from)
-        wal->unsynced_from = wal_position(target->life, start);
     wal->end = target->offset;
     wal->last_checksum = target->checksum;
     wal->first_life = target->first_life;
@@ -139,7 +114,7 @@ static enum status write_batch(struct wal *wal, struct wal_batch *batch)
     if (status)
         return status;
     batch_note(wal, batch, target.segment, start);
-    target_written(wal, &target, start);
+    target_written(wal, &target);
     return STATUS_OK;
 }
 
@@ -171,7 +146,7 @@ static enum status write_first_batch(struct wal *wal, size_t spare_at)
     spare->header = header;
     wal_files_add(&wal->chain, wal_files_remove(&wal->spares, spare_at));
     batch_note(wal, &wal->open, spare, open_offset);
-    target_written(wal, &target, 0);
+    target_written(wal, &target);
     return STATUS_OK;
 }
 

@@ -144,7 +144,6 @@ struct wal {
     struct wal_batch open;
     uint64_t written_ticket, durable_ticket;
     uint64_t durable_position; /* what the next batch says as durable_through */
-    uint64_t unsynced_from; /* where the first batch lies that no finished sync covers; 0: none */
     bool unsynced; /* bytes of the last segment were written since the last sync was started */
     bool syncing;
     uint64_t sync_ticket, sync_position;

@@ -69,6 +69,8 @@ static enum status file_found(struct wal *wal, const char *name, char why[WAL_WH
     if (file_id >= wal->next_file_id)
         wal->next_file_id = file_id + 1;
     wal_files_add(&wal->recovery.found, segment);
+    if (io_file_refresh(wal->io, segment->file)) /* WAL-1: what is recovered is on the disk */
+        return say(STATUS_IO, why, name, "cannot be synced; check the disk");
     return header_read(wal, segment, name, why);
 }
 

@@ -296,8 +296,8 @@ static enum status first_spare_ensure(struct wal *wal)
 }
 
 /* The cut needs no write: the next batch, at the cut, differs from whatever was there, and V5 leads
- * to nothing behind it (WAL-3). What was recovered may be in the page cache only; the first sync of
- * this run makes it durable, be it in this segment or before the next. */
+ * to nothing behind it (WAL-3). All that was recovered is on the disk: wal_open refreshed the
+ * files. */
 enum status wal_recover_end(struct wal *wal, char why[WAL_WHY_SIZE])
 {
     struct wal_files *found = &wal->recovery.found;
@@ -315,8 +315,9 @@ enum status wal_recover_end(struct wal *wal, char why[WAL_WHY_SIZE])
                  status_text(status));
         return status;
     }
+    if (wal->chain.count) /* V6 */
+        wal->durable_position = wal_position(wal_last_segment(wal)->header.life, wal->end);
     wal->end = wal_round_up(wal->end, IO_BLOCK_SIZE);
-    wal->unsynced = wal->chain.count > 0;
     wal->phase = WAL_READY;
     wal_run_begin(wal);
     wal_prepare_consider(wal, io_now_ns(wal->io));

@@ -92,8 +92,8 @@ void wal_close(struct wal *wal); /* does not flush; NULL is fine */
  * nothing may be appended afterwards. Blocks. wal_recover_end must follow END; it readies the log
  * for appending.
  *
- * What was recovered may still be in the page cache only (the process died, the machine did not):
- * it is durable when wal_durable_ticket reaches 1. wal_recover_end puts the note of this start,
+ * What is recovered is on the disk, whatever became of earlier syncs (io_file_refresh); its names
+ * are when wal_durable_ticket reaches 1. wal_recover_end puts the note of this start,
  * with the boot id, into the open batch, so there is always something to flush; until ticket 1 is
  * durable nobody outside may be told anything that rests on recovered or unsynced records (R4). */
 MUST_USE enum status wal_recover_next(struct wal *wal, struct wal_record *out,

@@ -274,6 +274,25 @@ static void after_a_failed_sync_the_file_fails_for_ever(void **state)
     assert_status(STATUS_OK, wait_event(io, IO_SYNCED, SYNC).status);
 }
 
+static void what_was_refreshed_reads_as_it_was_written(void **state)
+{
+    struct io *io = contract_io(0);
+    struct io_file file = make_file("a", "abc");
+    struct slice piece = slice_of_text("x");
+    uint8_t bytes[4];
+    size_t got;
+    (void)state;
+    assert_status(STATUS_OK, io_file_refresh(io, file));
+    assert_status(STATUS_OK, io_file_read(io, file, bytes, sizeof bytes, 0, &got));
+    assert_int_equal(3, got);
+    assert_memory_equal("abc", bytes, 3);
+    if (!contract_fail_next_sync())
+        skip();
+    assert_status(STATUS_IO, io_file_refresh(io, file));
+    assert_status(STATUS_IO, io_file_refresh(io, file)); /* IO-4 */
+    assert_status(STATUS_IO, io_file_write(io, file, &piece, 1, 0));
+}
+
 /* IO-2 */
 static void a_sync_of_a_closed_file_is_dropped_and_counted(void **state)
 {
@@ -576,6 +595,7 @@ int run_file_tests(void)
         in_world(files_sync_side_by_side),
         in_world(writing_goes_on_during_a_sync),
         in_world(after_a_failed_sync_the_file_fails_for_ever),
+        in_world(what_was_refreshed_reads_as_it_was_written),
         in_world(a_sync_of_a_closed_file_is_dropped_and_counted),
         in_world(a_background_read_fills_the_memory),
         in_world(several_background_reads_end_each_once),

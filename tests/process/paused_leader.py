@@ -39,10 +39,13 @@ class PausedLeader(unittest.TestCase):
                 continue
             self.assertGreaterEqual(int(value or 0), floor, "a stale read")
 
-    def pause_once(self, cluster, register, writers, rewrites):
-        """Reads wait inside the paused leader while others write on; then it goes on. Answers how long nothing was written."""
+    def pause_once(self, cluster, register, rewrites):
+        """Reads wait inside the paused leader while others write on; then it goes on. Answers the writers on the other nodes and
+        how long they were not answered."""
         leader = cluster.leader()
         others = cluster.others(leader)
+        writers = Writers(others, count=2, prefix=f"beside{rewrites}-")  # who sits with the paused node just waits for it
+        writers.wait_acked(10)
         wait_until(lambda: register.write(cluster.nodes), 10, "a first version")
         with leader.client(timeout=15) as inside:
             inside.call("GET", "register")
@@ -66,22 +69,24 @@ class PausedLeader(unittest.TestCase):
                     pass
                 wait_until(lambda: register.write(cluster.nodes), 15, "a further version")
         wait_until(lambda: leader.role() is not None, 10, "the paused node answers")
-        return gap
+        writers.stop()
+        return writers, gap
 
     def test_no_stale_reads_after_a_pause(self):
         with Cluster(3) as cluster:
             cluster.start()
             writers = Writers(cluster.nodes)
             register = Register(cluster.nodes)
-            gaps = [self.pause_once(cluster, register, writers, rewrites) for rewrites in (1, 5, 1, 20)]
+            rounds = [self.pause_once(cluster, register, rewrites) for rewrites in (1, 5, 2, 20)]
             writers.wait_acked(100)
             writers.stop()
             for node in cluster.nodes:
                 with node.client() as client:
                     self.assertGreaterEqual(int(client.call("GET", "register")), register.acked)
-                    writers.check(client)
-            print("pause to first acknowledged write:", " ".join(f"{gap:.2f}" for gap in gaps), "s")
-            self.assertLess(max(gaps), ACK_AFTER_PAUSE_MAX)
+                    for judged in [writers] + [beside for beside, _ in rounds]:
+                        judged.check(client)
+            print("pause to first acknowledged write:", " ".join(f"{gap:.2f}" for _, gap in rounds), "s")
+            self.assertLess(max(gap for _, gap in rounds), ACK_AFTER_PAUSE_MAX)
 
     def test_all_paused_and_resumed(self):
         """Leases run out during the pause; nobody may be stuck with what it believed before."""

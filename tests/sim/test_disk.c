@@ -344,6 +344,31 @@ static void a_failed_sync_is_for_ever_and_lies_to_the_next_handle(void **state)
     assert_true(lost > 20);
 }
 
+static void a_refreshed_file_shows_what_a_power_cut_leaves(void **state)
+{
+    unsigned lost = 0;
+    (void)state;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct stage stage = stage_open(seed);
+        struct io *io = io_a(&stage);
+        struct io_file file = make_old_file(&stage), again;
+        stage_fill(io, file, 'n', B, 0);
+        if (seed % 2) { /* else: what a dead process left */
+            world_fail_sync(stage.world, stage.a, 1);
+            assert_status(STATUS_IO, stage_sync(&stage, io, file));
+        }
+        assert_status(STATUS_OK, io_file_open(io, "/f", IO_FILE_WRITE, &again));
+        assert_status(STATUS_OK, io_file_refresh(io, again));
+        int seen = stage_look(&stage, "/f", 0, B);
+        assert_true(seed % 2 || seen == 'n');
+        world_power_cut(stage.world, stage.a);
+        assert_int_equal(seen, stage_look(&stage, "/f", 0, B));
+        lost += seen != 'n';
+        stage_close(&stage);
+    }
+    assert_true(lost > 20);
+}
+
 static void a_full_disk_refuses_and_removing_makes_room(void **state)
 {
     struct stage stage = stage_open(1);
@@ -535,6 +560,7 @@ int main(void)
         cmocka_unit_test(a_save_is_whole_at_any_moment),
         cmocka_unit_test(a_finished_save_or_prepare_is_durable),
         cmocka_unit_test(a_failed_sync_is_for_ever_and_lies_to_the_next_handle),
+        cmocka_unit_test(a_refreshed_file_shows_what_a_power_cut_leaves),
         cmocka_unit_test(a_full_disk_refuses_and_removing_makes_room),
         cmocka_unit_test(slow_stalled_and_held_disks),
         cmocka_unit_test(damage_hits_the_named_block),

@@ -383,6 +383,20 @@ enum status io_space(struct io *io, const char *path, uint64_t *free_bytes)
     return status;
 }
 
+enum status io_file_refresh(struct io *io, struct io_file handle)
+{
+    struct fake_file *file = file_of(io, handle);
+    enum status status = enter(io, FAKE_SYNC);
+    if (io->off)
+        return status;
+    if (!status)
+        versions_sync(file, file->version_count);
+    file->version_count = 0;
+    if (!status && file->capacity)
+        memcpy(file->content, file->durable, file->capacity);
+    return status;
+}
+
 /* ---- in the background ---- */
 
 static struct pending *pending_add(struct io *io, enum pending_kind kind, uint64_t tag)
@@ -446,6 +460,8 @@ static void sync_complete(struct io *io, const struct pending *pending, struct i
     event->status = enter(io, FAKE_SYNC);
     if (!event->status)
         versions_sync(pending->file, pending->versions);
+    else if (!io->off)
+        pending->file->version_count = 0; /* clean for ever, and not on the disk */
 }
 
 static void prepare_complete(struct io *io, const struct pending *pending, struct io_event *event)

@@ -4,7 +4,8 @@
  * Model. A file has its content (what a process reads) and what is durable. Each write of a block
  * between two syncs leaves a version; a power cut leaves, for each block, the durable bytes, one of
  * its versions, the first k sectors of a version before old bytes, or garbage. A name made by
- * io_file_open or taken by io_file_remove is durable after io_dir_sync. Syncs, prepares and
+ * io_file_open or taken by io_file_remove is durable after io_dir_sync. After a sync that failed
+ * the content stays and no later sync makes it durable. Syncs, prepares and
  * background reads are done by fake_io_step, one at a time, in an order that the seed chooses. */
 #ifndef HOLDFAST_TEST_WAL_FAKE_IO_H
 #define HOLDFAST_TEST_WAL_FAKE_IO_H
@@ -14,7 +15,7 @@
 
 enum fake_call {
     FAKE_WRITE,
-    FAKE_SYNC, /* its completion */
+    FAKE_SYNC, /* its completion; io_file_refresh too */
     FAKE_PREPARE,
     FAKE_DIR_SYNC,
     FAKE_READ,

@@ -29,6 +29,7 @@ struct harness {
     bool releases;    /* old records may be missing at recovery */
     bool lazy;        /* harness_work appends entries with INTERVAL and OS only */
     bool writes_fail; /* harness_work lets a write find no space now and then */
+    bool syncs_fail;  /* the test made one fail: opening may say IO */
     bool failed;      /* the log said IO: it must be closed */
 };
 

@@ -138,6 +138,35 @@ static void power_cut_at_every_call_on_a_full_disk(void **state)
     sweep_run(&(struct sweep){.seed = 22, .steps = 150, .cut_every = 2, .writes_fail = true});
 }
 
+/* Killed with a sync under way; then nth sync of the next starts fails, again and again; then the
+ * power goes. What a start calls durable is (WAL-1). */
+static void syncs_that_fail_at_a_start(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 300; seed++) {
+        struct sweep sweep = {.seed = seed, .steps = 60, .lazy = seed % 2};
+        struct harness harness;
+        harness_begin(&harness, &sweep);
+        assert_true(harness_open(&harness));
+        harness_work(&harness, sweep.steps);
+        harness_crash(&harness, FAKE_LOSE_NOTHING);
+        harness.syncs_fail = true;
+        for (unsigned i = 0; i < 3; i++) {
+            fake_io_fail(harness.io, FAKE_SYNC, 1 + random_below(&harness.random, 4), STATUS_IO);
+            if (harness_open(&harness))
+                harness_work(&harness, 10);
+            harness_crash(&harness, FAKE_LOSE_NOTHING);
+        }
+        harness.syncs_fail = false;
+        assert_true(harness_open(&harness));
+        harness_append(&harness, WAL_ENTRY, 0, 100, WAL_SYNC_ALWAYS);
+        settle(&harness, &sweep);
+        harness_crash(&harness, FAKE_LOSE_ALL);
+        assert_true(harness_open(&harness));
+        harness_deinit(&harness);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +174,7 @@ int main(void)
         cmocka_unit_test(power_cut_at_every_call_without_always),
         cmocka_unit_test(power_cut_at_every_call_with_recycling),
         cmocka_unit_test(power_cut_at_every_call_on_a_full_disk),
+        cmocka_unit_test(syncs_that_fail_at_a_start),
     };
     return cmocka_run_group_tests_name("wal crash", tests, NULL, NULL);
 }

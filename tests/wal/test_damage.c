@@ -44,12 +44,22 @@ static void begin_segments(struct harness *h, size_t segments)
     harness_crash(h, FAKE_LOSE_ALL);
 }
 
+/* What a test wrote into a file is what the disk has. */
+static void damage_done(struct harness *h)
+{
+    char paths[64][IO_PATH_SIZE];
+    size_t count = fake_io_names(h->io, paths, 64);
+    for (size_t i = 0; i < count; i++)
+        fake_io_damage_done(h->io, paths[i]);
+}
+
 static void expect(struct harness *h, enum status expected, size_t expected_records,
                    const char *expected_why)
 {
     char why[WAL_WHY_SIZE] = "";
     size_t records = 0;
     uint64_t writes = fake_io_calls(h->io, FAKE_WRITE);
+    damage_done(h);
     enum status status = harness_probe(h, why, &records);
     if (status != expected)
         fail_msg("%s (%s) instead of %s", status_text(status), why, status_text(expected));
