@@ -14,6 +14,7 @@
 #define ZERO_PIECE  (1u << 20)
 #define ZERO_BURST  (8u << 20) /* written between two syncs of a preparation */
 #define REST_NS_MAX 100000000u
+#define DROP_BEHIND (256u << 10)
 
 struct job *job_create(enum job_kind kind, uint64_t tag)
 {
@@ -59,6 +60,21 @@ static enum status publish(const struct job *job, const char *draft)
 static enum status sync_bytes(int descriptor)
 {
     return fdatasync(descriptor) == 0 ? STATUS_OK : status_of_errno(errno);
+}
+
+/* What has been synced is not read again soon: its pages go back, and the next write takes them while
+ * they are warm. A log then needs no page cache of its own size, and the programs beside it keep
+ * theirs. A failed sync drops nothing, and nothing of what follows the position is lost. */
+static void drop_behind(struct job *job)
+{
+    if (job->position < job->offset)
+        job->offset = 0; /* the file began a new life */
+    if (job->position - job->offset < DROP_BEHIND)
+        return;
+    uint64_t end = job->position / IO_BLOCK_SIZE * IO_BLOCK_SIZE;
+    (void)posix_fadvise(job->descriptor, (off_t)job->offset, (off_t)(end - job->offset),
+                        POSIX_FADV_DONTNEED);
+    job->offset = end;
 }
 
 /* ---- preparing ---- */
@@ -178,7 +194,11 @@ static enum status read_bytes(struct job *job)
 void job_run(struct job *job, struct lane *lane)
 {
     switch (job->kind) {
-    case JOB_SYNC: job->status = sync_bytes(job->descriptor); break;
+    case JOB_SYNC:
+        job->status = sync_bytes(job->descriptor);
+        if (job->status == STATUS_OK)
+            drop_behind(job);
+        break;
     case JOB_READ: job->status = read_bytes(job); break;
     case JOB_PREPARE: job->status = prepare(job, lane); break;
     case JOB_SAVE: job->status = save(job); break;
