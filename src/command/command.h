@@ -122,6 +122,10 @@ MUST_USE enum status command_effect_keys(const struct command_table *table,
                                          const struct store *store, struct slice payload,
                                          uint64_t *hashes, size_t max, size_t *count, bool *whole);
 
+/* The first argument of the effect's first command as a key, for store_prefetch: a guess, right for
+ * nearly all. False: there is none. */
+bool command_effect_guess_key(struct slice payload, struct store_key *key);
+
 /* The deletion of up to `max` expired keys as an effect (active expiry): returns how many. Removes
  * them from the store too. */
 size_t command_expire(const struct command_table *table, struct store *store, int64_t now_us,

@@ -215,6 +215,18 @@ enum status command_effect_keys(const struct command_table *table, const struct 
     return STATUS_OK;
 }
 
+bool command_effect_guess_key(struct slice payload, struct store_key *key)
+{
+    uint64_t commands, number, arguments, size;
+    struct slice database, bytes;
+    if (varint_take(&payload, &commands) || varint_take(&payload, &number) ||
+        slice_take(&payload, 1, &database) || varint_take(&payload, &arguments) || !arguments ||
+        varint_take(&payload, &size) || slice_take(&payload, (size_t)size, &bytes))
+        return false;
+    *key = store_key_of(database.at[0], bytes);
+    return true;
+}
+
 /* ---- active expiry ---- */
 
 size_t command_expire(const struct command_table *table, struct store *store, int64_t now_us,

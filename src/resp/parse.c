@@ -18,6 +18,13 @@ void resp_parser_init(struct resp_parser *parser)
     buffer_init(&parser->inline_text, RESP_INLINE_SIZE_MAX);
 }
 
+void resp_parser_restart(struct resp_parser *parser)
+{
+    parser->position = parser->line = parser->count = 0;
+    parser->wanted = 0;
+    parser->bulk_size = -1;
+}
+
 static void release_arrays(struct resp_parser *parser)
 {
     memory_free(parser->offsets);

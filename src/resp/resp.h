@@ -36,6 +36,8 @@ struct resp_parser {
 void resp_parser_init(struct resp_parser *parser);
 void resp_parser_deinit(struct resp_parser *parser);
 
+void resp_parser_restart(struct resp_parser *parser); /* as new, keeps its memory */
+
 /* Looks at `input`, which begins at the first unconsumed byte and holds at least what it held at
  * the last call. OK: one request, parser->arguments[0 .. count-1], borrowed from `input` (inline
  * ones from the parser); *consumed bytes may go after use; count 0: an empty line or *0, skip it.

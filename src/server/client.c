@@ -208,10 +208,30 @@ static void protocol_error(struct server *server, struct client *client)
     set_pause(server, client);
 }
 
+/* Pipelined requests: the keys of the next ones are fetched side by side before the first of them
+ * runs. A guess (the first argument is a key) that nothing depends on. Returns of how many. */
+static size_t look_ahead(struct server *server, const struct client *client, struct slice bytes)
+{
+    struct store_key keys[STORE_PREFETCH_MAX];
+    struct replica *replica = node_group(server->node, GROUP_DEFAULT);
+    struct resp_parser *parser = &server->ahead;
+    size_t requests = 0, count = 0, consumed = 0, need = 0;
+    resp_parser_restart(parser);
+    while (requests < STORE_PREFETCH_MAX && !resp_parse(parser, bytes, &consumed, &need)) {
+        if (parser->count > 1)
+            keys[count++] = store_key_of(client->database, parser->arguments[1]);
+        bytes = slice_of(bytes.at + consumed, bytes.size - consumed);
+        requests++;
+    }
+    if (count && replica && replica_is_serving(replica))
+        store_prefetch(replica_store(replica), keys, count);
+    return requests;
+}
+
 /* Consumes requests from `bytes`; returns how many bytes are done with. */
 static size_t parse(struct server *server, struct client *client, struct slice bytes)
 {
-    size_t done = 0;
+    size_t done = 0, ahead = 0;
     while (!client->closing && !client->held && done < bytes.size) {
         size_t consumed = 0, need = 0;
         if (has_enough(client))
@@ -225,10 +245,15 @@ static size_t parse(struct server *server, struct client *client, struct slice b
             return bytes.size;
         }
         IO_NOTE(server->io, "parse");
+        size_t after = done + consumed;
+        if (ahead)
+            ahead--;
+        else if (after < bytes.size)
+            ahead = look_ahead(server, client, slice_of(bytes.at + after, bytes.size - after));
         if (client->parser.count && route_request(server, client, client->parser.arguments,
                                                   client->parser.count) == ROUTED_HOLD)
             break; /* not consumed: it is parsed again when there is a leader */
-        done += consumed;
+        done = after;
     }
     return done;
 }

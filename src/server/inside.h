@@ -100,6 +100,7 @@ struct server {
     struct list busy, dirty, held;
     struct remote **remotes; /* REMOTE_BUCKETS chains */
     uint8_t *read_buffer;
+    struct resp_parser ahead; /* looks at requests behind the one that runs */
     uint64_t next_client_id;
     uint64_t signature, next_walk_ns;
     uint64_t release_ns;   /* the clock, read after everything of this turn has run */

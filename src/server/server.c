@@ -57,6 +57,7 @@ struct server *server_create(struct io *io, struct node *node, const struct comm
     server->clients = memory_zeroed(server->client_capacity, sizeof(struct client *));
     server->remotes = memory_zeroed(REMOTE_BUCKETS, sizeof(struct remote *));
     server->read_buffer = memory_allocate(READ_SIZE);
+    resp_parser_init(&server->ahead);
     list_init(&server->busy);
     list_init(&server->dirty);
     list_init(&server->held);
@@ -78,6 +79,7 @@ void server_destroy(struct server *server)
     memory_free(server->clients);
     memory_free(server->remotes);
     memory_free(server->read_buffer);
+    resp_parser_deinit(&server->ahead);
     memory_free(server->forward_arguments);
     memory_free(server);
 }

@@ -62,6 +62,11 @@ void store_destroy(struct store *store);
 /* NULL when absent. */
 struct store_entry *store_find(struct store *store, const struct store_key *key);
 
+/* Nothing but a hint: brings what finds of these keys will touch into the processor's cache, the
+ * misses of all side by side. Pays for batches of several keys that are used right afterwards. */
+#define STORE_PREFETCH_MAX 32
+void store_prefetch(const struct store *store, const struct store_key *keys, size_t count);
+
 enum store_type store_entry_type(const struct store_entry *entry);
 struct slice store_entry_key(const struct store_entry *entry);
 

@@ -59,15 +59,37 @@ static void fault_local_expiry(struct replica *replica, struct replica_turn *tur
     command_expire(turn->commands, replica->store, turn->wall_us, 100, &effect);
 }
 
+/* The keys of the next entries, before the first of them is applied; returns of how many, > 0. */
+static size_t look_ahead(const struct replica *replica, uint64_t through)
+{
+    struct store_key keys[STORE_PREFETCH_MAX];
+    size_t count = 0;
+    uint64_t first = replica->executed + 1, index = first;
+    for (; index <= through && index - first < STORE_PREFETCH_MAX &&
+           entries_have(&replica->entries, index);
+         index++) {
+        struct wire_entry entry;
+        struct slice bytes = entries_at(&replica->entries, index);
+        if (!wire_entry_take_checked(&bytes, &entry) && entry.kind == WIRE_ENTRY_COMMANDS)
+            count += command_effect_guess_key(entry.payload, &keys[count]);
+    }
+    if (count > 1)
+        store_prefetch(replica->store, keys, count);
+    return index - first;
+}
+
 bool replica_apply(struct replica *replica, struct replica_turn *turn)
 {
     const struct raft_view *view = raft_view(replica->raft);
-    size_t applied = 0;
+    size_t applied = 0, ahead = 0;
     while (replica->executed < view->commit && applied < APPLY_BYTES_MAX) {
         if (!entries_have(&replica->entries, replica->executed + 1)) {
             replica_read_log(replica, turn, LOG_READER_APPLY, replica->executed + 1, READ_BYTES);
             return false;
         }
+        if (!ahead)
+            ahead = look_ahead(replica, view->commit);
+        ahead--;
         struct slice bytes = entries_at(&replica->entries, replica->executed + 1);
         if (apply_one(replica, turn, bytes, true)) {
             turn->damaged = true;
