@@ -275,9 +275,9 @@ struct file *file_at(struct io *io, struct io_file handle);
 bool file_is_open(struct io *io, uint32_t index, uint32_t generation);
 void file_settle(struct io *io, struct file *file); /* frees a closed one that nothing uses */
 void files_close_all(struct io *io);
-enum status disk_call(struct io *io); /* counts it; the status of an armed fault, or OK */
+enum status disk_call(struct io *io);  /* counts it; the status of an armed fault, or OK */
 enum status sync_fault(struct io *io); /* the same for syncs */
-bool is_due_now(uint64_t *countdown); /* counts one down: the armed one is this */
+bool is_due_now(uint64_t *countdown);  /* counts one down: the armed one is this */
 void task_happens(struct task *task);
 void tasks_release_held(struct io *io);
 void tasks_end(struct io *io, bool clean, bool power);

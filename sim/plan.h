@@ -2,7 +2,8 @@
  * pace (swarm testing). What is broken is repaired after a while; plan_heal repairs everything.
  *
  * A plan keeps to what the cluster must bear: clocks of a minority are wrong by more than max-skew,
- * bits rot on one node at a time and in the middle of its log, drift stays under the declared one. */
+ * bits rot on one node at a time and in the middle of its log, drift stays under the declared one.
+ */
 #ifndef HOLDFAST_SIM_PLAN_H
 #define HOLDFAST_SIM_PLAN_H
 

@@ -274,6 +274,29 @@ static void serve_status(struct server_call *call)
     buffer_deinit(&text);
 }
 
+/* Equal on replicas that have applied the same entries (STORE-2). Linear in the keys, and the node
+ * does nothing else meanwhile: for tests and drills. */
+static void serve_debug(struct server_call *call)
+{
+    char text[17];
+    if (!slice_is_word(call->arguments[1], "DIGEST") || call->count != 2) {
+        reply_error(call->reply, "ERR only DEBUG DIGEST is available");
+        return;
+    }
+    if (!node_is_started(call->node)) {
+        reply_error(call->reply, "TRYAGAIN this node waits for the nodes named by --join");
+        return;
+    }
+    struct replica *replica = node_group(call->node, GROUP_DEFAULT);
+    if (!replica) {
+        reply_error(call->reply, "ERR this node has no replica of keyspace default");
+        return;
+    }
+    snprintf(text, sizeof text, "%016llx",
+             (unsigned long long)store_digest(replica_store(replica)));
+    reply_status(call->reply, text);
+}
+
 static void serve_node(struct server_call *call)
 {
     const struct admin *admin = call->owner;
@@ -306,6 +329,8 @@ static const struct server_verb rows[] = {
         serve_role),
     ROW(1203, "CONFIG", -2, "Shows options (GET).", serve_config),
     ROW(1204, "STATUS", 1, "This node's view of the cluster as JSON.", serve_status),
+    ROW(1206, "DEBUG", -2, "DIGEST: of what this replica holds; stops the node while it counts.",
+        serve_debug),
     ROW(1205, "NODE", -2, "What nodes ask each other before they are a cluster.", serve_node),
 };
 

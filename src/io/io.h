@@ -148,9 +148,9 @@ MUST_USE enum status io_file_write(struct io *io, struct io_file file, const str
 MUST_USE enum status io_file_read(struct io *io, struct io_file file, uint8_t *into, size_t size,
                                   uint64_t offset, size_t *got);
 
-/* For a file that an earlier process wrote. Makes durable what it left in the page cache, then drops
- * that cache: what is read from now on is on the disk, also where an earlier sync had failed and
- * the kernel calls pages clean that it never wrote (fsyncgate). IO: it cannot be synced (IO-4).
+/* For a file that an earlier process wrote. Makes durable what it left in the page cache, then
+ * drops that cache: what is read from now on is on the disk, also where an earlier sync had failed
+ * and the kernel calls pages clean that it never wrote (fsyncgate). IO: it cannot be synced (IO-4).
  * Blocks. */
 MUST_USE enum status io_file_refresh(struct io *io, struct io_file file);
 

@@ -62,9 +62,9 @@ static enum status sync_bytes(int descriptor)
     return fdatasync(descriptor) == 0 ? STATUS_OK : status_of_errno(errno);
 }
 
-/* What has been synced is not read again soon: its pages go back, and the next write takes them while
- * they are warm. A log then needs no page cache of its own size, and the programs beside it keep
- * theirs. A failed sync drops nothing, and nothing of what follows the position is lost. */
+/* What has been synced is not read again soon: its pages go back, and the next write takes them
+ * while they are warm. A log then needs no page cache of its own size, and the programs beside it
+ * keep theirs. A failed sync drops nothing, and nothing of what follows the position is lost. */
 static void drop_behind(struct job *job)
 {
     if (job->position < job->offset)

@@ -61,7 +61,7 @@ struct job {
     int descriptor;          /* SYNC, READ; borrowed: the file stays open until the job is back */
     uint8_t *bytes;          /* READ: the caller's; SAVE: owned */
     size_t size;
-    uint64_t offset; /* READ; SYNC: pages before it were dropped */
+    uint64_t offset;           /* READ; SYNC: pages before it were dropped */
     char path[IO_PATH_SIZE];   /* PREPARE, SAVE; LOOKUP: "host:port" */
     struct addresses *answers; /* LOOKUP: owned; NULL when there is no such host */
 };

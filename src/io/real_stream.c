@@ -462,11 +462,13 @@ static enum status send_pieces(struct stream *stream, const struct slice *pieces
 {
     struct iovec vectors[IO_WRITE_PIECES_MAX];
     struct msghdr message = {.msg_iov = vectors, .msg_iovlen = count};
+    const int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
     ssize_t n;
     for (size_t i = 0; i < count; i++)
         vectors[i] = (struct iovec){(void *)(uintptr_t)pieces[i].at, pieces[i].size};
     do
-        n = sendmsg(stream->descriptor, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        n = count == 1 ? send(stream->descriptor, pieces[0].at, pieces[0].size, flags)
+                       : sendmsg(stream->descriptor, &message, flags);
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return errno == EAGAIN || errno == EWOULDBLOCK ? STATUS_AGAIN : STATUS_CLOSED;

@@ -112,7 +112,7 @@ static bool has_enough_forwards(const struct client *client)
     return client->session.unstaged >= client->forwards_max;
 }
 
-static bool has_enough(const struct client *client)
+bool client_has_enough(const struct client *client)
 {
     const struct session *session = &client->session;
     return session->count > PENDING_PAUSE || session->out.size - session->sent > UNSENT_PAUSE ||
@@ -120,9 +120,9 @@ static bool has_enough(const struct client *client)
 }
 
 /* A client that does not read its replies is not read from (SERVER-4). */
-static void set_pause(struct server *server, struct client *client)
+void client_set_pause(struct server *server, struct client *client)
 {
-    bool pause = client->held || client->closing || has_enough(client);
+    bool pause = client->held || client->closing || client_has_enough(client);
     if (pause == client->paused)
         return;
     client->paused = pause;
@@ -138,14 +138,14 @@ static void want_write(struct server *server, struct client *client, bool wanted
 }
 
 /* The other side sends no more: what it asked for is still answered. */
-static void end_input(struct server *server, struct client *client)
+void client_end_input(struct server *server, struct client *client)
 {
     if (!client->session.count && client->session.sent == client->session.out.size) {
         client_close(server, client);
         return;
     }
     client->closing = true;
-    set_pause(server, client);
+    client_set_pause(server, client);
 }
 
 /* Frees what a large reply took, keeps what small ones reuse. */
@@ -186,143 +186,7 @@ void client_write(struct server *server, struct client *client)
         session->sent = 0;
     }
     bool was_paused = client->paused;
-    set_pause(server, client);
+    client_set_pause(server, client);
     if (was_paused && !client->paused && client->input.size)
         client_parse(server, client);
-}
-
-/* ---- input ---- */
-
-/* SERVER-5: a stream that cannot be understood ends; nobody else notices. */
-/* SERVER-5: the stream is lost, and only this one. */
-static void protocol_error(struct server *server, struct client *client)
-{
-    struct pending pending = {.kind = PENDING_READY};
-    struct session *session = &client->session;
-    struct reply reply = session_reply(session, &pending, client->protocol);
-    size_t before = reply.out->size;
-    reply_error(&reply, "ERR Protocol error: %s", client->parser.error);
-    pending.size = reply.out->size - before;
-    session_push(server, session, &pending);
-    client->closing = true;
-    set_pause(server, client);
-}
-
-/* Pipelined requests: the keys of the next ones are fetched side by side before the first of them
- * runs. A guess (the first argument is a key) that nothing depends on. Returns of how many. */
-static size_t look_ahead(struct server *server, const struct client *client, struct slice bytes)
-{
-    struct store_key keys[STORE_PREFETCH_MAX];
-    struct replica *replica = node_group(server->node, GROUP_DEFAULT);
-    struct resp_parser *parser = &server->ahead;
-    size_t requests = 0, count = 0, consumed = 0, need = 0;
-    resp_parser_restart(parser);
-    while (requests < STORE_PREFETCH_MAX && !resp_parse(parser, bytes, &consumed, &need)) {
-        if (parser->count > 1)
-            keys[count++] = store_key_of(client->database, parser->arguments[1]);
-        bytes = slice_of(bytes.at + consumed, bytes.size - consumed);
-        requests++;
-    }
-    if (count && replica && replica_is_serving(replica))
-        store_prefetch(replica_store(replica), keys, count);
-    return requests;
-}
-
-/* Consumes requests from `bytes`; returns how many bytes are done with. */
-static size_t parse(struct server *server, struct client *client, struct slice bytes)
-{
-    size_t done = 0, ahead = 0;
-    while (!client->closing && !client->held && done < bytes.size) {
-        size_t consumed = 0, need = 0;
-        if (has_enough(client))
-            break;
-        enum status status = resp_parse(
-            &client->parser, slice_of(bytes.at + done, bytes.size - done), &consumed, &need);
-        if (status == STATUS_AGAIN)
-            break;
-        if (status) {
-            protocol_error(server, client);
-            return bytes.size;
-        }
-        IO_NOTE(server->io, "parse");
-        size_t after = done + consumed;
-        if (ahead)
-            ahead--;
-        else if (after < bytes.size)
-            ahead = look_ahead(server, client, slice_of(bytes.at + after, bytes.size - after));
-        if (client->parser.count && route_request(server, client, client->parser.arguments,
-                                                  client->parser.count) == ROUTED_HOLD)
-            break; /* not consumed: it is parsed again when there is a leader */
-        done = after;
-    }
-    return done;
-}
-
-void client_parse(struct server *server, struct client *client)
-{
-    struct buffer *input = &client->input;
-    size_t done = parse(server, client, slice_of_buffer(input));
-    buffer_consume(input, done);
-    if (!input->size && input->capacity > READ_SIZE)
-        buffer_deinit(input);
-    set_pause(server, client);
-    client_mark_dirty(server, client);
-}
-
-static void read_into_own(struct server *server, struct client *client)
-{
-    struct buffer *input = &client->input;
-    size_t got = 0, room = input->capacity - input->size;
-    size_t more = room > READ_SIZE ? room : READ_SIZE;
-    if (buffer_reserve(input, more)) {
-        client->parser.error = "request is too large";
-        protocol_error(server, client);
-        return;
-    }
-    enum status status = io_read(server->io, client->stream, input->at + input->size, more, &got);
-    if (status == STATUS_CLOSED) {
-        end_input(server, client);
-        return;
-    }
-    if (status == STATUS_OK) {
-        input->size += got;
-        client_parse(server, client);
-    }
-}
-
-/* Most requests arrive whole: they are parsed where they were read, and the client owns no input
- * buffer. */
-static void read_shared(struct server *server, struct client *client)
-{
-    size_t got = 0;
-    enum status status = io_read(server->io, client->stream, server->read_buffer, READ_SIZE, &got);
-    if (status == STATUS_CLOSED) {
-        end_input(server, client);
-        return;
-    }
-    if (status)
-        return;
-    IO_NOTE(server->io, "receive");
-    size_t done = parse(server, client, slice_of(server->read_buffer, got));
-    if (done < got && buffer_append(&client->input, server->read_buffer + done, got - done))
-        client->closing = true; /* cannot be: READ_SIZE is below the maximum */
-    set_pause(server, client);
-    client_mark_dirty(server, client);
-}
-
-void client_event(struct server *server, struct client *client, const struct io_event *event)
-{
-    if (event->kind == IO_CLOSED) {
-        /* Told while it is paused: what it sent before its end is still to be read, and after that
-         * the end. If it is gone for good the next write finds out. */
-        if (!client->paused)
-            end_input(server, client);
-    } else if (event->kind == IO_WRITABLE) {
-        client_mark_dirty(server, client);
-    } else if (event->kind == IO_READABLE && !client->paused) {
-        if (client->input.size)
-            read_into_own(server, client);
-        else
-            read_shared(server, client);
-    }
 }

@@ -7,6 +7,8 @@
 #include "server/server.h"
 
 #define READ_SIZE         (64u << 10)
+#define ARRIVALS_MAX      STORE_PREFETCH_MAX
+#define ARRIVED_MAX       (4 * READ_SIZE) /* bytes of one look at the clients */
 #define REPLY_SIZE_MAX    (1u << 30)
 #define REPLY_FORWARD_MAX (256u << 20)
 #define INPUT_SIZE_MAX    (576u << 20)
@@ -58,7 +60,7 @@ struct client {
     struct session session;
     struct io_stream stream;
     uint32_t index, generation;
-    bool used, closing, paused, wants_write, held, dirty_listed;
+    bool used, has_arrived, closing, paused, wants_write, held, dirty_listed;
     uint64_t held_since_ns;
     struct resp_parser parser;
     struct buffer input;
@@ -72,6 +74,13 @@ struct client {
     struct node_id target; /* of the forwards under way */
     size_t forwards_max;   /* on their way at once; rises with each reply, falls with a large one */
     uint64_t opened_ns;
+};
+
+/* What one client sent, in the server's read buffer until it runs. */
+struct arrival {
+    struct client *client;
+    uint32_t generation;
+    size_t offset, size;
 };
 
 /* The leader's side of a forwarded client. */
@@ -99,7 +108,9 @@ struct server {
     uint32_t free_hint;
     struct list busy, dirty, held;
     struct remote **remotes; /* REMOTE_BUCKETS chains */
-    uint8_t *read_buffer;
+    uint8_t *read_buffer;    /* ARRIVED_MAX bytes, `arrived` of them used */
+    size_t arrived, arrival_count;
+    struct arrival arrivals[ARRIVALS_MAX];
     struct resp_parser ahead; /* looks at requests behind the one that runs */
     uint64_t next_client_id;
     uint64_t signature, next_walk_ns;
@@ -130,13 +141,19 @@ void session_fail(struct server *server, struct session *session, struct pending
 void session_release(struct server *server, struct session *session);
 bool session_has_forwards(const struct session *session);
 
+/* input.c */
+void client_event(struct server *server, struct client *client, const struct io_event *event);
+void client_parse(struct server *server, struct client *client);
+void client_run_arrivals(struct server *server);
+
 /* client.c */
 void client_accept(struct server *server, struct io_stream stream);
-void client_event(struct server *server, struct client *client, const struct io_event *event);
 void client_close(struct server *server, struct client *client);
 void client_mark_dirty(struct server *server, struct client *client);
 void client_write(struct server *server, struct client *client);
-void client_parse(struct server *server, struct client *client);
+bool client_has_enough(const struct client *client); /* to do, before more is read */
+void client_set_pause(struct server *server, struct client *client);
+void client_end_input(struct server *server, struct client *client);
 struct client *client_of_session(struct session *session);
 struct client *client_find(struct server *server, uint64_t session_id);
 uint64_t client_session_id(const struct client *client);

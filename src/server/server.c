@@ -56,7 +56,7 @@ struct server *server_create(struct io *io, struct node *node, const struct comm
         (uint32_t)(options->clients_max ? options->clients_max : CLIENTS_MAX_DEFAULT);
     server->clients = memory_zeroed(server->client_capacity, sizeof(struct client *));
     server->remotes = memory_zeroed(REMOTE_BUCKETS, sizeof(struct remote *));
-    server->read_buffer = memory_allocate(READ_SIZE);
+    server->read_buffer = memory_allocate(ARRIVED_MAX);
     resp_parser_init(&server->ahead);
     list_init(&server->busy);
     list_init(&server->dirty);
@@ -118,6 +118,11 @@ bool server_handle_event(struct server *server, const struct io_event *event)
     if (same) /* else: of a connection that an earlier event of this turn closed */
         client_event(server, client, event);
     return true;
+}
+
+void server_run(struct server *server)
+{
+    client_run_arrivals(server);
 }
 
 void server_handle_peer(struct server *server, const struct peer_happening *happening)

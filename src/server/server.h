@@ -71,6 +71,8 @@ MUST_USE enum status server_listen(struct server *server, const char *address, c
 void server_address(const struct server *server, char out[IO_ADDRESS_SIZE]);
 
 bool server_handle_event(struct server *server, const struct io_event *event);
+/* Runs what clients have sent; once after the events of a turn. */
+void server_run(struct server *server);
 void server_handle_peer(struct server *server, const struct peer_happening *happening);
 /* Held requests are tried again, time-outs answered. */
 void server_tick(struct server *server);

@@ -1,5 +1,5 @@
-/* prefetch.c - what a find waits for, fetched for many keys at once: page word, bucket and entry are three misses one after the
- * other for one key, and three for a whole batch of them. */
+/* prefetch.c - what a find waits for, fetched for many keys at once: page word, bucket and entry
+ * are three misses one after the other for one key, and three for a whole batch of them. */
 #include "store/table.h"
 
 struct ahead {

@@ -253,6 +253,7 @@ bool worker_turn(struct worker *worker, const struct io_event *events, size_t co
 {
     node_begin_turn(worker->node);
     handle_events(worker, events, count);
+    server_run(worker->server);
     hear_peers(worker);
     node_tick(worker->node);
     control_tick(worker->control);

@@ -1,6 +1,7 @@
 /* ADMIN-1: nobody is called master without a lease. ADMIN-2: what is not known is null. */
 #include "tests/server/stage.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static bool says_master(struct stage *stage, unsigned client)
@@ -168,6 +169,28 @@ static void no_leader_is_null(void **state)
     stage_destroy(stage);
 }
 
+static void replicas_have_one_digest(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_formed(3);
+    char first[64] = "";
+    unsigned client = stage_connect(stage, stage_leader(stage));
+    for (unsigned i = 0; i < 2; i++) {
+        assert_string_equal("OK", stage_ask(stage, client, i ? "SET b 2 EX 1000" : "SET a 1"));
+        stage_run(stage, STAGE_SECOND);
+        for (unsigned node = 0; node < 3; node++) {
+            const char *digest = stage_ask(stage, stage_connect(stage, node), "DEBUG DIGEST");
+            assert_int_equal(16, strlen(digest));
+            if (node == 0) {
+                assert_string_not_equal(first, digest);
+                snprintf(first, sizeof first, "%s", digest);
+            }
+            assert_string_equal(first, digest);
+        }
+    }
+    stage_destroy(stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +201,7 @@ int main(void)
         cmocka_unit_test(a_follower_does_not_know_the_others),
         cmocka_unit_test(a_silent_follower_is_down),
         cmocka_unit_test(no_leader_is_null),
+        cmocka_unit_test(replicas_have_one_digest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

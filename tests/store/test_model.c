@@ -338,11 +338,23 @@ static void check_all(struct model *model)
     check_expired(model);
 }
 
+/* A hint about keys that are there or not: nothing is seen of it, and no byte outside is touched.
+ */
+static void look_ahead(struct model *model)
+{
+    struct store_key keys[STORE_PREFETCH_MAX];
+    size_t count = random_below(&model->random, STORE_PREFETCH_MAX + 1);
+    for (size_t i = 0; i < count; i++)
+        keys[i] = model->keys[random_below(&model->random, KEYS)].key;
+    store_prefetch(model->store, keys, count);
+}
+
 static void run(uint64_t seed)
 {
     struct model *model = memory_allocate(sizeof *model);
     model_init(model, seed);
     for (unsigned turn = 0; turn < OPERATIONS; turn++) {
+        look_ahead(model);
         operate(model, turn);
         check_key(model, &model->keys[random_below(&model->random, KEYS)]);
         if (turn % 2500 == 2499)

@@ -1,0 +1,193 @@
+/* What clients send: reading, parsing, and one look ahead at the keys. */
+#include "server/inside.h"
+
+#include <assert.h>
+
+/* SERVER-5: a stream that cannot be understood ends; nobody else notices. */
+/* SERVER-5: the stream is lost, and only this one. */
+static void protocol_error(struct server *server, struct client *client)
+{
+    struct pending pending = {.kind = PENDING_READY};
+    struct session *session = &client->session;
+    struct reply reply = session_reply(session, &pending, client->protocol);
+    size_t before = reply.out->size;
+    reply_error(&reply, "ERR Protocol error: %s", client->parser.error);
+    pending.size = reply.out->size - before;
+    session_push(server, session, &pending);
+    client->closing = true;
+    client_set_pause(server, client);
+}
+
+/* Pipelined requests: the keys of the next ones are fetched side by side before the first of them
+ * runs. A guess (the first argument is a key) that nothing depends on. Returns of how many. */
+static size_t look_ahead(struct server *server, const struct client *client, struct slice bytes)
+{
+    struct store_key keys[STORE_PREFETCH_MAX];
+    struct replica *replica = node_group(server->node, GROUP_DEFAULT);
+    struct resp_parser *parser = &server->ahead;
+    size_t requests = 0, count = 0, consumed = 0, need = 0;
+    resp_parser_restart(parser);
+    while (requests < STORE_PREFETCH_MAX && !resp_parse(parser, bytes, &consumed, &need)) {
+        if (parser->count > 1)
+            keys[count++] = store_key_of(client->database, parser->arguments[1]);
+        bytes = slice_of(bytes.at + consumed, bytes.size - consumed);
+        requests++;
+    }
+    if (count && replica && replica_is_serving(replica))
+        store_prefetch(replica_store(replica), keys, count);
+    return requests;
+}
+
+/* Consumes requests from `bytes`; returns how many bytes are done with. */
+static size_t parse(struct server *server, struct client *client, struct slice bytes)
+{
+    size_t done = 0, ahead = 0;
+    while (!client->closing && !client->held && done < bytes.size) {
+        size_t consumed = 0, need = 0;
+        if (client_has_enough(client))
+            break;
+        enum status status = resp_parse(
+            &client->parser, slice_of(bytes.at + done, bytes.size - done), &consumed, &need);
+        if (status == STATUS_AGAIN)
+            break;
+        if (status) {
+            protocol_error(server, client);
+            return bytes.size;
+        }
+        IO_NOTE(server->io, "parse");
+        size_t after = done + consumed;
+        if (ahead)
+            ahead--;
+        else if (after < bytes.size)
+            ahead = look_ahead(server, client, slice_of(bytes.at + after, bytes.size - after));
+        if (client->parser.count && route_request(server, client, client->parser.arguments,
+                                                  client->parser.count) == ROUTED_HOLD)
+            break; /* not consumed: it is parsed again when there is a leader */
+        done = after;
+    }
+    return done;
+}
+
+void client_parse(struct server *server, struct client *client)
+{
+    struct buffer *input = &client->input;
+    size_t done = parse(server, client, slice_of_buffer(input));
+    buffer_consume(input, done);
+    if (!input->size && input->capacity > READ_SIZE)
+        buffer_deinit(input);
+    client_set_pause(server, client);
+    client_mark_dirty(server, client);
+}
+
+static void read_into_own(struct server *server, struct client *client)
+{
+    struct buffer *input = &client->input;
+    size_t got = 0, room = input->capacity - input->size;
+    size_t more = room > READ_SIZE ? room : READ_SIZE;
+    if (buffer_reserve(input, more)) {
+        client->parser.error = "request is too large";
+        protocol_error(server, client);
+        return;
+    }
+    enum status status = io_read(server->io, client->stream, input->at + input->size, more, &got);
+    if (status == STATUS_CLOSED) {
+        client_end_input(server, client);
+        return;
+    }
+    if (status == STATUS_OK) {
+        input->size += got;
+        client_parse(server, client);
+    }
+}
+
+/* ---- arrivals: what the clients of one turn have sent, side by side in one buffer ---- */
+
+static void consume(struct server *server, struct client *client, struct slice bytes)
+{
+    size_t done = parse(server, client, bytes);
+    if (done < bytes.size && buffer_append(&client->input, bytes.at + done, bytes.size - done))
+        client->closing = true; /* cannot be: READ_SIZE is below the maximum */
+    client_set_pause(server, client);
+    client_mark_dirty(server, client);
+}
+
+static struct slice arrival_bytes(const struct server *server, const struct arrival *arrival)
+{
+    return slice_of(server->read_buffer + arrival->offset, arrival->size);
+}
+
+/* The first request of each, as look_ahead does it for the requests of one. */
+static void look_across(struct server *server)
+{
+    struct store_key keys[ARRIVALS_MAX];
+    size_t count = 0, consumed, need;
+    struct resp_parser *parser = &server->ahead;
+    struct replica *replica = node_group(server->node, GROUP_DEFAULT);
+    if (server->arrival_count < 2 || !replica || !replica_is_serving(replica))
+        return;
+    for (size_t i = 0; i < server->arrival_count; i++) {
+        const struct arrival *arrival = &server->arrivals[i];
+        resp_parser_restart(parser);
+        if (!resp_parse(parser, arrival_bytes(server, arrival), &consumed, &need) &&
+            parser->count > 1)
+            keys[count++] = store_key_of(arrival->client->database, parser->arguments[1]);
+    }
+    store_prefetch(replica_store(replica), keys, count);
+}
+
+void client_run_arrivals(struct server *server)
+{
+    look_across(server);
+    for (size_t i = 0; i < server->arrival_count; i++) {
+        const struct arrival *arrival = &server->arrivals[i];
+        struct client *client = arrival->client;
+        if (!client->used || client->generation != arrival->generation)
+            continue; /* another one closed it */
+        client->has_arrived = false;
+        consume(server, client, arrival_bytes(server, arrival));
+    }
+    server->arrival_count = server->arrived = 0;
+}
+
+/* Most requests arrive whole: they are parsed where they were read, and the client owns no input
+ * buffer. */
+static void read_shared(struct server *server, struct client *client)
+{
+    size_t got = 0;
+    if (server->arrival_count == ARRIVALS_MAX || ARRIVED_MAX - server->arrived < READ_SIZE)
+        client_run_arrivals(server);
+    enum status status =
+        io_read(server->io, client->stream, server->read_buffer + server->arrived, READ_SIZE, &got);
+    if (status == STATUS_CLOSED) {
+        client_end_input(server, client);
+        return;
+    }
+    if (status)
+        return;
+    IO_NOTE(server->io, "receive");
+    server->arrivals[server->arrival_count++] =
+        (struct arrival){client, client->generation, server->arrived, got};
+    server->arrived += got;
+    client->has_arrived = true;
+}
+
+void client_event(struct server *server, struct client *client, const struct io_event *event)
+{
+    if (client->has_arrived)
+        client_run_arrivals(server); /* in their order */
+    if (!client->used)
+        return;
+    if (event->kind == IO_CLOSED) {
+        /* Told while it is paused: what it sent before its end is still to be read, and after that
+         * the end. If it is gone for good the next write finds out. */
+        if (!client->paused)
+            client_end_input(server, client);
+    } else if (event->kind == IO_WRITABLE) {
+        client_mark_dirty(server, client);
+    } else if (event->kind == IO_READABLE && !client->paused) {
+        if (client->input.size)
+            read_into_own(server, client);
+        else
+            read_shared(server, client);
+    }
+}
