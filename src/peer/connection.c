@@ -6,6 +6,9 @@
 #include <assert.h>
 #include <stdio.h>
 
+#define REFUSALS_FREE 8 /* in a row at full pace: perhaps it will know us in a moment */
+#define DOUBLINGS_MAX 6 /* then the pause grows no more: 6.4 s of 100 ms */
+
 const char *link_name(enum wire_link kind)
 {
     return kind == WIRE_LINK_DATA ? "data" : "control";
@@ -74,20 +77,36 @@ static void connection_close(struct peer_set *set, struct connection *connection
 
 /* ---- losing ---- */
 
+static uint64_t pause_ns(const struct peer_set *set, const struct peer_link *link)
+{
+    unsigned doublings = link->refusals > REFUSALS_FREE ? link->refusals - REFUSALS_FREE : 0;
+    return set->options.retry_ns << (doublings < DOUBLINGS_MAX ? doublings : DOUBLINGS_MAX);
+}
+
 static void link_lost(struct peer_set *set, struct peer_link *link)
 {
     link->connection = NULL;
     link_changed(set, link);
     if (!link_connects(set, link))
         return;
-    uint64_t now_ns = io_now_ns(set->io), again_ns = link->attempt_ns + set->options.retry_ns;
+    uint64_t now_ns = io_now_ns(set->io), again_ns = link->attempt_ns + pause_ns(set, link);
     link->connect_at_ns = again_ns > now_ns ? again_ns : now_ns;
     deadline_want(set, link->connect_at_ns);
+}
+
+/* We said hello and were shown the door: a node of another cluster will not think better of it soon.
+ */
+static bool was_refused(const struct peer_set *set, const struct connection *connection)
+{
+    return connection->state == CONNECTION_GREETING && !connection->accepted &&
+           io_now_ns(set->io) < connection->deadline_ns;
 }
 
 void connection_lose(struct peer_set *set, struct connection *connection)
 {
     struct peer_link *link = connection->link;
+    if (link)
+        link->refusals = was_refused(set, connection) ? link->refusals + 1 : 0;
     connection_close(set, connection);
     if (link)
         link_lost(set, link);
@@ -164,6 +183,7 @@ static void become_up(struct peer_set *set, struct connection *connection, struc
     if (link->connection != connection)
         link_close(set, link);
     link->is_newer = link->told_up;
+    link->refusals = 0;
     connection->state = CONNECTION_UP;
     connection->link = link;
     connection->heard_ns = connection->sent_ns = now_ns;

@@ -64,6 +64,7 @@ struct peer_link {
     struct connection *connection; /* NULL: none */
     uint64_t attempt_ns, connect_at_ns;
     uint64_t incarnation; /* of the other side when it was last up; 0: never */
+    unsigned refusals;    /* in a row: closed by the other side instead of a hello */
     uint64_t refused_ns;  /* when a refusal was last told */
     bool told_up, is_newer, is_refused, is_other_incarnation;
     struct list changed;

@@ -18,6 +18,8 @@
  * has arrived.
  * PEER-3 a half-open link is noticed: idle messages each idle_ns, down after silence_ns; after
  * healing a link is up again within one retry_ns + connect time (which connect_timeout_ns bounds).
+ * Who is refused again and again (connected, and closed instead of greeted) makes growing pauses,
+ * up to 64 retry_ns.
  * PEER-4 bytes from a stranger (wrong cluster, id, version, malformed) close that connection with
  * one line for the operator (a flood of lines is thinned out and counted), and harm nothing else: a
  * stranger holds 4 KiB and 2 s at most, there are never more than 64 of them.

@@ -33,7 +33,7 @@ struct io {
     struct fake_network *network;
     unsigned host;
     uint64_t timers[IO_TIMERS_MAX]; /* UINT64_MAX: not set */
-    uint64_t write_calls, timer_sets;
+    uint64_t write_calls, timer_sets, accepts;
 };
 
 struct fake_network {
@@ -198,6 +198,11 @@ uint64_t fake_write_calls(struct io *io)
     return io->write_calls;
 }
 
+uint64_t fake_accepts(struct io *io)
+{
+    return io->accepts;
+}
+
 uint64_t fake_timer_sets(struct io *io)
 {
     return io->timer_sets;
@@ -224,6 +229,7 @@ static void gather_stream(struct gathering *gathering, struct fake_stream *strea
     struct fake_stream *listener = stream_at(network, stream->listener);
     if (listener && !stream->announced) {
         stream->announced = true;
+        gathering->io->accepts++;
         event.tag = listener->tag;
         event.kind = IO_ACCEPTED;
         emit(gathering, event);

@@ -35,5 +35,6 @@ size_t fake_gather(struct io *io, struct io_event *events, size_t max);
 size_t fake_open_streams(struct io *io); /* listeners included */
 uint64_t fake_write_calls(struct io *io);
 uint64_t fake_timer_sets(struct io *io);
+uint64_t fake_accepts(struct io *io);
 
 #endif

@@ -251,6 +251,26 @@ static void of_two_clusters(void **state) /* both sides check */
     world_destroy(world);
 }
 
+/* Two clusters that were given one another's addresses must not knock for ever at full pace: each
+ * knock is a connection that node 2 accepts. */
+static void who_is_refused_knocks_more_rarely(void **state)
+{
+    (void)state;
+    struct world *world = world_create(4);
+    struct peer_options options = world_options(world, 1);
+    options.cluster.high = 99;
+    world_start_as(world, 1, options);
+    world_start(world, 2);
+    peer_add(world->sets[0], (struct node_id){2}, world_address(2));
+    world_run(world, 1000);
+    uint64_t early = fake_accepts(fake_io(world->network, 1));
+    assert_true(early >= 2 * 8); /* two links, eight times at full pace */
+    world_run(world, 60000);
+    uint64_t late = fake_accepts(fake_io(world->network, 1)) - early;
+    assert_in_range(late, 1, 2 * 16); /* not 1200 */
+    world_destroy(world);
+}
+
 /* The address of node 2 leads to node 3: node 3 refuses, since the hello names node 2. */
 static void another_node_at_the_address(void **state)
 {
@@ -385,6 +405,7 @@ int main(void)
         cmocka_unit_test(strangers_do_not_crowd_out_members),
         cmocka_unit_test(nobody_is_known_yet),
         cmocka_unit_test(of_two_clusters),
+        cmocka_unit_test(who_is_refused_knocks_more_rarely),
         cmocka_unit_test(another_node_at_the_address),
         cmocka_unit_test(wrong_answers),
         cmocka_unit_test(members_that_go_mad),
