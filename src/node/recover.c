@@ -34,6 +34,14 @@ static enum status recover_record(struct node *node, const struct wal_record *re
     return STATUS_FOREIGN;
 }
 
+/* Which log it is about, and what it means for the cluster. */
+static void say_log(const struct node *node, enum status status, const char *line,
+                    char why[NODE_WHY_SIZE])
+{
+    snprintf(why, NODE_WHY_SIZE, "the log in %s/wal/0 does not open: %s%s", node->dir, line,
+             status == STATUS_DAMAGED ? "; this node stays out, the others go on" : "");
+}
+
 static enum status recover(struct node *node, char why[NODE_WHY_SIZE])
 {
     char line[WAL_WHY_SIZE] = "";
@@ -56,7 +64,7 @@ static enum status recover(struct node *node, char why[NODE_WHY_SIZE])
     node->identity_ticket =
         wal_next_ticket(node->wal); /* the note of this start: WAL-1 from there */
     if (status)
-        snprintf(why, NODE_WHY_SIZE, "%s", line);
+        say_log(node, status, line, why);
     return status;
 }
 
@@ -109,7 +117,7 @@ static enum status open_log(struct node *node, char why[NODE_WHY_SIZE])
                                   .interval_ns = 1000000000};
     status = wal_open(node->io, &options, &node->wal, line);
     if (status)
-        snprintf(why, NODE_WHY_SIZE, "%s", line);
+        say_log(node, status, line, why);
     return status;
 }
 

@@ -224,11 +224,11 @@ static enum status refuse(struct wal *wal, enum status status, char why[WAL_WHY_
     if (status == STATUS_DAMAGED)
         snprintf(
             why, WAL_WHY_SIZE,
-            "%.80s offset 0: the first segment of the log (life %llu) is missing or its header is "
-            "damaged; all groups may have records there",
-            wal->dir, (unsigned long long)wal->first_life);
+            "the first segment (life %llu) is missing or its header is damaged; all groups may have "
+            "records there",
+            (unsigned long long)wal->first_life);
     else
-        snprintf(why, WAL_WHY_SIZE, "%.120s: a file of the log cannot be read", wal->dir);
+        snprintf(why, WAL_WHY_SIZE, "a file of it cannot be read");
     return status;
 }
 
@@ -311,8 +311,7 @@ enum status wal_recover_end(struct wal *wal, char why[WAL_WHY_SIZE])
         status = wal->failed ? STATUS_IO : first_spare_ensure(wal);
     if (status) {
         wal->phase = WAL_REFUSED;
-        snprintf(why, WAL_WHY_SIZE, "%.120s: the log cannot begin: %s", wal->dir,
-                 status_text(status));
+        snprintf(why, WAL_WHY_SIZE, "it cannot be begun: %s", status_text(status));
         return status;
     }
     if (wal->chain.count) /* V6 */

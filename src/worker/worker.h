@@ -13,7 +13,7 @@
 #include "io/io.h"
 #include "node/node.h"
 
-#define WORKER_LINE_SIZE 400
+#define WORKER_LINE_SIZE 480
 #define WORKER_LINES_MAX 64
 
 struct worker;
