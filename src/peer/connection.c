@@ -94,7 +94,8 @@ static void link_lost(struct peer_set *set, struct peer_link *link)
     deadline_want(set, link->connect_at_ns);
 }
 
-/* We said hello and were shown the door: a node of another cluster will not think better of it soon.
+/* We said hello and were shown the door: a node of another cluster will not think better of it
+ * soon.
  */
 static bool was_refused(const struct peer_set *set, const struct connection *connection)
 {

@@ -222,11 +222,11 @@ static enum status refuse(struct wal *wal, enum status status, char why[WAL_WHY_
 {
     wal->phase = WAL_REFUSED;
     if (status == STATUS_DAMAGED)
-        snprintf(
-            why, WAL_WHY_SIZE,
-            "the first segment (life %llu) is missing or its header is damaged; all groups may have "
-            "records there",
-            (unsigned long long)wal->first_life);
+        snprintf(why, WAL_WHY_SIZE,
+                 "the first segment (life %llu) is missing or its header is damaged; all groups "
+                 "may have "
+                 "records there",
+                 (unsigned long long)wal->first_life);
     else
         snprintf(why, WAL_WHY_SIZE, "a file of it cannot be read");
     return status;
