@@ -400,6 +400,12 @@ void io_pause_read(struct io *io, struct io_stream handle, bool paused)
     stream_touch(stream);
 }
 
+bool io_stream_has_ended(struct io *io, struct io_stream handle)
+{
+    const struct stream *stream = stream_at(io, handle);
+    return stream == NULL || stream->end == NULL || stream->end->ended || stream->end->reset;
+}
+
 void io_close(struct io *io, struct io_stream handle)
 {
     struct stream *stream = stream_at(io, handle);

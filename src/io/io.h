@@ -122,6 +122,9 @@ void io_pause_read(struct io *io, struct io_stream stream, bool paused);
 void io_close(struct io *io,
               struct io_stream stream); /* no event of it comes afterwards; none again is fine */
 
+/* True when the other side's end or a reset has arrived, also while bytes before it are unread. */
+bool io_stream_has_ended(struct io *io, struct io_stream stream);
+
 /* "host:port" of this side (local) or of the other side. */
 void io_stream_address(struct io *io, struct io_stream stream, bool local,
                        char out[IO_ADDRESS_SIZE]);

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -508,6 +509,15 @@ void io_pause_read(struct io *io, struct io_stream handle, bool paused)
         return;
     stream->paused = paused;
     stream_register(stream);
+}
+
+bool io_stream_has_ended(struct io *io, struct io_stream handle)
+{
+    const struct stream *stream = stream_at(io, handle);
+    if (!stream)
+        return true;
+    struct pollfd asked = {.fd = stream->descriptor, .events = POLLRDHUP};
+    return poll(&asked, 1, 0) == 1 && (asked.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
 
 void io_close(struct io *io, struct io_stream handle)

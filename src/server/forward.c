@@ -148,6 +148,8 @@ void forward_answered(struct server *server, const struct wire_forward_reply *re
         session_fail(server, &client->session, pending, unknown_outcome);
     } else { /* SERVER-2: the proof that it was not appended */
         node_hint_leader(server->node, pending->group, reply->leader);
+        if (node_id_equal(reply->leader, pending->target))
+            client->forwards_max = FORWARDS_MIN; /* it leads, and has enough of us for now */
         pending->kind = PENDING_REROUTE;
         server->facts.refused_total++;
         route_hold(server, client);
@@ -293,8 +295,9 @@ void forward_receive(struct server *server, struct node_id origin,
                               .sequence = forward->sequence,
                               .since_ns = node_turn(server->node)->now_ns};
     bool in_order = forward->sequence == remote->expected && forward->database < STORE_DATABASES;
+    bool full = remote->session.out.size - remote->session.released > STAGED_REMOTE_MAX;
     remote->expected = forward->sequence + 1;
-    if (!remote->refusing && in_order && run_forwarded(server, remote, &pending, forward))
+    if (!remote->refusing && in_order && !full && run_forwarded(server, remote, &pending, forward))
         return;
     /* Refused from here on; the refusal stands in line behind the answers of what did run. */
     remote->refusing = true;

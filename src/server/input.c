@@ -3,7 +3,6 @@
 
 #include <assert.h>
 
-/* SERVER-5: a stream that cannot be understood ends; nobody else notices. */
 /* SERVER-5: the stream is lost, and only this one. */
 static void protocol_error(struct server *server, struct client *client)
 {
@@ -104,6 +103,8 @@ static void read_into_own(struct server *server, struct client *client)
 
 static void consume(struct server *server, struct client *client, struct slice bytes)
 {
+    if (node_turn(server->node)->now_ns < server->doubt_until_ns)
+        route_look_for_end(server, client);
     size_t done = parse(server, client, bytes);
     if (done < bytes.size && buffer_append(&client->input, bytes.at + done, bytes.size - done))
         client->closing = true; /* cannot be: READ_SIZE is below the maximum */

@@ -14,7 +14,9 @@
 #define INPUT_SIZE_MAX    (576u << 20)
 #define UNSENT_PAUSE      (1u << 20) /* replies that wait in a client before its input is paused */
 #define PENDING_PAUSE     4096 /* requests under way of one client before its input is paused */
-#define FORWARDS_FIRST    64   /* requests of one client on their way before any reply has come */
+#define STAGED_REMOTE_MAX (16u << 20) /* replies that wait here for one client of another node */
+#define DOUBT_NS          100000000u  /* after a sleep: what is read then may be of before it */
+#define FORWARDS_FIRST    16   /* requests of one client on their way before any reply has come */
 #define FORWARDS_MIN      8    /* and however large the replies are */
 #define REMOTE_BUCKETS    4096
 #define CLIENT_NAME_SIZE  64
@@ -60,6 +62,8 @@ struct client {
     struct session session;
     struct io_stream stream;
     uint32_t index, generation;
+    bool late; /* its requests come too late to run: TRYAGAIN, and never an effect after its end */
+    bool ended; /* it left while they waited */
     bool used, has_arrived, closing, paused, wants_write, held, dirty_listed;
     uint64_t held_since_ns;
     struct resp_parser parser;
@@ -113,6 +117,7 @@ struct server {
     struct arrival arrivals[ARRIVALS_MAX];
     struct resp_parser ahead; /* looks at requests behind the one that runs */
     uint64_t next_client_id;
+    uint64_t doubt_until_ns;
     uint64_t signature, next_walk_ns;
     uint64_t release_ns;   /* the clock, read after everything of this turn has run */
     struct node_id leader; /* of the default keyspace, and since when */
@@ -166,6 +171,9 @@ enum routed {
 enum routed route_request(struct server *server, struct client *client,
                           const struct slice *arguments, size_t count);
 void route_hold(struct server *server, struct client *client);
+/* What waited or was delayed is not run when the client has left meanwhile: it may have asked
+ * somebody else since. */
+void route_look_for_end(struct server *server, struct client *client);
 void route_retry(struct server *server, struct client *client);
 /* Runs on this node's replica into the session; false: not serving. */
 bool route_run(struct server *server, struct session *session, struct pending *pending,

@@ -127,10 +127,31 @@ static bool forwards_elsewhere(const struct client *client, struct node_id targe
     return session_has_forwards(&client->session) && !node_id_equal(client->target, target);
 }
 
+/* It was never handed to anybody (SERVER-3). */
+static void answer_late(struct server *server, struct client *client)
+{
+    struct pending pending = {.kind = PENDING_READY};
+    struct reply reply = session_reply(&client->session, &pending, client->protocol);
+    size_t before = reply.out->size;
+    if (client->ended)
+        reply_error(&reply, "TRYAGAIN the client had left before the command could run; it did "
+                            "not run");
+    else if (node_is_started(server->node))
+        reply_error(&reply, "TRYAGAIN no leader answered in time; the command did not run");
+    else
+        reply_error(&reply, "TRYAGAIN this node waits for the nodes named by --join; "
+                            "the command did not run");
+    push_reply(server, &client->session, &pending, &reply, before);
+}
+
 static enum routed route_data(struct server *server, struct client *client,
                               const struct command *command, const struct slice *arguments,
                               size_t count)
 {
+    if (client->late) {
+        answer_late(server, client);
+        return ROUTED_DONE;
+    }
     struct group_id group = route_group(command, arguments, count);
     IO_NOTE(server->io, "route");
     struct replica *replica = node_group(server->node, group);
@@ -203,25 +224,20 @@ static void release_hold(struct server *server, struct client *client)
     server->facts.held--;
 }
 
-/* The first held request has waited long enough: it is answered, and was never handed to anybody
- * (SERVER-3). */
+/* The first held request has waited long enough, and all that stand behind it came while it waited:
+ * they are answered together. */
 static void give_up(struct server *server, struct client *client)
 {
-    size_t consumed = 0, need = 0;
-    struct pending pending = {.kind = PENDING_READY};
     release_hold(server, client);
-    if (resp_parse(&client->parser, slice_of_buffer(&client->input), &consumed, &need))
-        return;
-    struct reply reply = session_reply(&client->session, &pending, client->protocol);
-    size_t before = reply.out->size;
-    if (node_is_started(server->node))
-        reply_error(&reply, "TRYAGAIN no leader answered in time; the command did not run");
-    else
-        reply_error(&reply, "TRYAGAIN this node waits for the nodes named by --join; "
-                            "the command did not run");
-    push_reply(server, &client->session, &pending, &reply, before);
-    buffer_consume(&client->input, consumed);
+    client->late = true;
     client_parse(server, client);
+    client->late = client->ended;
+}
+
+void route_look_for_end(struct server *server, struct client *client)
+{
+    if (!client->ended && io_stream_has_ended(server->io, client->stream))
+        client->ended = client->late = true;
 }
 
 /* Requests that the old leader refused go first, in their order. True: none is left. */
@@ -233,16 +249,16 @@ static bool reroute(struct server *server, struct client *client, uint64_t now_n
         struct pending *pending = session_at(session, i);
         if (pending->kind == PENDING_FORWARDED)
             return false; /* its fate decides what may be sent again */
-        bool late = now_ns > pending->since_ns + server->options.hold_ns;
+        bool late = client->ended || now_ns > pending->since_ns + server->options.hold_ns;
         if (pending->kind == PENDING_REROUTE && (answered_later || late))
             session_fail(server, session, pending,
                          "TRYAGAIN no leader answered in time; the command did not run");
         answered_later |= pending->kind == PENDING_READY || pending->kind == PENDING_GATED;
     }
-    for (size_t i = 0; i < session->count && all; i++) {
+    for (size_t i = 0, sent = 0; i < session->count && all; i++) {
         struct pending *pending = session_at(session, i);
         if (pending->kind == PENDING_REROUTE)
-            all = forward_again(server, client, pending);
+            all = sent++ < client->forwards_max && forward_again(server, client, pending);
     }
     return all;
 }
@@ -250,6 +266,8 @@ static bool reroute(struct server *server, struct client *client, uint64_t now_n
 void route_retry(struct server *server, struct client *client)
 {
     uint64_t now_ns = node_turn(server->node)->now_ns;
+    if (node_leader_of(server->node, GROUP_DEFAULT).value)
+        route_look_for_end(server, client);
     if (!reroute(server, client, now_ns))
         return;
     if (!client->input.size) {

@@ -125,6 +125,11 @@ void server_run(struct server *server)
     client_run_arrivals(server);
 }
 
+void server_overslept(struct server *server)
+{
+    server->doubt_until_ns = node_turn(server->node)->now_ns + DOUBT_NS;
+}
+
 void server_handle_peer(struct server *server, const struct peer_happening *happening)
 {
     const struct wire_message *message = &happening->message;

@@ -94,24 +94,23 @@ void session_set_reply(struct pending *pending, struct slice bytes)
     pending->kind = PENDING_READY;
 }
 
-/* Takes a staged reply's bytes out of the middle and puts an error there. Rare: only at a change of
- * leaders. */
-static void replace_staged(struct session *session, struct pending *pending, struct slice error)
+/* Each staged reply gets bytes of its own, all in one pass: a session with a thousand of them loses
+ * them all when a leadership goes (SERVER-4). */
+static void unstage(struct session *session)
 {
-    size_t at = session->released, old = pending->size;
-    for (size_t i = 0; session_at(session, i) != pending; i++)
-        at += session_at(session, i)->size;
-    struct buffer *out = &session->out;
-    size_t rest = out->size - at - old;
-    struct buffer tail;
-    buffer_init(&tail, REPLY_SIZE_MAX);
-    bool fits = !buffer_append(&tail, error.at, error.size) &&
-                !buffer_append(&tail, out->at + at + old, rest);
-    out->size = at;
-    fits = fits && !buffer_append(out, tail.at, tail.size);
-    assert(fits); /* an error line is shorter than REPLY_SIZE_MAX minus what was there */
-    pending->size = error.size;
-    buffer_deinit(&tail);
+    size_t at = session->released;
+    for (size_t i = 0; i < session->count; i++) {
+        struct pending *pending = session_at(session, i);
+        if (!pending->staged)
+            continue; /* and nothing is staged behind it */
+        buffer_init(&pending->own, REPLY_SIZE_MAX);
+        if (buffer_append(&pending->own, session->out.at + at, pending->size))
+            pending->own.size = 0; /* cannot be: it fitted in `out` */
+        at += pending->size;
+        pending->staged = false;
+        session->unstaged++;
+    }
+    session->out.size = session->released;
 }
 
 void session_fail(struct server *server, struct session *session, struct pending *pending,
@@ -122,9 +121,8 @@ void session_fail(struct server *server, struct session *session, struct pending
     struct reply reply = {.out = &bytes, .protocol = 2};
     reply_error(&reply, "%s", error);
     if (pending->staged)
-        replace_staged(session, pending, slice_of_buffer(&bytes));
-    else
-        session_set_reply(pending, slice_of_buffer(&bytes));
+        unstage(session);
+    session_set_reply(pending, slice_of_buffer(&bytes));
     pending->kind = PENDING_READY;
     server->facts.errors_total++;
     server->facts.unknown_total += strncmp(error, "UNKNOWNOUTCOME", 14) == 0;
@@ -196,7 +194,6 @@ static void hand_on(struct server *server, struct session *session, struct pendi
     session_pop(session);
 }
 
-/* SERVER-1: from the front, and no further than the first whose gate is shut. */
 /* SERVER-1: from the front, and not past the first whose gate is shut. */
 void session_release(struct server *server, struct session *session)
 {
@@ -213,6 +210,9 @@ void session_release(struct server *server, struct session *session)
     }
     if (session->remote && session->released == session->out.size) {
         buffer_reset(&session->out);
+        session->released = 0;
+    } else if (session->remote && session->released > UNSENT_PAUSE) {
+        buffer_consume(&session->out, session->released);
         session->released = 0;
     }
 }

@@ -12,6 +12,7 @@ enum {
     TIMER_WORKER = 0,
     TIMER_PEER = 1
 };
+#define OVERSLEPT_NS 200000000u
 #define TAG_WAL     (1ull << 40)
 #define TAG_PEER    (2ull << 40)
 #define TAG_CONTROL (3ull << 40)
@@ -27,6 +28,7 @@ struct worker {
     struct admin admin;
     bool stopping, ending;
     uint64_t stop_deadline_ns;
+    uint64_t due_ns; /* when the next turn was to begin at the latest */
     char failure[WORKER_LINE_SIZE];
     char (*lines)[WORKER_LINE_SIZE];
     size_t line_first, line_count;
@@ -229,6 +231,7 @@ static void set_timer(struct worker *worker)
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (others[i] < deadline)
             deadline = others[i];
+    worker->due_ns = deadline;
     if (deadline == UINT64_MAX)
         io_timer_cancel(worker->io, TIMER_WORKER);
     else
@@ -251,7 +254,9 @@ static bool end_step(struct worker *worker)
 
 bool worker_turn(struct worker *worker, const struct io_event *events, size_t count)
 {
-    node_begin_turn(worker->node);
+    const struct replica_turn *turn = node_begin_turn(worker->node);
+    if (worker->due_ns && turn->now_ns > worker->due_ns && turn->now_ns - worker->due_ns > OVERSLEPT_NS)
+        server_overslept(worker->server);
     handle_events(worker, events, count);
     server_run(worker->server);
     hear_peers(worker);

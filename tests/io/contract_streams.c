@@ -406,8 +406,10 @@ static void an_end_that_nobody_reads_is_told_once(void **state)
     (void)state;
     io_pause_read(line.far, line.server, true);
     send_text(line.near, line.client, "unread");
+    assert_false(io_stream_has_ended(line.far, line.server));
     io_close(line.near, line.client);
     wait_event(line.far, IO_CLOSED, SERVER);
+    assert_true(io_stream_has_ended(line.far, line.server)); /* bytes before it are unread */
     assert_hush(line.far);
     io_pause_read(line.far, line.server, false);
     expect_text(line.far, line.server, SERVER, "unread");
