@@ -122,7 +122,8 @@ bool client_has_enough(const struct client *client)
 /* A client that does not read its replies is not read from (SERVER-4). */
 void client_set_pause(struct server *server, struct client *client)
 {
-    bool pause = client->held || client->closing || client_has_enough(client);
+    bool waits = client->held && (client->ended || client->input.size > READ_SIZE);
+    bool pause = waits || client->closing || client_has_enough(client);
     if (pause == client->paused)
         return;
     client->paused = pause;
@@ -140,6 +141,11 @@ static void want_write(struct server *server, struct client *client, bool wanted
 /* The other side sends no more: what it asked for is still answered. */
 void client_end_input(struct server *server, struct client *client)
 {
+    if (client->held) { /* its requests are answered first, and not run (SERVER-6) */
+        client->ended = client->late = client->at_end = true;
+        client_set_pause(server, client);
+        return;
+    }
     if (!client->session.count && client->session.sent == client->session.out.size) {
         client_close(server, client);
         return;

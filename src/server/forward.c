@@ -306,6 +306,15 @@ void forward_receive(struct server *server, struct node_id origin,
     session_push(server, &remote->session, &pending);
 }
 
+size_t server_staged_bytes(const struct server *server)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < REMOTE_BUCKETS; i++)
+        for (const struct remote *remote = server->remotes[i]; remote; remote = remote->next)
+            bytes += remote->session.out.size;
+    return bytes;
+}
+
 void forward_drop_origin(struct server *server, struct node_id origin)
 {
     for (size_t i = 0; i < REMOTE_BUCKETS; i++)

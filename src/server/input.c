@@ -186,7 +186,7 @@ void client_event(struct server *server, struct client *client, const struct io_
     } else if (event->kind == IO_WRITABLE) {
         client_mark_dirty(server, client);
     } else if (event->kind == IO_READABLE && !client->paused) {
-        if (client->input.size)
+        if (client->input.size || client->held)
             read_into_own(server, client);
         else
             read_shared(server, client);

@@ -16,8 +16,8 @@
 #define PENDING_PAUSE     4096 /* requests under way of one client before its input is paused */
 #define STAGED_REMOTE_MAX (16u << 20) /* replies that wait here for one client of another node */
 #define DOUBT_NS          100000000u  /* after a sleep: what is read then may be of before it */
-#define FORWARDS_FIRST    16   /* requests of one client on their way before any reply has come */
-#define FORWARDS_MIN      8    /* and however large the replies are */
+#define FORWARDS_FIRST    16 /* requests of one client on their way before any reply has come */
+#define FORWARDS_MIN      8  /* and however large the replies are */
 #define REMOTE_BUCKETS    4096
 #define CLIENT_NAME_SIZE  64
 
@@ -62,8 +62,9 @@ struct client {
     struct session session;
     struct io_stream stream;
     uint32_t index, generation;
-    bool late; /* its requests come too late to run: TRYAGAIN, and never an effect after its end */
+    bool late;  /* its requests come too late to run: TRYAGAIN, and never an effect after its end */
     bool ended; /* it left while they waited */
+    bool at_end; /* its end was read while they waited */
     bool used, has_arrived, closing, paused, wants_write, held, dirty_listed;
     uint64_t held_since_ns;
     struct resp_parser parser;

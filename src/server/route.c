@@ -232,6 +232,8 @@ static void give_up(struct server *server, struct client *client)
     client->late = true;
     client_parse(server, client);
     client->late = client->ended;
+    if (client->at_end && !client->held)
+        client_end_input(server, client); /* it is not told again */
 }
 
 void route_look_for_end(struct server *server, struct client *client)
@@ -275,7 +277,7 @@ void route_retry(struct server *server, struct client *client)
         client_parse(server, client);
         return;
     }
-    if (now_ns > client->held_since_ns + server->options.hold_ns) {
+    if (client->ended || now_ns > client->held_since_ns + server->options.hold_ns) {
         give_up(server, client);
         return;
     }

@@ -11,7 +11,9 @@
  * per partition. SERVER-3  A request that finds no leader is held for hold_ns, then TRYAGAIN: it
  * had and will have no effect. SERVER-4  Memory of a client is bounded: input by the request's
  * maximum and by what has arrived, replies by pausing its input. SERVER-5  No bytes from a client
- * stop the server or harm another client. Verbs that other floors serve are handed down as tables
+ * stop the server or harm another client. SERVER-6  A request that had to wait (a hold, a refusal,
+ * a process that was stopped) is not run once its client has left: no write comes later than its
+ * client's next one elsewhere. Verbs that other floors serve are handed down as tables
  * at start (struct server_verb). */
 #ifndef HOLDFAST_SERVER_SERVER_H
 #define HOLDFAST_SERVER_SERVER_H
@@ -92,6 +94,8 @@ struct server_facts {
     uint64_t started_ns;
 };
 void server_facts(const struct server *server, struct server_facts *out);
+/* Bytes of replies that wait here for clients of other nodes. */
+size_t server_staged_bytes(const struct server *server);
 const struct command_table *server_commands(const struct server *server);
 
 #endif

@@ -13,10 +13,10 @@ enum {
     TIMER_PEER = 1
 };
 #define OVERSLEPT_NS 200000000u
-#define TAG_WAL     (1ull << 40)
-#define TAG_PEER    (2ull << 40)
-#define TAG_CONTROL (3ull << 40)
-#define TAG_SERVER  (4ull << 40)
+#define TAG_WAL      (1ull << 40)
+#define TAG_PEER     (2ull << 40)
+#define TAG_CONTROL  (3ull << 40)
+#define TAG_SERVER   (4ull << 40)
 
 struct worker {
     struct io *io;
@@ -255,7 +255,8 @@ static bool end_step(struct worker *worker)
 bool worker_turn(struct worker *worker, const struct io_event *events, size_t count)
 {
     const struct replica_turn *turn = node_begin_turn(worker->node);
-    if (worker->due_ns && turn->now_ns > worker->due_ns && turn->now_ns - worker->due_ns > OVERSLEPT_NS)
+    if (worker->due_ns && turn->now_ns > worker->due_ns &&
+        turn->now_ns - worker->due_ns > OVERSLEPT_NS)
         server_overslept(worker->server);
     handle_events(worker, events, count);
     server_run(worker->server);

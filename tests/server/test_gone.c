@@ -1,0 +1,142 @@
+/* Requests that were delayed: by a pause of the process, by a hold, by large replies. What a client
+ * may have given up has no effect later than that (SERVER-6), and nobody waits twice. */
+#include "stage.h"
+
+#include "base/memory.h"
+
+#include <string.h>
+
+static const char *ask(struct stage *stage, unsigned client, const char *request)
+{
+    return stage_ask(stage, client, request);
+}
+
+/* The leader stops with a write of a client unread; the client leaves and writes something else
+ * through another node. When the old leader goes on, the first write must not come after the
+ * second. */
+static void a_write_does_not_outlive_its_client(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 30; seed++) {
+        struct stage *stage = stage_formed_with(&(struct stage_options){.nodes = 3, .seed = seed});
+        unsigned old = stage_leader(stage), client = stage_connect(stage, old);
+        unsigned other = stage_connect(stage, stage_follower(stage));
+        assert_string_equal("1", ask(stage, client, "RPUSH l 1"));
+        world_pause(stage->world, stage->nodes[old].machine);
+        stage_say(stage, client, "RPUSH l 2");
+        stage_run(stage, STAGE_SECOND);
+        stage_disconnect(stage, client);
+        assert_true(stage_wait(stage, stage_has_other_leader, &old, 10 * STAGE_SECOND));
+        assert_string_equal("2", ask(stage, other, "RPUSH l 3"));
+        world_resume(stage->world, stage->nodes[old].machine);
+        assert_true(stage_wait(stage, stage_is_converged, NULL, 20 * STAGE_SECOND));
+        stage_run(stage, 2 * STAGE_SECOND);
+        assert_string_equal("1 3", ask(stage, other, "LRANGE l 0 -1")); /* SERVER-6 */
+        stage_destroy(stage);
+    }
+}
+
+/* Held for want of a leader; the client leaves before there is one. */
+static void a_held_write_does_not_outlive_its_client(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        struct stage *stage = stage_formed_with(
+            &(struct stage_options){.nodes = 3, .seed = seed, .hold_ns = 5 * STAGE_SECOND});
+        unsigned old = stage_leader(stage), node = stage_follower(stage);
+        unsigned client = stage_connect(stage, node), other = stage_connect(stage, node);
+        stage_kill(stage, old);
+        stage_run(stage, 100 * STAGE_MS); /* the follower knows it: the link is gone */
+        stage_say(stage, client, "SET a late");
+        stage_say(stage, other, "SET b waits");
+        stage_run(stage, 50 * STAGE_MS);
+        stage_disconnect(stage, client);
+        assert_string_equal("OK", stage_reply(stage, other, 5 * STAGE_SECOND));
+        stage_run(stage, 2 * STAGE_SECOND);
+        assert_string_equal("nil", ask(stage, other, "GET a")); /* SERVER-6 */
+        stage_destroy(stage);
+    }
+}
+
+/* No leader will come: who sent ten at once waits one hold_ns, not ten. */
+static void pipelined_requests_wait_together(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_formed(3);
+    unsigned node = stage_follower(stage), client = stage_connect(stage, node);
+    for (unsigned i = 0; i < 3; i++)
+        if (i != node)
+            stage_kill(stage, i);
+    stage_run(stage, 2 * STAGE_SECOND);
+    uint64_t begin = world_now_ns(stage->world);
+    for (unsigned i = 0; i < 10; i++)
+        stage_say(stage, client, i == 5 ? "PING" : "SET a 1");
+    for (unsigned i = 0; i < 10; i++)
+        assert_int_equal(0, strncmp(i == 5 ? "PONG" : "-TRYAGAIN",
+                                    stage_reply(stage, client, 5 * STAGE_SECOND), i == 5 ? 4 : 9));
+    assert_true(world_now_ns(stage->world) - begin < 1500 * STAGE_MS);
+    stage_destroy(stage);
+}
+
+/* ---- large replies to clients of another node ---- */
+
+#define LARGE_SIZE (1u << 20)
+#define LARGE_GETS 300
+
+static void set_large_value(struct stage *stage, unsigned client)
+{
+    char head[64];
+    char *value = memory_zeroed(1, LARGE_SIZE);
+    memset(value, 'v', LARGE_SIZE);
+    int size = snprintf(head, sizeof head, "*3\r\n$3\r\nSET\r\n$1\r\nm\r\n$%u\r\n", LARGE_SIZE);
+    stage_send(stage, client, head, (size_t)size);
+    stage_send(stage, client, value, LARGE_SIZE);
+    stage_send(stage, client, "\r\n", 2);
+    assert_string_equal("OK", stage_reply(stage, client, 20 * STAGE_SECOND));
+    memory_free(value);
+}
+
+static size_t most_staged;
+
+/* What the leader holds for clients of other nodes (SERVER-4). */
+static void watch_staged(struct stage *stage, unsigned node)
+{
+    size_t staged = stage_server(stage, node) ? server_staged_bytes(stage_server(stage, node)) : 0;
+    most_staged = staged > most_staged ? staged : most_staged;
+}
+
+static void slow_readers_elsewhere_harm_nobody(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_formed(3);
+    unsigned leader = stage_leader(stage), node = stage_follower(stage), readers[4];
+    unsigned other = stage_connect(stage, leader);
+    set_large_value(stage, other);
+    most_staged = 0;
+    stage->watch = watch_staged;
+    for (unsigned i = 0; i < 4; i++) {
+        readers[i] = stage_connect(stage, node);
+        stage_deafen(stage, readers[i], true);
+        for (unsigned k = 0; k < LARGE_GETS; k++)
+            stage_say(stage, readers[i], "GET m");
+    }
+    for (unsigned i = 0; i < 20; i++) {
+        assert_string_equal("OK", ask(stage, other, "SET a 1"));
+        stage_run(stage, 100 * STAGE_MS);
+    }
+    assert_int_equal(leader, stage_leader(stage));
+    assert_true(most_staged <
+                4 * (20u << 20)); /* of each reader: 16 MiB and the reply that was too much */
+    stage_destroy(stage);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_write_does_not_outlive_its_client),
+        cmocka_unit_test(a_held_write_does_not_outlive_its_client),
+        cmocka_unit_test(pipelined_requests_wait_together),
+        cmocka_unit_test(slow_readers_elsewhere_harm_nobody),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
