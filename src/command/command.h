@@ -39,6 +39,9 @@ enum command_flag {
     COMMAND_INTERNAL = 1 << 9, /* only inside effects, never from a client: command_find, _at and
                                   _count do not know it */
     COMMAND_EFFECT = 1 << 10,  /* may stand in an effect: reads and the rest may not */
+    COMMAND_ROUTED = 1 << 14,  /* goes to the leader like a data command, but server/ runs it: WAIT,
+                                  WATCH, EXEC */
+    COMMAND_NO_QUEUE = 1 << 15, /* runs at once also between MULTI and EXEC */
 };
 
 struct command {

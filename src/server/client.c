@@ -66,6 +66,7 @@ void client_accept(struct server *server, struct io_stream stream)
     client->opened_ns = node_turn(server->node)->now_ns;
     session_init(&client->session, false);
     resp_parser_init(&client->parser);
+    transaction_init(&client->transaction);
     buffer_init(&client->input, INPUT_SIZE_MAX);
     list_init(&client->dirty);
     list_init(&client->held_link);
@@ -93,6 +94,7 @@ void client_close(struct server *server, struct client *client)
     server->facts.held -= client->held;
     session_deinit(&client->session);
     resp_parser_deinit(&client->parser);
+    transaction_deinit(&client->transaction);
     buffer_deinit(&client->input);
     client->used = false;
     if (client->index < server->free_hint)

@@ -23,7 +23,8 @@ static void put_on_link(struct server *server, struct client *client, struct pen
                                    .sequence = pending->sequence,
                                    .flags =
                                        (uint8_t)((pending->protocol == 3 ? WIRE_FORWARD_RESP3 : 0) |
-                                                 (pending->writes ? WIRE_FORWARD_WRITE : 0)),
+                                                 (pending->writes ? WIRE_FORWARD_WRITE : 0) |
+                                                 pending->copies << WIRE_FORWARD_COPIES),
                                    .database = pending->database,
                                    .request = slice_of_buffer(&pending->request)};
     wire_add_forward(peer_frame(node_peers(server->node), client->target, WIRE_LINK_DATA),
@@ -80,6 +81,8 @@ static bool run_again(struct server *server, struct pending *pending)
         struct pending *done = session_at(&aside, 0);
         session_set_reply(pending, slice_of(aside.out.at, done->size));
         pending->kind = done->kind;
+        pending->wait = done->wait;
+        done->wait = NULL;
         pending->gate = done->gate;
     }
     session_deinit(&aside);
@@ -269,7 +272,7 @@ static bool run_forwarded(struct server *server, struct remote *remote, struct p
     if (wire_request_take(forward->request, arguments, max, &count) || !count)
         return false;
     const struct command *command = command_find(server->commands, arguments[0]);
-    if (!command || !command->execute || (command->flags & COMMAND_INTERNAL) ||
+    if (!command || (command->flags & (COMMAND_INTERNAL | COMMAND_CONNECTION)) ||
         !command_arity_fits(command, count))
         return false; /* a newer node's command: refused, with nothing done */
     pending->writes = command->flags & COMMAND_WRITE;
@@ -291,6 +294,7 @@ void forward_receive(struct server *server, struct node_id origin,
     struct pending pending = {.group = forward->group,
                               .database = forward->database,
                               .protocol = forward->flags & WIRE_FORWARD_RESP3 ? 3 : 2,
+                              .copies = forward->flags >> WIRE_FORWARD_COPIES,
                               .epoch = forward->epoch,
                               .sequence = forward->sequence,
                               .since_ns = node_turn(server->node)->now_ns};

@@ -26,7 +26,16 @@ enum pending_kind {
     PENDING_GATED,     /* reply known, gate shut */
     PENDING_FORWARDED, /* another node answers */
     PENDING_REROUTE,   /* refused by that node: to be routed again (R16) */
+    PENDING_WAIT,      /* for copies: WAIT */
     PENDING_REFUSED,   /* remote: to be refused when its turn comes */
+};
+
+/* What a WAIT asks for. */
+struct wait {
+    bool strict, aof;       /* QUORUM or ALL; WAITAOF */
+    unsigned copies, local; /* strict: of all replicas; else of the others, and of the leader */
+    uint64_t index, term;   /* of the newest write before it; index 0: none */
+    uint64_t limit_ns, deadline_ns;
 };
 
 struct pending {
@@ -38,12 +47,24 @@ struct pending {
     size_t size;       /* of the staged reply */
     struct buffer own; /* reply, when not staged */
     struct replica_gate gate;
+    struct wait *wait; /* owned; PENDING_WAIT */
     struct group_id group;
     uint64_t since_ns;
     struct node_id target; /* forwarded to */
+    uint8_t copies;        /* the client's ACK: 0: commit */
     uint32_t epoch;
     uint64_t sequence;
     struct buffer request; /* forwarded: kept until answered */
+};
+
+/* What WATCH saw, where the leader is. */
+struct watched {
+    uint64_t hash, version;
+};
+struct watches {
+    uint64_t epoch, term;
+    struct watched *list; /* owned */
+    size_t count, capacity;
 };
 
 /* A line of requests with their replies in order: a client's client, or one that another node
@@ -55,7 +76,19 @@ struct session {
     size_t unstaged; /* pendings whose reply is not in `out` */
     struct buffer out;
     size_t sent, released; /* out: [0, sent) written, [sent, released) may be written */
+    struct watches watches;
+    struct replica_gate written; /* of the newest write, for WAIT */
+    struct group_id written_group;
     bool remote;
+};
+
+/* What a client has queued since MULTI, and what it watches. */
+struct transaction {
+    bool open, failed;
+    struct buffer
+        requests; /* for each: how many arguments, the arguments, as varint size + bytes */
+    size_t count, words;
+    uint64_t epoch, watched; /* of WATCH: see transaction.c */
 };
 
 struct client {
@@ -68,6 +101,8 @@ struct client {
     bool used, has_arrived, closing, paused, wants_write, held, dirty_listed;
     uint64_t held_since_ns;
     struct resp_parser parser;
+    struct transaction transaction;
+    uint8_t copies; /* ACK: a write waits for so many replicas; 0: for its commit */
     struct buffer input;
     int protocol;
     uint8_t database;
@@ -123,6 +158,10 @@ struct server {
     uint64_t release_ns;   /* the clock, read after everything of this turn has run */
     struct node_id leader; /* of the default keyspace, and since when */
     uint64_t leader_since_ns;
+    bool copies_wanted;   /* a reply waits for more copies than its commit needs */
+    uint64_t heard_at_ns; /* when `heard` was counted: once a turn */
+    unsigned heard;
+    struct group_id heard_group;
     bool fresh; /* something became pending since the last release */
     struct server_facts facts;
     struct slice *forward_arguments; /* scratch for received requests */
@@ -140,6 +179,8 @@ struct reply session_reply(struct session *session, struct pending *scratch, int
 struct pending *session_push(struct server *server, struct session *session,
                              const struct pending *pending);
 void session_pop(struct session *session);
+/* A write ran: WAIT will ask for it, and its gate may want more copies than its commit needs. */
+void session_note_write(struct server *server, struct session *session, struct pending *pending);
 void session_set_reply(struct pending *pending, struct slice bytes);
 void session_fail(struct server *server, struct session *session, struct pending *pending,
                   const char *error);
@@ -164,13 +205,69 @@ struct client *client_of_session(struct session *session);
 struct client *client_find(struct server *server, uint64_t session_id);
 uint64_t client_session_id(const struct client *client);
 
-/* route.c */
 enum routed {
     ROUTED_DONE,
     ROUTED_HOLD
 };
+
+/* A request that goes to the leader and that server/ runs there (COMMAND_ROUTED). */
+struct routed_call {
+    const struct command *command;
+    const struct slice *arguments;
+    size_t count;
+    struct reply *reply;
+};
+
+/* routed.c */
+/* As route_run, once the replica is known to serve. */
+bool routed_run(struct server *server, struct session *session, struct pending *pending,
+                const struct routed_call *call);
+/* Where the client is: checks EXEC and WATCH, and sends what the leader is to run. */
+enum routed routed_start(struct server *server, struct client *client,
+                         const struct command *command, const struct slice *arguments,
+                         size_t count);
+/* False: too few replicas can be reached for this write; an error was replied (SHORT refuse). */
+bool routed_has_copies(struct server *server, const struct replica *replica,
+                       const struct pending *pending, struct reply *reply);
+
+/* wait.c */
+bool wait_run(struct server *server, struct session *session, struct pending *pending,
+              struct replica *replica, const struct routed_call *call);
+/* True: the reply is there. */
+bool wait_settle(struct server *server, struct session *session, struct pending *pending);
+/* How long the answer may take by its own wish. */
+uint64_t wait_patience_ns(const struct command *command, const struct slice *arguments,
+                          size_t count);
+
+/* transaction.c */
+enum routed transaction_exec(struct server *server, struct client *client,
+                             const struct command *command);
+enum routed transaction_watch(struct server *server, struct client *client,
+                              const struct command *command, const struct slice *arguments,
+                              size_t count);
+void transaction_init(struct transaction *transaction);
+void transaction_deinit(struct transaction *transaction);
+void transaction_end(struct transaction *transaction); /* nothing queued, nothing watched */
+/* A request between MULTI and EXEC. */
+void transaction_queue(struct client *client, const struct command *command,
+                       const struct slice *arguments, size_t count, struct reply *reply);
+bool transaction_run(struct server *server, struct session *session, struct pending *pending,
+                     struct replica *replica, const struct routed_call *call);
+void transaction_serve_multi(struct server_call *call);
+void transaction_serve_discard(struct server_call *call);
+void transaction_serve_unwatch(struct server_call *call);
+void watches_deinit(struct watches *watches);
+
+/* route.c */
+#define ROUTE_NO_SPACE                                                                             \
+    "MISCONF no space left on the leader's disk: writes are refused, reads go on; free some "      \
+    "space, no restart is needed"
 enum routed route_request(struct server *server, struct client *client,
                           const struct slice *arguments, size_t count);
+enum routed route_data(struct server *server, struct client *client, const struct command *command,
+                       const struct slice *arguments, size_t count);
+void route_push_reply(struct server *server, struct session *session, struct pending *pending,
+                      const struct reply *reply, size_t before);
 void route_hold(struct server *server, struct client *client);
 /* What waited or was delayed is not run when the client has left meanwhile: it may have asked
  * somebody else since. */

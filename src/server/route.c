@@ -14,8 +14,8 @@ struct group_id route_group(const struct command *command, const struct slice *a
     return GROUP_DEFAULT; /* one partition owns all slots of `default` */
 }
 
-static void push_reply(struct server *server, struct session *session, struct pending *pending,
-                       const struct reply *reply, size_t before)
+void route_push_reply(struct server *server, struct session *session, struct pending *pending,
+                      const struct reply *reply, size_t before)
 {
     if (reply->overflowed) {
         /* More than a connection may hold: the command ran, its reply cannot be told. */
@@ -50,7 +50,7 @@ static void serve_verb(struct server *server, struct client *client, const struc
                                .count = count,
                                .reply = &reply};
     server->tables[table].verbs[row].serve(&call);
-    push_reply(server, &client->session, &pending, &reply, before);
+    route_push_reply(server, &client->session, &pending, &reply, before);
 }
 
 static void refuse_unknown(struct reply *reply, const struct slice *arguments, size_t count)
@@ -86,7 +86,17 @@ static void refuse(struct server *server, struct client *client, const struct co
     } else {
         refuse_unknown(&reply, arguments, count);
     }
-    push_reply(server, &client->session, &pending, &reply, before);
+    route_push_reply(server, &client->session, &pending, &reply, before);
+}
+
+static void queue(struct server *server, struct client *client, const struct command *command,
+                  const struct slice *arguments, size_t count)
+{
+    struct pending pending = {.kind = PENDING_READY};
+    struct reply reply = session_reply(&client->session, &pending, client->protocol);
+    size_t before = reply.out->size;
+    transaction_queue(client, command, arguments, count, &reply);
+    route_push_reply(server, &client->session, &pending, &reply, before);
 }
 
 /* ---- run here ---- */
@@ -97,8 +107,16 @@ bool route_run(struct server *server, struct session *session, struct pending *p
     struct replica *replica = node_group(server->node, pending->group);
     if (!replica || !replica_is_serving(replica))
         return false;
+    struct routed_call routed = {command, arguments, count, NULL};
+    if (command->flags & COMMAND_ROUTED)
+        return routed_run(server, session, pending, &routed);
     struct reply reply = session_reply(session, pending, pending->protocol);
     size_t before = reply.out->size;
+    if (pending->writes && !routed_has_copies(server, replica, pending, &reply)) {
+        pending->kind = PENDING_READY;
+        route_push_reply(server, session, pending, &reply, before);
+        return true;
+    }
     struct command_call call = {.command = command,
                                 .database = pending->database,
                                 .arguments = arguments,
@@ -111,12 +129,12 @@ bool route_run(struct server *server, struct session *session, struct pending *p
         return false;
     }
     pending->kind = PENDING_GATED;
+    session_note_write(server, session, pending);
     if (outcome == REPLICA_NO_SPACE) {
-        reply_error(&reply, "MISCONF no space left on the leader's disk: writes are refused, "
-                            "reads go on; free some space, no restart is needed");
+        reply_error(&reply, ROUTE_NO_SPACE);
         pending->kind = PENDING_READY;
     }
-    push_reply(server, session, pending, &reply, before);
+    route_push_reply(server, session, pending, &reply, before);
     return true;
 }
 
@@ -141,12 +159,11 @@ static void answer_late(struct server *server, struct client *client)
     else
         reply_error(&reply, "TRYAGAIN this node waits for the nodes named by --join; "
                             "the command did not run");
-    push_reply(server, &client->session, &pending, &reply, before);
+    route_push_reply(server, &client->session, &pending, &reply, before);
 }
 
-static enum routed route_data(struct server *server, struct client *client,
-                              const struct command *command, const struct slice *arguments,
-                              size_t count)
+enum routed route_data(struct server *server, struct client *client, const struct command *command,
+                       const struct slice *arguments, size_t count)
 {
     if (client->late) {
         answer_late(server, client);
@@ -166,7 +183,10 @@ static enum routed route_data(struct server *server, struct client *client,
                               .database = client->database,
                               .protocol = client->protocol,
                               .writes = command->flags & COMMAND_WRITE,
+                              .copies = client->copies,
                               .since_ns = node_turn(server->node)->now_ns};
+    if (command->flags & COMMAND_ROUTED)
+        pending.since_ns += wait_patience_ns(command, arguments, count);
     if (here)
         return route_run(server, &client->session, &pending, command, arguments, count)
                    ? ROUTED_DONE
@@ -188,18 +208,26 @@ enum routed route_request(struct server *server, struct client *client,
     const struct command *command = command_find(server->commands, arguments[0]);
     server->facts.commands_total++;
     if (!command || command->flags & COMMAND_INTERNAL) {
+        client->transaction.failed |= client->transaction.open;
         refuse(server, client, NULL, arguments, count);
         return ROUTED_DONE;
     }
     if (!command_arity_fits(command, count)) {
+        client->transaction.failed |= client->transaction.open;
         refuse(server, client, command, arguments, count);
+        return ROUTED_DONE;
+    }
+    if (client->transaction.open && !(command->flags & COMMAND_NO_QUEUE)) {
+        queue(server, client, command, arguments, count);
         return ROUTED_DONE;
     }
     if (command->flags & COMMAND_CONNECTION) {
         serve_verb(server, client, command, arguments, count);
         return ROUTED_DONE;
     }
-    enum routed routed = route_data(server, client, command, arguments, count);
+    enum routed routed = command->flags & COMMAND_ROUTED
+                             ? routed_start(server, client, command, arguments, count)
+                             : route_data(server, client, command, arguments, count);
     if (routed == ROUTED_HOLD)
         route_hold(server, client);
     return routed;

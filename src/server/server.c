@@ -160,6 +160,19 @@ void server_tick(struct server *server)
 
 /* ---- release ---- */
 
+/* Rises with each follower's disk. */
+static uint64_t copies_sum(const struct replica *replica)
+{
+    const struct raft_configuration *configuration = raft_configuration(replica_raft(replica));
+    uint64_t sum = raft_view(replica_raft(replica))->persisted;
+    for (size_t i = 0; i < configuration->member_count; i++) {
+        struct raft_progress progress;
+        if (!raft_progress(replica_raft(replica), configuration->members[i].replica, &progress))
+            sum += progress.persisted;
+    }
+    return sum;
+}
+
 /* Changes whenever a gate may have opened or a leadership may have gone. */
 static uint64_t gate_signature(struct server *server)
 {
@@ -168,6 +181,8 @@ static uint64_t gate_signature(struct server *server)
         const struct raft_view *view = raft_view(replica_raft(node_group_at(server->node, i)));
         signature = signature * 31 + view->commit + view->confirmed_round * 7 + view->term * 131 +
                     (uint64_t)view->role;
+        if (server->copies_wanted)
+            signature = signature * 31 + copies_sum(node_group_at(server->node, i));
     }
     return signature;
 }
@@ -238,7 +253,7 @@ void server_release(struct server *server)
     if (due)
         expire_forwards(server, server->release_ns);
     if (walk) {
-        server->fresh = false;
+        server->fresh = server->copies_wanted = false;
         server->signature = signature;
         walk_busy(server);
     }

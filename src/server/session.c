@@ -19,6 +19,7 @@ static void pending_deinit(struct pending *pending)
 {
     buffer_deinit(&pending->own);
     buffer_deinit(&pending->request);
+    memory_free(pending->wait);
 }
 
 void session_deinit(struct session *session)
@@ -28,6 +29,7 @@ void session_deinit(struct session *session)
     list_remove(&session->busy);
     memory_free(session->ring);
     buffer_deinit(&session->out);
+    watches_deinit(&session->watches);
 }
 
 struct pending *session_at(struct session *session, size_t i)
@@ -72,6 +74,16 @@ void session_pop(struct session *session)
     session->count--;
     if (!session->count)
         list_remove(&session->busy);
+}
+
+void session_note_write(struct server *server, struct session *session, struct pending *pending)
+{
+    if (pending->kind != PENDING_GATED || !pending->gate.wrote)
+        return;
+    pending->gate.copies = pending->copies;
+    session->written = pending->gate;
+    session->written_group = pending->group;
+    server->copies_wanted |= pending->copies != 0;
 }
 
 /* While every pending reply is staged the next one may be staged behind them. */
@@ -204,8 +216,13 @@ void session_release(struct server *server, struct session *session)
             break;
         if (pending->kind == PENDING_REFUSED)
             outcome = WIRE_OUTCOME_REFUSED;
-        if (pending->kind == PENDING_GATED && !settle(server, session, pending, &outcome))
+        bool waits =
+            (pending->kind == PENDING_GATED && !settle(server, session, pending, &outcome)) ||
+            (pending->kind == PENDING_WAIT && !wait_settle(server, session, pending));
+        if (waits) {
+            server->copies_wanted |= pending->kind == PENDING_WAIT || pending->gate.copies;
             break;
+        }
         hand_on(server, session, pending, outcome);
     }
     if (session->remote && session->released == session->out.size) {

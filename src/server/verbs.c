@@ -40,6 +40,8 @@ static void serve_reset(struct server_call *call)
     client->protocol = 2;
     client->database = 0;
     client->name[0] = 0;
+    client->copies = 0;
+    transaction_end(&client->transaction);
     reply_status(call->reply, "RESET");
 }
 
@@ -203,6 +205,54 @@ static void serve_client(struct server_call *call)
     }
 }
 
+/* ---- ACK ---- */
+
+static void tell_ack(struct reply *reply, unsigned copies)
+{
+    char text[24];
+    snprintf(text, sizeof text, "semisync:%u", copies - 1);
+    reply_text(reply, !copies ? "quorum" : copies == REPLICA_COPIES_ALL ? "all" : text);
+}
+
+/* semisync:k waits for the leader and k others. */
+static bool read_copies(struct slice word, uint8_t *copies)
+{
+    static const char prefix[] = "semisync:";
+    size_t size = sizeof prefix - 1;
+    int64_t followers;
+    if (slice_is_word(word, "QUORUM"))
+        *copies = 0;
+    else if (slice_is_word(word, "ALL"))
+        *copies = REPLICA_COPIES_ALL;
+    else if (word.size > size && strncasecmp((const char *)word.at, prefix, size) == 0 &&
+             !slice_to_i64(slice_of(word.at + size, word.size - size), &followers) &&
+             followers > 0 && followers < REPLICA_COPIES_ALL - 1)
+        *copies = (uint8_t)(followers + 1);
+    else
+        return false;
+    return true;
+}
+
+static void serve_ack(struct server_call *call)
+{
+    struct client *client = client_of(call);
+    uint8_t copies;
+    if (call->count == 1) {
+        tell_ack(call->reply, client->copies);
+    } else if (call->count > 2) {
+        reply_error(call->reply, "ERR wrong number of arguments for 'ack' command");
+    } else if (slice_is_word(call->arguments[1], "ASYNC") ||
+               slice_is_word(call->arguments[1], "LOCAL")) {
+        reply_error(call->reply, "ERR a connection may ask for more than its keyspace promises "
+                                 "(quorum, FAILOVER safe), not for less: quorum, semisync:k, all");
+    } else if (!read_copies(call->arguments[1], &copies)) {
+        reply_error(call->reply, "ERR ACK is quorum, semisync:k or all");
+    } else {
+        client->copies = copies;
+        reply_ok(call->reply);
+    }
+}
+
 static void serve_command(struct server_call *call)
 {
     command_describe(call->server->commands, call->arguments, call->count, call->reply);
@@ -221,11 +271,58 @@ static void serve_command(struct server_call *call)
         .serve = function                                                                          \
     }
 
+/* Runs at once between MULTI and EXEC. */
+#define NOW_ROW(number_, name_, arity_, group_, summary_, function)                                \
+    {                                                                                              \
+        .row = {.number = number_,                                                                 \
+                .name = name_,                                                                     \
+                .arity = arity_,                                                                   \
+                .flags = COMMAND_CONNECTION | COMMAND_FAST | COMMAND_NO_QUEUE,                     \
+                .categories = "@fast",                                                             \
+                .summary = summary_,                                                               \
+                .group = group_,                                                                   \
+                .since = "1.0.0"},                                                                 \
+        .serve = function                                                                          \
+    }
+
+/* Goes to the leader: routed.c. */
+#define ROUTED_ROW(number_, name_, arity_, flags_, first_, last_, step_, group_, summary_)         \
+    {                                                                                              \
+        .row = {.number = number_,                                                                 \
+                .name = name_,                                                                     \
+                .arity = arity_,                                                                   \
+                .flags = COMMAND_ROUTED | (flags_),                                                \
+                .first_key = first_,                                                               \
+                .last_key = last_,                                                                 \
+                .key_step = step_,                                                                 \
+                .categories = "@slow",                                                             \
+                .summary = summary_,                                                               \
+                .group = group_,                                                                   \
+                .since = "1.0.0"},                                                                 \
+    }
+
 const struct server_verb server_own_verbs[] = {
     ROW(1001, "PING", -1, "@fast @connection", "Answers PONG, or the text given.", serve_ping),
     ROW(1002, "ECHO", 2, "@fast @connection", "Answers the text given.", serve_echo),
-    ROW(1003, "QUIT", -1, "@fast @connection", "Closes the connection.", serve_quit),
-    ROW(1004, "RESET", 1, "@fast @connection", "Resets the connection.", serve_reset),
+    NOW_ROW(1012, "MULTI", 1, "transactions", "Queues what follows, up to EXEC.",
+            transaction_serve_multi),
+    NOW_ROW(1013, "DISCARD", 1, "transactions", "Forgets what is queued and watched.",
+            transaction_serve_discard),
+    ROW(1014, "UNWATCH", 1, "@fast @transaction", "Forgets what is watched.",
+        transaction_serve_unwatch),
+    ROUTED_ROW(1015, "EXEC", -1, COMMAND_WRITE | COMMAND_NO_QUEUE, 0, 0, 0, "transactions",
+               "Runs what is queued as one entry of the log."),
+    ROUTED_ROW(1016, "WATCH", -2, COMMAND_READ | COMMAND_NO_QUEUE, 1, -1, 1, "transactions",
+               "EXEC runs only if these keys are as they are now."),
+    ROUTED_ROW(
+        1017, "WAIT", 3, COMMAND_READ, 0, 0, 0, "generic",
+        "On how many replicas the writes of this connection are; QUORUM and ALL: or an error."),
+    ROUTED_ROW(1018, "WAITAOF", 4, COMMAND_READ, 0, 0, 0, "generic",
+               "On how many disks the writes of this connection are."),
+    ROW(1019, "ACK", -1, "@fast @connection",
+        "How many replicas a write of this connection waits for.", serve_ack),
+    NOW_ROW(1003, "QUIT", -1, "connection", "Closes the connection.", serve_quit),
+    NOW_ROW(1004, "RESET", 1, "connection", "Resets the connection.", serve_reset),
     ROW(1005, "SELECT", 2, "@fast @connection", "Chooses the database, 0 to 15.", serve_select),
     ROW(1006, "HELLO", -1, "@fast @connection", "Chooses the protocol, 2 or 3.", serve_hello),
     ROW(1007, "AUTH", -2, "@fast @connection", "Authenticates the client.", serve_auth),

@@ -48,7 +48,8 @@ bool wire_beat_is_valid(const struct wire_beat *beat, bool answer)
 
 bool wire_forward_is_valid(const struct wire_forward *forward)
 {
-    const unsigned flags = WIRE_FORWARD_RESP3 | WIRE_FORWARD_WRITE | WIRE_FORWARD_RETRY;
+    const unsigned flags =
+        WIRE_FORWARD_RESP3 | WIRE_FORWARD_WRITE | WIRE_FORWARD_RETRY | 15u << WIRE_FORWARD_COPIES;
     return forward->sequence >= 1 && is_number(forward->sequence) &&
            (forward->flags & ~flags) == 0 && wire_request_is_valid(forward->request);
 }
