@@ -36,7 +36,7 @@ struct node_member {
     char site[NODE_NAME_SIZE], zone[NODE_NAME_SIZE], host[NODE_NAME_SIZE];
 };
 
-/* What a node is, for ever: written once when its cluster forms. */
+/* What a node is, for ever: written once when its cluster forms; again when a node of one moves. */
 struct node_formation {
     struct cluster_id cluster;
     struct node_id self;
@@ -89,9 +89,12 @@ bool node_is_formed(const struct node *node);
 const struct node_formation *node_formation(const struct node *node); /* NULL before */
 const struct node_promise *node_promise(const struct node *node);
 
-/* Both are appended to the log; node_is_saved says when they are durable. */
+/* All are appended to the log; node_is_saved says when they are durable. */
 void node_save_promise(struct node *node, const struct node_promise *promise);
 void node_save_formation(struct node *node, const struct node_formation *formation);
+/* For a cluster of one that is not started: nobody else knows where it was, so it may be elsewhere
+ * now. The id stays. */
+void node_save_move(struct node *node, const struct node_member *self);
 bool node_is_saved(const struct node *node);
 /* Starts groups and links of a formation; only once node_is_saved: what recovery found in the page
  * cache of a killed process counts as durable from then on, not before. */

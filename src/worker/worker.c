@@ -100,6 +100,23 @@ static enum status open_node(struct worker *worker, const struct worker_options 
     return node_open(worker->io, &node, &worker->node, why);
 }
 
+/* With port 0 the address is known only now. */
+static enum status listen_to_clients(struct worker *worker, const struct worker_options *options,
+                                     char why[WORKER_LINE_SIZE])
+{
+    const char *address = or_else(options->client_address, options->listen);
+    const char *port = strrchr(address, ':');
+    char line[128] = "", real[IO_ADDRESS_SIZE];
+    enum status status = server_listen(worker->server, options->listen, line);
+    if (status) {
+        snprintf(why, WORKER_LINE_SIZE, "--listen %s", line);
+        return status;
+    }
+    server_address(worker->server, real);
+    control_attach(worker->control, worker->node, port && strcmp(port, ":0") == 0 ? real : address);
+    return STATUS_OK;
+}
+
 static enum status build(struct worker *worker, const struct worker_options *options,
                          char why[WORKER_LINE_SIZE])
 {
@@ -122,14 +139,10 @@ static enum status build(struct worker *worker, const struct worker_options *opt
                                     .ack_timeout_ns = options->ack_timeout_ns,
                                     .faults = options->faults};
     worker->server = server_create(worker->io, worker->node, worker->commands, tables, 1, &server);
-    char line[128] = "";
-    status = server_listen(worker->server, options->listen, line);
-    if (status) {
-        snprintf(why, WORKER_LINE_SIZE, "%s", line);
+    status = listen_to_clients(worker, options, why);
+    if (status)
         return status;
-    }
     node_begin_turn(worker->node);
-    control_attach(worker->control, worker->node);
     return STATUS_OK;
 }
 
