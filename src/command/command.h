@@ -38,6 +38,7 @@ enum command_flag {
     COMMAND_NO_AUTH = 1 << 8,
     COMMAND_INTERNAL = 1 << 9, /* only inside effects, never from a client: command_find, _at and
                                   _count do not know it */
+    COMMAND_HIDDEN = 1 << 11,  /* found by its name, listed nowhere */
     COMMAND_EFFECT = 1 << 10,  /* may stand in an effect: reads and the rest may not */
 };
 

@@ -135,6 +135,7 @@ static enum status build(struct worker *worker, const struct worker_options *opt
     if (status)
         return status;
     struct server_options server = {.tag = TAG_SERVER,
+                                    .bulk_size_max = options->bulk_size_max,
                                     .hold_ns = options->hold_ns,
                                     .ack_timeout_ns = options->ack_timeout_ns,
                                     .faults = options->faults};
@@ -181,6 +182,9 @@ void worker_destroy(struct worker *worker)
 static void tell(struct worker *worker)
 {
     const char *waits_for = control_waits_for(worker->control);
+    char line[SERVER_LINE_SIZE];
+    if (server_take_line(worker->server, line))
+        say(worker, "%s", line);
     if (strcmp(waits_for, worker->waits_for) != 0) {
         snprintf(worker->waits_for, sizeof worker->waits_for, "%s", waits_for);
         if (waits_for[0])
