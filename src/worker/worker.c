@@ -32,7 +32,7 @@ struct worker {
     size_t line_first, line_count;
     char waits_for[CONTROL_LINE_SIZE];
     struct node_id leader;
-    bool said_ready;
+    bool said_ready, said_full;
 };
 
 static void say(struct worker *worker, const char *format, ...)
@@ -179,6 +179,21 @@ void worker_destroy(struct worker *worker)
 
 /* ---- what the operator reads ---- */
 
+static void tell_disk(struct worker *worker)
+{
+    bool full = wal_disk_is_full(node_wal(worker->node));
+    if (full == worker->said_full)
+        return;
+    worker->said_full = full;
+    if (full)
+        say(worker,
+            "the disk of %s is full: what is left of the log's files is filled, then "
+            "writes are refused; reads go on. Free some space, no restart is needed",
+            worker->admin.dir);
+    else
+        say(worker, "the disk of %s has room again: writes are taken", worker->admin.dir);
+}
+
 static void tell(struct worker *worker)
 {
     const char *waits_for = control_waits_for(worker->control);
@@ -190,6 +205,7 @@ static void tell(struct worker *worker)
         if (waits_for[0])
             say(worker, "%s", waits_for);
     }
+    tell_disk(worker);
     if (!node_is_started(worker->node))
         return;
     struct node_id leader = node_leader_of(worker->node, GROUP_DEFAULT);
