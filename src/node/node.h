@@ -125,8 +125,9 @@ bool node_is_clean(const struct node *node);
 struct replica *node_group(struct node *node, struct group_id group); /* NULL: no replica here */
 size_t node_group_count(const struct node *node);
 struct replica *node_group_at(struct node *node, size_t i);
-/* Best knowledge of who leads a group: {0} when unknown. Works also where the node holds no
- * replica. */
+/* Who leads a group, from its replica here or from who was refused elsewhere: {0} when unknown. */
+struct node_id node_known_leader_of(struct node *node, struct group_id group);
+/* The same, and where nothing is known a member that is up: it leads, or knows who does. */
 struct node_id node_leader_of(struct node *node, struct group_id group);
 void node_hint_leader(struct node *node, struct group_id group, struct node_id leader);
 struct peer_set *node_peers(struct node *node);

@@ -208,7 +208,7 @@ static void tell(struct worker *worker)
     tell_disk(worker);
     if (!node_is_started(worker->node))
         return;
-    struct node_id leader = node_leader_of(worker->node, GROUP_DEFAULT);
+    struct node_id leader = node_known_leader_of(worker->node, GROUP_DEFAULT);
     if (!node_id_equal(leader, worker->leader) && leader.value) {
         const struct node_member *member = node_member(worker->node, leader);
         say(worker, "node %llu (%s) leads keyspace default", (unsigned long long)leader.value,

@@ -136,6 +136,25 @@ static void it_tells_what_happens(void **state)
     stage_destroy(stage);
 }
 
+/* Nodes without a replica of `default` ask any member: that is no news of who leads. */
+static void a_guessed_leader_is_not_told(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        struct stage *stage = stage_formed_with(&(struct stage_options){.nodes = 5, .seed = seed});
+        char line[32];
+        snprintf(line, sizeof line, "node %u (", stage_leader(stage) + 1);
+        stage_run(stage, STAGE_SECOND);
+        for (unsigned i = 0; i < 5; i++) {
+            const char *told = strstr(stage->nodes[i].lines, "node ");
+            assert_true(i >= 3 || told);
+            assert_true(!told || strstr(told, line));
+            assert_non_null(strstr(stage->nodes[i].lines, "ready\n"));
+        }
+        stage_destroy(stage);
+    }
+}
+
 static void addresses_that_cannot_be(void **state)
 {
     (void)state;
@@ -156,6 +175,7 @@ int main(void)
         cmocka_unit_test(stopping_answers_what_waits),
         cmocka_unit_test(stopping_has_a_deadline),
         cmocka_unit_test(it_tells_what_happens),
+        cmocka_unit_test(a_guessed_leader_is_not_told),
         cmocka_unit_test(addresses_that_cannot_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
