@@ -322,19 +322,27 @@ const char *worker_failure(const struct worker *worker)
     return worker->failure;
 }
 
-bool worker_is_ready(const struct worker *worker)
+const char *worker_unready(const struct worker *worker)
 {
     struct node *node = worker->node;
     if (!node_is_started(node))
-        return false;
+        return "not part of a cluster yet";
+    if (!node_leader_of(node, GROUP_DEFAULT).value)
+        return "no leader";
     for (size_t i = 0; i < node_group_count(node); i++) {
         struct replica *replica = node_group_at(node, i);
         const struct raft_view *view = raft_view(replica_raft(replica));
-        bool knows = view->leader.value && view->commit >= 1;
-        if (!knows || replica_applied(replica) + 1000 < view->commit)
-            return false;
+        if (!view->leader.value)
+            return "no leader";
+        if (view->commit < 1 || replica_applied(replica) + 1000 < view->commit)
+            return "not every replica on this node has caught up";
     }
-    return node_leader_of(node, GROUP_DEFAULT).value != 0;
+    return NULL;
+}
+
+bool worker_is_ready(const struct worker *worker)
+{
+    return !worker_unready(worker);
 }
 
 struct node *worker_node(struct worker *worker)

@@ -50,6 +50,8 @@ void worker_stop(struct worker *worker);
 
 /* Every replica placed here is ready: /readyz. Formed and its groups know a leader. */
 bool worker_is_ready(const struct worker *worker);
+/* NULL: it is ready; else why not, in static words. */
+const char *worker_unready(const struct worker *worker);
 /* Lines for the operator's log, oldest first; false: none. */
 bool worker_take_line(struct worker *worker, char out[WORKER_LINE_SIZE]);
 

@@ -155,6 +155,25 @@ static void a_guessed_leader_is_not_told(void **state)
     }
 }
 
+static void why_it_is_not_ready(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_create(&(struct stage_options){.nodes = 3});
+    assert_true(stage_start(stage, 0));
+    stage_run(stage, STAGE_SECOND);
+    assert_string_equal("not part of a cluster yet", worker_unready(stage->nodes[0].worker));
+    stage_destroy(stage);
+    stage = stage_formed(3);
+    unsigned old = stage_leader(stage);
+    stage_isolate(stage, old);
+    stage_run(stage, 3 * STAGE_SECOND);
+    assert_string_equal("no leader", worker_unready(stage->nodes[old].worker));
+    stage_heal(stage);
+    assert_true(stage_wait(stage, stage_is_converged, NULL, 10 * STAGE_SECOND));
+    assert_null(worker_unready(stage->nodes[old].worker));
+    stage_destroy(stage);
+}
+
 static void addresses_that_cannot_be(void **state)
 {
     (void)state;
@@ -176,6 +195,7 @@ int main(void)
         cmocka_unit_test(stopping_has_a_deadline),
         cmocka_unit_test(it_tells_what_happens),
         cmocka_unit_test(a_guessed_leader_is_not_told),
+        cmocka_unit_test(why_it_is_not_ready),
         cmocka_unit_test(addresses_that_cannot_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
