@@ -13,7 +13,7 @@ SIM = $(BUILD)/holdfast-sim
 FOLDERS := $(sort $(wildcard src/*/meson.build src/*/*/meson.build sim/meson.build bench/meson.build \
     tests/*/meson.build tests/*/*/meson.build))
 
-.PHONY: all build run test test-asan test-tsan check analyze format sim swarm planted bench sim-cost journey failover clean help
+.PHONY: all build programs run test test-asan test-tsan check analyze format sim swarm planted bench sim-cost journey failover clean help
 
 all: build
 
@@ -36,9 +36,11 @@ build:
 	$(call configure,$(BUILD))
 	flock $(BUILD) ninja -C $(BUILD) -j $(JOBS) -k 0
 
-run:
+programs:
 	$(call configure,$(BUILD))
-	flock $(BUILD) ninja -C $(BUILD) -j $(JOBS) holdfastd holdfast
+	flock $(BUILD) ninja -C $(BUILD) -j $(JOBS) holdfastd holdfast holdfast-sim
+
+run: programs
 	$(BUILD)/holdfast dev --nodes $(NODES) $(ARGS)
 
 test:
@@ -101,6 +103,7 @@ clean:
 
 help:
 	@echo "make                    build into build/ (assertions on; ccache when there)"
+	@echo "make programs           the three programs, without tests"
 	@echo "make run                a cluster of NODES=3 in the foreground"
 	@echo "make test               all tests; SUITE=raft for those of one folder"
 	@echo "make analyze            clang's analyzer on every source file: slow"

@@ -223,7 +223,7 @@ void connection_dials_on(struct connection *connection)
     case DIAL_ANSWER: dial_answers(connection); break;
     case DIAL_REFUSE: dial_refuses(connection); break;
     case DIAL_THANK: dial_thanks(connection); break;
-    case DIAL_FAIL: dial_fails(connection, STATUS_IO); break;
+    case DIAL_FAIL: dial_fails(connection, STATUS_NOT_FOUND); break; /* no such host */
     case DIAL_DONE: assert(!"a finished dial does not happen");
     }
 }

@@ -224,7 +224,7 @@ enum status io_listen(struct io *io, const char *text, uint64_t tag, struct io_s
     struct machine *machine = io->machine;
     struct address address;
     if (!parse_address(text, &address)) {
-        snprintf(why, 128, "\"%.80s\" is not an address", text);
+        snprintf(why, 128, "'%.60s' is not HOST:PORT", text);
         return STATUS_INVALID;
     }
     if (io_is_gone(io)) {
@@ -236,7 +236,7 @@ enum status io_listen(struct io *io, const char *text, uint64_t tag, struct io_s
         return STATUS_IO;
     }
     if (address.port != 0 && is_port_taken(machine, address.port)) {
-        snprintf(why, 128, "port %u is in use", address.port);
+        snprintf(why, 128, "%.60s is in use", text);
         return STATUS_IN_USE;
     }
     struct stream *stream = stream_make(io, STREAM_LISTENER);

@@ -23,7 +23,7 @@ enum admin_state {
 enum admin_state admin_state_of(const struct replica *replica, const struct raft_member *member,
                                 bool self, uint64_t now_ns);
 const char *admin_state_name(enum admin_state state);
-const char *admin_state_because(enum admin_state state, bool self);
+const char *admin_state_because(const struct replica *replica, enum admin_state state, bool self);
 /* Wall clock at which it was first seen in `state`; 0: not known (ADMIN-2). */
 int64_t admin_state_since_ms(const struct admin *admin, struct group_id group,
                              struct replica_id replica, enum admin_state state);

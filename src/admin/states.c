@@ -45,10 +45,11 @@ const char *admin_state_name(enum admin_state state)
     return names[state];
 }
 
-const char *admin_state_because(enum admin_state state, bool self)
+const char *admin_state_because(const struct replica *replica, enum admin_state state, bool self)
 {
+    bool led = raft_view(replica_raft(replica))->leader.value != 0;
     switch (state) {
-    case ADMIN_STATE_CATCHING_UP: return "it applies its log";
+    case ADMIN_STATE_CATCHING_UP: return led ? "it applies its log" : "it waits for a leader";
     case ADMIN_STATE_READY: return self ? "it has applied its log" : "its log is current";
     case ADMIN_STATE_LAGGING: return "its log is behind the leader's";
     case ADMIN_STATE_DOWN: return "it does not answer the leader's heartbeats";

@@ -3,6 +3,8 @@
  * not what they applied. */
 #include "admin/inside.h"
 
+#include "wal/wal.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -42,6 +44,14 @@ static const char *node_state(struct server_call *call, struct node_id id)
     return peer_is_up(node_peers(call->node), id, WIRE_LINK_CONTROL) ? "up" : "down";
 }
 
+/* ADMIN-2: each node knows its own disk only. */
+static const char *node_disk(struct server_call *call, struct node_id id)
+{
+    if (!node_id_equal(id, node_formation(call->node)->self))
+        return "null";
+    return wal_disk_is_full(node_wal(call->node)) ? "\"full\"" : "\"ok\"";
+}
+
 static void add_nodes(struct server_call *call, struct buffer *out)
 {
     const struct node_formation *formation = node_formation(call->node);
@@ -55,7 +65,8 @@ static void add_nodes(struct server_call *call, struct buffer *out)
         add_text(out, member->zone);
         add(out, ",\"host\":");
         add_text(out, member->host);
-        add(out, ",\"state\":\"%s\"}", node_state(call, member->id));
+        add(out, ",\"state\":\"%s\",\"disk\":%s}", node_state(call, member->id),
+            node_disk(call, member->id));
     }
 }
 
@@ -113,7 +124,7 @@ static void add_replica(struct server_call *call, struct buffer *out, struct rep
         add(out, ",\"state\":\"%s\"", admin_state_name(state));
     if (state != ADMIN_STATE_UNKNOWN) {
         add_number(out, "since_ms", since_ms > 0, (uint64_t)since_ms);
-        add(out, ",\"because\":\"%s\"", admin_state_because(state, self));
+        add(out, ",\"because\":\"%s\"", admin_state_because(replica, state, self));
     }
     add_number(out, "applied", self, replica_applied(replica));
     add_lag(out, raft, member, self, now_ns);

@@ -31,10 +31,8 @@ static void split_address(const char *address, char host[64], int *port)
 {
     const char *colon = strrchr(address, ':');
     size_t size = colon ? (size_t)(colon - address) : strlen(address);
-    if (size > 63)
-        size = 63;
-    memcpy(host, address, size);
-    host[size] = 0;
+    bool bracketed = size >= 2 && address[0] == '[' && address[size - 1] == ']';
+    snprintf(host, 64, "%.*s", (int)(size - 2 * bracketed), address + bracketed);
     int64_t number = 0;
     (void)!(colon && slice_to_i64(slice_of_text(colon + 1), &number) == STATUS_OK);
     *port = (int)number;
@@ -243,7 +241,12 @@ static void serve_config(struct server_call *call)
 {
     const struct admin *admin = call->owner;
     size_t found = 0;
-    if (!slice_is_word(call->arguments[1], "GET") || call->count < 3) {
+    bool is_get = slice_is_word(call->arguments[1], "GET");
+    if (is_get && call->count < 3) {
+        reply_error(call->reply, "ERR wrong number of arguments for 'config|get' command");
+        return;
+    }
+    if (!is_get) {
         reply_error(call->reply,
                     "ERR only CONFIG GET is available: options are given at start, see "
                     "holdfastd --help");
@@ -301,9 +304,13 @@ static void serve_node(struct server_call *call)
 {
     const struct admin *admin = call->owner;
     struct slice word = call->arguments[1];
-    if (slice_is_word(word, "PROBE") && call->count == 2)
+    bool is_probe = slice_is_word(word, "PROBE"), is_promise = slice_is_word(word, "PROMISE");
+    if ((is_probe && call->count != 2) || (is_promise && call->count != 5))
+        reply_error(call->reply, "ERR wrong number of arguments for 'node|%s' command",
+                    is_probe ? "probe" : "promise");
+    else if (is_probe)
         control_answer(admin->control, call->reply);
-    else if (slice_is_word(word, "PROMISE") && call->count == 5)
+    else if (is_promise)
         control_promise(admin->control, call->arguments, call->reply);
     else
         reply_error(call->reply, "ERR unknown subcommand '%.*s'. Try holdfast status.",

@@ -17,6 +17,8 @@ const char *status_text(enum status status)
     case STATUS_FOREIGN: return "of another cluster or version";
     case STATUS_IO: return "input/output error";
     case STATUS_REFUSED: return "refused";
+    case STATUS_DENIED: return "no permission";
+    case STATUS_EXHAUSTED: return "too few file descriptors: raise ulimit -n";
     }
     return "unknown status";
 }

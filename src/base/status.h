@@ -23,6 +23,8 @@ enum status {
     STATUS_FOREIGN,   /* of another cluster, node or version */
     STATUS_IO,        /* the device or the network failed */
     STATUS_REFUSED,   /* understood, not allowed now */
+    STATUS_DENIED,    /* this user may not, or the file system is read-only */
+    STATUS_EXHAUSTED, /* the process has no file descriptor left */
 };
 
 /* One lower-case phrase for a status ("no space left"), for messages to people. Static storage. */

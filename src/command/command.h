@@ -38,6 +38,7 @@ enum command_flag {
     COMMAND_NO_AUTH = 1 << 8,
     COMMAND_INTERNAL = 1 << 9, /* only inside effects, never from a client: command_find, _at and
                                   _count do not know it */
+    COMMAND_HIDDEN = 1 << 16,  /* found by its name, listed nowhere */
     COMMAND_EFFECT = 1 << 10,  /* may stand in an effect: reads and the rest may not */
     COMMAND_ROUTED = 1 << 14,  /* goes to the leader like a data command, but server/ runs it: WAIT,
                                   WATCH, EXEC */

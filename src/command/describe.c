@@ -252,7 +252,7 @@ static void describe_list(const struct question *question)
 static void describe_keys(const struct question *question)
 {
     size_t first, step;
-    if (question->count < 2) {
+    if (!question->count) {
         fail_arity(question, "getkeys");
         return;
     }

@@ -118,7 +118,8 @@ static void add_name(struct command_table *table, const struct command *command)
     struct name_slot *slot = find_slot(table, &folded);
     assert(!slot->command); /* two rows of one name */
     *slot = (struct name_slot){folded, command};
-    table->sorted[table->count++] = command;
+    if (!(command->flags & COMMAND_HIDDEN))
+        table->sorted[table->count++] = command;
 }
 
 /* COMMAND-4: a number names one row. */

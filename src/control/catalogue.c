@@ -67,15 +67,32 @@ static void write_catalogue(struct control *control, struct replica *replica)
     memory_free(records);
 }
 
+/* A cluster of one may be elsewhere than at its last start. */
+static bool is_current(struct control *control, struct replica *replica)
+{
+    const struct node_formation *formation = node_formation(control->node);
+    struct store_key partition = store_key_of(0, slice_of_text("partition:1"));
+    struct store_key first = store_key_of(0, slice_of_text("node:1"));
+    if (!store_find(replica_store(replica), &partition))
+        return false;
+    if (formation->member_count > 1)
+        return true;
+    struct record *records = memory_zeroed(RECORDS_MAX, sizeof *records);
+    write_records(formation, records);
+    const struct store_entry *entry = store_find(replica_store(replica), &first);
+    bool same = entry && slice_equal(store_entry_string(entry), slice_of_text(records[0].text));
+    memory_free(records);
+    return same;
+}
+
 void catalogue_step(struct control *control)
 {
     struct replica *replica = node_group(control->node, GROUP_SYSTEM);
-    struct store_key key = store_key_of(0, slice_of_text("partition:1"));
     if (!replica) {
         control->catalogued = true;
         return;
     }
-    control->catalogued = store_find(replica_store(replica), &key) != NULL;
+    control->catalogued = is_current(control, replica);
     if (!control->catalogued && replica_is_serving(replica))
         write_catalogue(control, replica);
 }

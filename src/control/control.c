@@ -52,6 +52,22 @@ static enum status read_list(struct control *control, char why[CONTROL_LINE_SIZE
     return STATUS_OK;
 }
 
+/* Others remember where this node is: a port that the kernel chooses anew at each start is none. */
+static enum status check_ports(const struct control *control, char why[CONTROL_LINE_SIZE])
+{
+    const char *addresses[] = {control->client_address, control->peer_address};
+    static const char *const options[] = {"--listen", "--peer-listen"};
+    for (size_t i = 0; i < 2 && control->probe_count > 1; i++) {
+        const char *port = strrchr(addresses[i], ':');
+        if (port && strcmp(port, ":0") == 0) {
+            snprintf(why, CONTROL_LINE_SIZE, "%s %s: with --join the port must be a fixed one",
+                     options[i], addresses[i]);
+            return STATUS_INVALID;
+        }
+    }
+    return STATUS_OK;
+}
+
 enum status control_create(struct io *io, const struct control_options *options,
                            struct control **out, char why[CONTROL_LINE_SIZE])
 {
@@ -66,6 +82,8 @@ enum status control_create(struct io *io, const struct control_options *options,
     control->host = memory_copy_text(options->host);
     control->instance = io_random(io);
     enum status status = read_list(control, why);
+    if (!status)
+        status = check_ports(control, why);
     if (status) {
         control_destroy(control);
         return status;
@@ -91,9 +109,11 @@ void control_destroy(struct control *control)
     memory_free(control);
 }
 
-void control_attach(struct control *control, struct node *node)
+void control_attach(struct control *control, struct node *node, const char *client_address)
 {
     control->node = node;
+    memory_free(control->client_address);
+    control->client_address = memory_copy_text(client_address);
 }
 
 bool control_handle_event(struct control *control, const struct io_event *event)

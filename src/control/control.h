@@ -12,8 +12,8 @@
  * CONTROL-1  Two formers can never both form: each needs a durable promise of every listed node.
  * CONTROL-2  A node whose directory is empty, and whose address is already a member, stops and says
  * so (its votes are lost, R4). CONTROL-3  A cluster of one forms without asking anybody when there
- * is no --join. CONTROL-4  The system keyspace's first records (node:ID, keyspace:ID, partition:ID)
- * are one entry. */
+ * is no --join. It may be started again at another address, and joins nobody. CONTROL-4  The system
+ * keyspace's first records (node:ID, keyspace:ID, partition:ID) are one entry. */
 #ifndef HOLDFAST_CONTROL_CONTROL_H
 #define HOLDFAST_CONTROL_CONTROL_H
 
@@ -40,9 +40,10 @@ MUST_USE enum status control_create(struct io *io, const struct control_options 
                                     struct control **out, char why[CONTROL_LINE_SIZE]);
 void control_destroy(struct control *control);
 
-/* The node is known only after the command table is. A formed one is started once what recovery
- * found is durable. */
-void control_attach(struct control *control, struct node *node);
+/* The node is known only after the command table is, and `client_address` only after it listens
+ * (port 0). A formed one is started once what recovery found is durable, and if its directory goes
+ * with the options. */
+void control_attach(struct control *control, struct node *node, const char *client_address);
 
 /* NODE PROBE; NODE PROMISE former cluster-id list-hash (five arguments): served by admin/. */
 void control_answer(struct control *control, struct reply *reply);

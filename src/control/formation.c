@@ -41,19 +41,23 @@ static void copy_text(char *out, size_t room, const char *text)
     snprintf(out, room, "%s", text);
 }
 
+void formation_describe_self(const struct control *control, struct node_member *out)
+{
+    copy_text(out->client_address, sizeof out->client_address, control->client_address);
+    copy_text(out->peer_address, sizeof out->peer_address, control->peer_address);
+    copy_text(out->site, sizeof out->site, control->site);
+    copy_text(out->zone, sizeof out->zone, control->zone);
+    copy_text(out->host, sizeof out->host, control->host);
+}
+
 static void form_alone(struct control *control)
 {
     static struct node_formation const none;
     struct node_formation formation = none;
-    struct node_member *member = &formation.members[0];
     formation.cluster = (struct cluster_id){io_random(control->io), io_random(control->io)};
-    formation.self = member->id = (struct node_id){1};
+    formation.self = formation.members[0].id = (struct node_id){1};
     formation.member_count = 1;
-    copy_text(member->client_address, sizeof member->client_address, control->client_address);
-    copy_text(member->peer_address, sizeof member->peer_address, control->peer_address);
-    copy_text(member->site, sizeof member->site, control->site);
-    copy_text(member->zone, sizeof member->zone, control->zone);
-    copy_text(member->host, sizeof member->host, control->host);
+    formation_describe_self(control, &formation.members[0]);
     node_save_formation(control->node, &formation);
 }
 
@@ -92,7 +96,10 @@ static bool everyone_answers(struct control *control)
     for (size_t i = 0; i < control->probe_count; i++) {
         const struct probe *probe = &control->probes[i];
         if (probe->answer == PROBE_SILENT) {
-            wait_for(control, "waiting for %s to answer (every address of --join must)",
+            wait_for(control,
+                     probe->no_such_host
+                         ? "%s does not resolve (asked for by --join); trying again"
+                         : "waiting for %s to answer (every address of --join must)",
                      probe->address);
             return false;
         }
@@ -150,28 +157,6 @@ static void lead_formation(struct control *control, const struct probe *self)
     form(control, self);
 }
 
-/* A directory goes with one address: under another one it would speak for somebody else. NODE-5 */
-static bool directory_fits(struct control *control)
-{
-    const struct node_formation *formation = node_formation(control->node);
-    const struct node_member *self = node_member(control->node, formation->self);
-    bool anywhere = strncmp(control->client_address, "0.0.0.0:", 8) == 0 ||
-                    strncmp(control->client_address, "[::]:", 5) == 0;
-    bool here = anywhere || formation->member_count == 1 ||
-                strcmp(control->client_address, self->client_address) == 0;
-    bool listed = control->probe_count == 0;
-    for (size_t i = 0; i < control->probe_count; i++)
-        listed |= strcmp(control->probes[i].address, self->client_address) == 0;
-    if (here && (listed || formation->member_count == 1))
-        return true;
-    formation_fail(control,
-                   "the directory is that of node %llu at %s, of another cluster (%016llx) than "
-                   "--listen and --join name: give its own, or another --dir",
-                   (unsigned long long)self->id.value, self->client_address,
-                   (unsigned long long)formation->cluster.high);
-    return false;
-}
-
 void formation_step(struct control *control)
 {
     struct node *node = control->node;
@@ -197,7 +182,9 @@ void formation_step(struct control *control)
      * it. CONTROL-1 */
     const char *former = node_promise(node)->former;
     if (!self)
-        wait_for(control, "none of the --join addresses is this node: add its own address");
+        formation_fail(control,
+                       "none of the --join addresses is this node (%s): add its own address",
+                       control->client_address);
     else if (former[0] && strcmp(former, control->probes[0].address) != 0)
         wait_for(control,
                  "waiting for %s, which this node has promised to follow: give all nodes "

@@ -18,7 +18,7 @@ enum probe_answer {
 struct probe {
     char address[WIRE_ADDRESS_SIZE];
     struct io_stream stream;
-    bool open, connected, asked;
+    bool open, connected, asked, no_such_host;
     uint64_t next_ns, asked_ns;
     struct buffer input;
     /* what it last answered */
@@ -52,8 +52,15 @@ void probe_close(struct control *control, struct probe *probe);
 /* formation.c */
 void formation_step(struct control *control);
 const struct probe *formation_self(const struct control *control);
+/* What the options of this start say of this node; `id` is left alone. */
+void formation_describe_self(const struct control *control, struct node_member *out);
 void formation_fail(struct control *control, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* directory.c */
+/* Whether a formed directory goes with the options of this start. False: not yet (a node of one
+ * moves, and that must be durable), or never: then the failure says why. NODE-5 */
+bool directory_fits(struct control *control);
 
 /* catalogue.c */
 void catalogue_step(struct control *control);

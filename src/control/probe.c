@@ -168,6 +168,7 @@ void probe_event(struct control *control, struct probe *probe, const struct io_e
         return;
     if (event->kind == IO_CONNECTED) {
         probe->connected = event->status == STATUS_OK;
+        probe->no_such_host = event->status == STATUS_NOT_FOUND;
         if (!probe->connected)
             probe_lost(control, probe);
         else

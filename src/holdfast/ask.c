@@ -8,6 +8,7 @@
 #include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -43,6 +44,14 @@ static void end(struct ask *ask, enum status status, const char *why)
 
 /* ---- connecting ---- */
 
+/* getaddrinfo takes 99999, and connects somewhere else. */
+static bool has_port(const char *address)
+{
+    const char *colon = strrchr(address, ':');
+    size_t digits = colon ? strspn(colon + 1, "0123456789") : 0;
+    return digits && digits <= 5 && !colon[1 + digits] && strtol(colon + 1, NULL, 10) <= 65535;
+}
+
 static struct addrinfo *resolve(const char *address)
 {
     char host[256];
@@ -71,9 +80,10 @@ static void write_request(struct ask *ask)
 
 static void begin(struct ask *ask)
 {
-    struct addrinfo *found = resolve(ask->address);
+    struct addrinfo *found = has_port(ask->address) ? resolve(ask->address) : NULL;
     if (!found) {
-        end(ask, STATUS_INVALID, "no such host or port");
+        end(ask, STATUS_INVALID,
+            has_port(ask->address) ? "no such host" : "it is not HOST:PORT, the port up to 65535");
         return;
     }
     write_request(ask);

@@ -145,7 +145,7 @@ static int open_signals(void)
 static int prepare(struct dev *dev, const struct dev_options *options)
 {
     if (place_beside("holdfastd", dev->program))
-        return complain(EXIT_TROUBLE, "there is no holdfastd beside this program; build it");
+        return complain(EXIT_TROUBLE, "there is no holdfastd beside this program; run `make`");
     if (place_lock(options->dir))
         return EXIT_TROUBLE;
     int code = settle_shape(dev, options);

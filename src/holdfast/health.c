@@ -8,10 +8,11 @@
 #include <string.h>
 
 struct count {
-    size_t nodes, up, leaderless, quorumless, unready;
-    const json_t *first_down, *first_leaderless, *first_unready;
+    size_t nodes, up, full, leaderless, unready;
+    const json_t *first_down, *first_full, *first_leaderless, *first_unready;
     json_int_t first_unready_partition;
-    int spare; /* nodes that may still fail before some partition stops */
+    int spare;    /* nodes that may still fail before some partition stops */
+    int up_spare; /* the same if every replica on a node that is up were ready */
 };
 
 static void say(struct health *health, const char *format, ...)
@@ -43,31 +44,37 @@ static void count_nodes(const json_t *merged, struct count *count)
         count->up += up;
         if (!up && !count->first_down)
             count->first_down = node;
+        bool full = strcmp(merge_text(node, "disk"), "full") == 0;
+        count->full += full;
+        if (full && !count->first_full)
+            count->first_full = node;
     }
 }
 
 static void count_partition(const json_t *merged, const json_t *partition, struct count *count)
 {
-    int voters = 0, ready = 0;
+    int voters = 0, ready = 0, up = 0;
     size_t i;
     json_t *replica;
     json_array_foreach(json_object_get(partition, "replicas"), i, replica)
     {
-        bool good = strcmp(merge_text(replica, "state"), "ready") == 0 &&
-                    is_up(merged, merge_number(replica, "node"));
+        bool is_there = is_up(merged, merge_number(replica, "node"));
+        bool good = is_there && strcmp(merge_text(replica, "state"), "ready") == 0;
         bool votes = strcmp(merge_text(replica, "role"), "learner") != 0;
         voters += votes;
         ready += votes && good;
+        up += votes && is_there;
         count->unready += !good;
         if (!good && !count->first_unready) {
             count->first_unready = replica;
             count->first_unready_partition = merge_number(partition, "id");
         }
     }
-    int spare = ready - (voters / 2 + 1);
+    int spare = ready - (voters / 2 + 1), up_spare = up - (voters / 2 + 1);
     if (spare < count->spare)
         count->spare = spare;
-    count->quorumless += spare < 0;
+    if (up_spare < count->up_spare)
+        count->up_spare = up_spare;
     if (!is_up(merged, merge_number(partition, "leader"))) {
         count->leaderless++;
         if (!count->first_leaderless)
@@ -83,6 +90,30 @@ static void say_nodes(struct health *health, const struct count *count)
             merge_text(count->first_down, "addr"));
 }
 
+static void say_unready(struct health *health, const struct count *count)
+{
+    const json_t *replica = count->first_unready;
+    long long partition = count->first_unready_partition, id = merge_number(replica, "id");
+    const char *because = merge_text(replica, "because");
+    if (json_is_string(json_object_get(replica, "state")))
+        say(health, "; replica %lld/%lld is %s: %s", partition, id, merge_text(replica, "state"),
+            because);
+    else
+        say(health, "; the state of replica %lld/%lld is unknown: %s", partition, id, because);
+}
+
+static void say_disks(struct health *health, const struct count *count)
+{
+    if (count->full == 1)
+        say(health, "; the disk of node %lld at %s is full",
+            (long long)merge_number(count->first_full, "id"),
+            merge_text(count->first_full, "addr"));
+    else if (count->full)
+        say(health, "; the disks of %zu nodes are full", count->full);
+    if (count->full)
+        say(health, ": while such a node leads, writes are refused");
+}
+
 static void say_partitions(struct health *health, const struct count *count)
 {
     if (!count->leaderless)
@@ -93,21 +124,21 @@ static void say_partitions(struct health *health, const struct count *count)
             (long long)merge_number(count->first_leaderless, "id"),
             count->leaderless == 1 ? "" : " ...");
     if (count->unready && count->up == count->nodes)
-        say(health, "; replica %lld/%lld is %s: %s", (long long)count->first_unready_partition,
-            (long long)merge_number(count->first_unready, "id"),
-            merge_text(count->first_unready, "state"), merge_text(count->first_unready, "because"));
-    if (count->quorumless)
+        say_unready(health, count);
+    if (count->up_spare < 0)
         say(health, "; writes are refused until a majority is back");
-    else if (count->spare == 0)
-        say(health, "; can lose no %snode", count->nodes == 1 ? "" : "more ");
+    else if (count->leaderless)
+        say(health, "; reads and writes wait until a leader is elected");
+    else if (count->spare <= 0)
+        say(health, "; can lose no node");
     else
-        say(health, "; can lose %d more node%s", count->spare, count->spare == 1 ? "" : "s");
+        say(health, "; can lose %d node%s", count->spare, count->spare == 1 ? "" : "s");
 }
 
 struct health health_of(const json_t *merged)
 {
     struct health health = {0};
-    struct count count = {.spare = INT_MAX};
+    struct count count = {.spare = INT_MAX, .up_spare = INT_MAX};
     json_t *partitions = json_object_get(merged, "partitions"), *partition;
     size_t i;
     count_nodes(merged, &count);
@@ -121,6 +152,7 @@ struct health health_of(const json_t *merged)
     }
     say_nodes(&health, &count);
     say_partitions(&health, &count);
-    health.good = count.up == count.nodes && !count.leaderless && !count.unready;
+    say_disks(&health, &count);
+    health.good = count.up == count.nodes && !count.leaderless && !count.unready && !count.full;
     return health;
 }

@@ -23,7 +23,7 @@ static int run_simulator(char **words)
 {
     char path[PLACE_PATH_SIZE];
     if (place_beside("holdfast-sim", path))
-        return complain(EXIT_TROUBLE, "there is no holdfast-sim beside this program; build it");
+        return complain(EXIT_TROUBLE, "there is no holdfast-sim beside this program; run `make`");
     words[0] = path;
     execv(path, words);
     return complain(EXIT_TROUBLE, "cannot start %s: %s", path, strerror(errno));

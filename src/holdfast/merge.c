@@ -87,6 +87,12 @@ static const char *node_state(struct views views, json_int_t id)
     return "down";
 }
 
+/* What a node says of itself in its list of nodes; NULL: it did not answer. */
+static const json_t *own_node(struct views views, json_int_t id)
+{
+    return merge_find(json_object_get(view_of(views, id), "nodes"), "id", id);
+}
+
 /* A field of the answer is there even when nobody knows it. */
 static void copy(json_t *to, const char *name, const json_t *from)
 {
@@ -109,6 +115,7 @@ static json_t *merge_nodes(struct views views)
             copy(made, copied[k], node);
         const char *state = node_state(views, merge_number(node, "id"));
         json_object_set_new(made, "state", json_string(state));
+        copy(made, "disk", own_node(views, merge_number(node, "id")));
         json_array_append_new(result, made);
     }
     return result;

@@ -153,8 +153,9 @@ static void print_replicas(const json_t *merged)
 
 static void print_for_people(const json_t *merged, const json_t *first, const struct health *health)
 {
-    static const char *const node_titles[] = {"NODE", "ADDRESS", "SITE", "ZONE", "STATE", NULL};
-    static const char *const node_names[] = {"id", "addr", "site", "zone", "state"};
+    static const char *const node_titles[] = {"NODE",  "ADDRESS", "SITE", "ZONE",
+                                              "STATE", "DISK",    NULL};
+    static const char *const node_names[] = {"id", "addr", "site", "zone", "state", "disk"};
     static const char *const space_titles[] = {"KEYSPACE", "MODE",     "ACK", "READ",
                                                "SYNC",     "FAILOVER", NULL};
     static const char *const space_names[] = {"name", "mode", "ack", "read", "sync", "failover"};

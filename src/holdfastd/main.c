@@ -51,20 +51,28 @@ static int fail(const char *line)
     return 1;
 }
 
-/* Ten thousand connections need descriptors; what the system grants is taken. */
-static void raise_descriptors(void)
+#define DESCRIPTORS_MIN 64 /* log, links, health, and some clients */
+
+/* Ten thousand connections need descriptors; what the system grants is taken. False: too few. */
+static bool raise_descriptors(void)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return true;
+    if (limit.rlim_cur < limit.rlim_max) {
         limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
+        if (setrlimit(RLIMIT_NOFILE, &limit) && getrlimit(RLIMIT_NOFILE, &limit))
+            return true;
     }
+    return limit.rlim_cur >= DESCRIPTORS_MIN;
 }
 
 static void publish(struct worker *worker, struct io *io, struct http_facts *facts)
 {
     char line[WORKER_LINE_SIZE];
-    atomic_store_explicit(&facts->ready, worker_is_ready(worker), memory_order_relaxed);
+    const char *reason = worker_unready(worker);
+    atomic_store_explicit(&facts->reason, reason, memory_order_relaxed);
+    atomic_store_explicit(&facts->ready, !reason, memory_order_relaxed);
     atomic_store_explicit(&facts->turn_ns, io_now_ns(io), memory_order_relaxed);
     while (worker_take_line(worker, line))
         log_line(line);
@@ -108,6 +116,7 @@ static int serve(const struct options *options)
         .zone = options_get(options, "zone"),
         .host = options_get(options, "host"),
         .wal_segment_size = options_size(options, "wal-segment-size"),
+        .bulk_size_max = options_size(options, "proto-max-bulk-len"),
         .shown = options->shown,
         .shown_count = options->shown_count,
         .process = (uint64_t)getpid(),
@@ -124,6 +133,8 @@ static int serve(const struct options *options)
         log_line("started");
         loop(worker, io, &facts);
         code = worker_failure(worker)[0] ? fail(worker_failure(worker)) : 0;
+        if (!code)
+            log_line("stopped");
     }
     http_stop(http);
     worker_destroy(worker);
@@ -145,6 +156,7 @@ int main(int count, char **words)
         printf("holdfastd 0.1.0\n");
     if (options.help || options.version)
         return 0;
-    raise_descriptors();
+    if (!raise_descriptors())
+        return fail("too few file descriptors: raise ulimit -n (at least 64)");
     return serve(&options);
 }

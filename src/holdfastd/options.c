@@ -1,8 +1,8 @@
-/* Options: flags `--name value`, or lines `name value` of a file in redis.conf syntax; flags win.
- */
+/* Options: flags `--name value`, or lines `name value` of a file; flags win. */
 #include "holdfastd/options.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +21,7 @@ static const struct {
     {"host", "NAME", "fault domain inside the zone"},
     {"workers", "N", "1 in this version"},
     {"boot-id-file", "PATH", "instead of the kernel's boot id (tests of power cuts)"},
+    {"proto-max-bulk-len", "BYTES", "longest value that a client may send (default 16mb)"},
     {"wal-segment-size", "BYTES", "size of a log segment (default 64mb, less on a small disk)"},
 };
 #define KNOWN (sizeof known / sizeof known[0])
@@ -74,42 +75,90 @@ uint64_t options_size(const struct options *options, const char *name)
     return size_of(options_get(options, name), &size) ? size : 0;
 }
 
-static enum status check(const char *name, const char *value, char why[400])
+/* ---- one value ---- */
+
+static enum status check_address(const char *name, const char *value, char why[400])
 {
     const char *colon = strrchr(value, ':');
-    if (strstr(name, "listen")) {
-        char *end = NULL;
-        long port = colon ? strtol(colon + 1, &end, 10) : -1;
-        if (!colon || colon == value || !end || *end || end == colon + 1 || port < 0 ||
-            port > 65535 || strlen(value) > 60) {
-            snprintf(why, 400, "--%s: '%.60s' is not HOST:PORT (example: 127.0.0.1:6379)", name,
-                     value);
-            return STATUS_INVALID;
-        }
-    }
-    if (strcmp(name, "workers") == 0 && strcmp(value, "1") != 0) {
-        snprintf(why, 400, "--workers %.20s: this version runs one worker; give 1 or leave it out",
-                 value);
-        return STATUS_INVALID;
-    }
-    uint64_t size = 0;
-    if (strcmp(name, "wal-segment-size") == 0 &&
-        (!size_of(value, &size) || size < (256u << 10) || size > (1u << 30))) {
-        snprintf(why, 400, "--%s: a size from 256kb to 1gb", name);
-        return STATUS_INVALID;
-    }
-    bool is_name =
-        strcmp(name, "site") == 0 || strcmp(name, "zone") == 0 || strcmp(name, "host") == 0;
-    if (is_name && (strlen(value) > 60 || strpbrk(value, " \t\"\\,"))) {
-        snprintf(why, 400, "--%s: at most 60 characters, no spaces, quotes or commas", name);
+    char *end = NULL;
+    long port = colon && isdigit((unsigned char)colon[1]) ? strtol(colon + 1, &end, 10) : -1;
+    bool bare_v6 = colon && value[0] != '[' && memchr(value, ':', (size_t)(colon - value));
+    if (!end || *end || colon == value || port > 65535 || strlen(value) > 60 || bare_v6) {
+        snprintf(why, 400, "--%s: '%.60s' is not HOST:PORT (example: %s)", name, value,
+                 bare_v6 ? "[::1]:6379" : "127.0.0.1:6379");
         return STATUS_INVALID;
     }
     return STATUS_OK;
 }
 
+static enum status check_size(const char *name, const char *value, uint64_t least, uint64_t most,
+                              char why[400])
+{
+    uint64_t size = 0;
+    if (size_of(value, &size) && size >= least && size <= most)
+        return STATUS_OK;
+    char low[16], high[16];
+    snprintf(low, sizeof low, least >= 1 << 20 ? "%llumb" : "%llukb",
+             (unsigned long long)(least >= 1 << 20 ? least >> 20 : least >> 10));
+    snprintf(high, sizeof high, "%llumb", (unsigned long long)(most >> 20));
+    snprintf(why, 400, "--%s: '%.40s' is not a size from %s to %s", name, value, low, high);
+    return STATUS_INVALID;
+}
+
+/* Names are shown on terminals and in JSON. */
+static enum status check_name(const char *name, const char *value, char why[400])
+{
+    bool good = strlen(value) <= 60;
+    for (const char *at = value; *at; at++)
+        good &= (unsigned char)*at > ' ' && *at != 127 && !strchr("\"\\,", *at);
+    if (good)
+        return STATUS_OK;
+    snprintf(why, 400,
+             "--%s: at most 60 characters, no spaces, quotes, commas or control characters", name);
+    return STATUS_INVALID;
+}
+
+static enum status check_boot_id(const char *name, const char *path, char why[400])
+{
+    char line[64];
+    errno = 0;
+    FILE *file = fopen(path, "r");
+    bool good = file && fgets(line, sizeof line, file) && !isspace((unsigned char)line[0]);
+    int number = !file || ferror(file) ? errno : 0;
+    if (file)
+        fclose(file);
+    if (good)
+        return STATUS_OK;
+    snprintf(why, 400, "--%s: cannot read %.200s: %s", name, path,
+             number ? strerror(number) : "there is no boot id in it");
+    return STATUS_INVALID;
+}
+
+static enum status check(const char *name, const char *value, char why[400])
+{
+    if (strstr(name, "listen"))
+        return check_address(name, value, why);
+    if (strcmp(name, "workers") == 0 && strcmp(value, "1") != 0) {
+        snprintf(why, 400, "--workers %.20s: this version runs one worker; give 1 or leave it out",
+                 value);
+        return STATUS_INVALID;
+    }
+    if (strcmp(name, "wal-segment-size") == 0)
+        return check_size(name, value, 256u << 10, 1u << 30, why);
+    if (strcmp(name, "proto-max-bulk-len") == 0)
+        return check_size(name, value, 1u << 20, 512u << 20, why);
+    if (strcmp(name, "site") == 0 || strcmp(name, "zone") == 0 || strcmp(name, "host") == 0)
+        return check_name(name, value, why);
+    if (strcmp(name, "boot-id-file") == 0)
+        return check_boot_id(name, value, why);
+    return STATUS_OK;
+}
+
+/* `where` is file and line, or "". */
 static enum status set(struct options *options, const char *name, const char *value,
                        const char *where, char why[400])
 {
+    char trouble[400];
     int i = find(name);
     if (i < 0)
         return refuse(name, where, why);
@@ -117,24 +166,46 @@ static enum status set(struct options *options, const char *name, const char *va
         snprintf(why, 400, "%s--%s: the value is empty or too long", where, known[i].name);
         return STATUS_INVALID;
     }
-    enum status status = check(known[i].name, value, why);
-    if (!status)
-        memcpy(options->values[i], value, strlen(value) + 1);
-    return status;
+    if (check(known[i].name, value, trouble)) {
+        snprintf(why, 400, "%.180s%.219s", where, trouble);
+        return STATUS_INVALID;
+    }
+    memcpy(options->values[i], value, strlen(value) + 1);
+    return STATUS_OK;
 }
 
 /* ---- the file ---- */
 
+/* NULL: a quote that opens and does not close at the end, or the other way round. */
 static char *unquote(char *text)
 {
     size_t size = strlen(text);
     while (size && isspace((unsigned char)text[size - 1]))
         text[--size] = 0;
-    bool quoted = size >= 2 && (text[0] == '"' || text[0] == '\'') && text[size - 1] == text[0];
-    if (!quoted)
+    char first = text[0], last = size ? text[size - 1] : 0;
+    bool opens = first == '"' || first == '\'', closes = last == '"' || last == '\'';
+    if (!opens && !closes)
         return text;
+    if (size < 2 || first != last)
+        return NULL;
     text[size - 1] = 0;
     return text + 1;
+}
+
+static enum status read_line(struct options *options, char *line, const char *where, char why[400])
+{
+    char *name = line + strspn(line, " \t\r\n");
+    if (!*name || *name == '#')
+        return STATUS_OK;
+    char *value = name + strcspn(name, " \t\r\n");
+    if (*value)
+        *value++ = 0;
+    value = unquote(value + strspn(value, " \t"));
+    if (!value) {
+        snprintf(why, 400, "%s'%.60s': unbalanced quotes", where, name);
+        return STATUS_INVALID;
+    }
+    return set(options, name, value, where, why);
 }
 
 static enum status read_file(struct options *options, const char *path, char why[400])
@@ -143,21 +214,23 @@ static enum status read_file(struct options *options, const char *path, char why
     int number = 0;
     FILE *file = fopen(path, "r");
     if (!file) {
-        snprintf(why, 400, "cannot read the config file %.200s", path);
+        snprintf(why, 400, "cannot read the config file %.200s: %s", path, strerror(errno));
         return STATUS_NOT_FOUND;
     }
     enum status status = STATUS_OK;
+    errno = 0;
     while (!status && fgets(line, sizeof line, file)) {
-        char *name = line + strspn(line, " \t\r\n");
-        number++;
-        if (!*name || *name == '#')
-            continue;
-        char *value = name + strcspn(name, " \t\r\n");
-        if (*value)
-            *value++ = 0;
-        value += strspn(value, " \t");
-        snprintf(where, sizeof where, "%.150s line %d: ", path, number);
-        status = set(options, name, unquote(value), where, why);
+        snprintf(where, sizeof where, "%.150s line %d: ", path, ++number);
+        if (!strchr(line, '\n') && !feof(file)) {
+            snprintf(why, 400, "%sit is too long", where);
+            status = STATUS_INVALID;
+        } else {
+            status = read_line(options, line, where, why);
+        }
+    }
+    if (!status && ferror(file)) { /* a directory opens, and does not read */
+        snprintf(why, 400, "cannot read the config file %.200s: %s", path, strerror(errno));
+        status = STATUS_INVALID;
     }
     fclose(file);
     return status;
@@ -165,17 +238,40 @@ static enum status read_file(struct options *options, const char *path, char why
 
 /* ---- all ---- */
 
-static void derive(struct options *options, const char *name, int more)
+/* Port 0 stays 0: then the kernel chooses all of them. */
+static enum status derive(struct options *options, const char *name, const char *what, int more,
+                          char why[400])
 {
     char *value = options->values[find(name)];
     const char *listen = options_get(options, "listen"), *colon = strrchr(listen, ':');
     if (value[0])
-        return;
+        return STATUS_OK;
     long port = strtol(colon + 1, NULL, 10);
-    port = port && port + more < 65536 ? port + more : 0; /* 0: the kernel chooses */
-    char host[64];                                        /* bounded by check() */
+    if (port)
+        port += more;
+    if (port > 65535) {
+        snprintf(why, 400, "--listen %.60s: the %s port would be %ld; give --%s", listen, what,
+                 port, name);
+        return STATUS_INVALID;
+    }
+    char host[64]; /* bounded by check_address() */
     snprintf(host, sizeof host, "%.*s", (int)(colon - listen), listen);
     snprintf(value, OPTION_VALUE_SIZE, "%s:%ld", host, port);
+    return STATUS_OK;
+}
+
+/* As redis shows it: in bytes. */
+static enum status settle_bulk_len(struct options *options, char why[400])
+{
+    char *value = options->values[find("proto-max-bulk-len")];
+    if (!value[0]) {
+        enum status status = set(options, "proto-max-bulk-len", "16mb", "", why);
+        if (status)
+            return status;
+    }
+    snprintf(value, OPTION_VALUE_SIZE, "%llu",
+             (unsigned long long)options_size(options, "proto-max-bulk-len"));
+    return STATUS_OK;
 }
 
 static void show(struct options *options)
@@ -193,13 +289,16 @@ static enum status read_words(struct options *options, int count, char **words, 
 {
     int i = 1;
     enum status status = STATUS_OK;
-    if (i < count && strncmp(words[i], "--", 2) != 0)
+    if (i < count && words[i][0] != '-')
         status = read_file(options, words[i++], why);
     while (!status && i < count) {
         const char *word = words[i++];
-        if (strcmp(word, "--help") == 0 || strcmp(word, "--version") == 0) {
-            options->help |= word[2] == 'h';
-            options->version |= word[2] == 'v';
+        if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+            options->help = true;
+            continue;
+        }
+        if (strcmp(word, "--version") == 0) {
+            options->version = true;
             continue;
         }
         if (strncmp(word, "--", 2) != 0 || !word[2]) {
@@ -228,10 +327,14 @@ enum status options_read(struct options *options, int count, char **words, char 
         status = set(options, "dir", "./holdfast-data", "", why);
     if (status)
         return status;
-    derive(options, "peer-listen", 10000);
-    derive(options, "http-listen", 1000);
-    show(options);
-    return STATUS_OK;
+    status = derive(options, "peer-listen", "peer", 10000, why);
+    if (!status)
+        status = derive(options, "http-listen", "health", 1000, why);
+    if (!status)
+        status = settle_bulk_len(options, why);
+    if (!status)
+        show(options);
+    return status;
 }
 
 const char *options_get(const struct options *options, const char *name)
@@ -243,8 +346,8 @@ void options_print_help(void)
 {
     printf("holdfastd [FILE] [--option value ...]   a replicated state server\n\n"
            "Without --join an empty directory becomes a cluster of one, ready to serve.\n"
-           "FILE has one `option value` a line; flags win over it.\n\n");
+           "FILE has one `option value` a line, # begins a comment; flags win over it.\n\n");
     for (size_t i = 0; i < KNOWN; i++)
-        printf("  --%-17s %-14s %s\n", known[i].name, known[i].argument, known[i].words);
-    printf("  --help, --version\n");
+        printf("  --%-18s %-14s %s\n", known[i].name, known[i].argument, known[i].words);
+    printf("  --help (-h), --version\n");
 }

@@ -6,12 +6,14 @@
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <event2/http.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,6 +21,7 @@
 #define BODY_MAX    1024
 #define HEADERS_MAX 8192
 #define TIMEOUT_S   5
+#define BACKLOG     128
 
 struct http {
     struct event_base *base;
@@ -58,8 +61,8 @@ static void on_livez(struct evhttp_request *request, void *argument)
 static void on_readyz(struct evhttp_request *request, void *argument)
 {
     struct http *http = argument;
-    answer(request, atomic_load(&http->facts->ready), "ready",
-           "not every replica on this node is ready");
+    const char *reason = atomic_load(&http->facts->reason);
+    answer(request, atomic_load(&http->facts->ready), "ready", reason ? reason : "starting");
 }
 
 static void on_other(struct evhttp_request *request, void *argument)
@@ -85,27 +88,66 @@ static void *run(void *argument)
     return NULL;
 }
 
-static enum status bind_address(struct http *http, const char *address, char why[128])
+/* HOST:PORT, an IPv6 host in brackets, into its parts. */
+static bool split(const char *address, char host[64], const char **port)
 {
-    char host[64];
     const char *colon = strrchr(address, ':');
     size_t size = colon ? (size_t)(colon - address) : 0;
-    char *end = NULL;
-    long port = colon ? strtol(colon + 1, &end, 10) : -1;
-    if (!size || size >= sizeof host || !end || *end || end == colon + 1 || port < 0 ||
-        port > 65535) {
-        snprintf(why, 128, "--http-listen: '%.60s' is not HOST:PORT", address);
+    size_t digits = colon ? strspn(colon + 1, "0123456789") : 0;
+    if (!size || size >= 64 || !digits || digits > 5 || colon[1 + digits] ||
+        strtol(colon + 1, NULL, 10) > 65535)
+        return false;
+    bool bracketed = address[0] == '[' && address[size - 1] == ']';
+    snprintf(host, 64, "%.*s", (int)(size - 2 * bracketed), address + bracketed);
+    *port = colon + 1;
+    return true;
+}
+
+/* libevent's own way to bind writes to stderr what went wrong, and forgets it. -1: errno says why.
+ */
+static int open_listener(const struct addrinfo *at)
+{
+    int one = 1, descriptor = socket(at->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (descriptor < 0)
+        return -1;
+    (void)setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (bind(descriptor, at->ai_addr, at->ai_addrlen) == 0 && listen(descriptor, BACKLOG) == 0)
+        return descriptor;
+    int number = errno;
+    close(descriptor);
+    errno = number;
+    return -1;
+}
+
+static enum status bind_address(struct http *http, const char *address, char why[128])
+{
+    struct addrinfo wanted = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    struct addrinfo *at = NULL;
+    char host[64];
+    const char *port;
+    if (!split(address, host, &port)) {
+        snprintf(why, 128, "--http-listen '%.60s' is not HOST:PORT", address);
         return STATUS_INVALID;
     }
-    memcpy(host, address, size);
-    host[size] = 0;
-    errno = 0;
-    if (evhttp_bind_socket(http->server, host, (uint16_t)port) == 0)
+    if (getaddrinfo(strcmp(host, "*") == 0 ? "0.0.0.0" : host, port, &wanted, &at)) {
+        snprintf(why, 128, "--http-listen %.60s: no such host", address);
+        return STATUS_INVALID;
+    }
+    int descriptor = open_listener(at), number = errno;
+    freeaddrinfo(at);
+    if (descriptor >= 0) {
+        if (evhttp_accept_socket(http->server, descriptor))
+            fatal("cannot set up HTTP");
         return STATUS_OK;
-    snprintf(why, 128, "cannot listen on %.60s for HTTP: %s", address,
-             errno == EADDRINUSE ? "the port is in use; give another --http-listen"
-                                 : strerror(errno));
-    return errno == EADDRINUSE ? STATUS_IN_USE : STATUS_IO;
+    }
+    if (number == EADDRINUSE)
+        snprintf(why, 128,
+                 "--http-listen %.50s is in use: stop what listens there, or give another",
+                 address);
+    else
+        snprintf(why, 128, "--http-listen %.50s cannot be listened on: %.40s", address,
+                 strerror(number));
+    return number == EADDRINUSE ? STATUS_IN_USE : STATUS_IO;
 }
 
 static void destroy(struct http *http)

@@ -16,6 +16,7 @@
 
 struct http_facts {
     atomic_bool ready;
+    _Atomic(const char *) reason; /* why it is not; static text, NULL before the first turn */
     atomic_uint_fast64_t
         turn_ns; /* clock of the worker's last turn; it turns at least each 200 ms */
 };

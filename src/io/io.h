@@ -93,14 +93,14 @@ void io_timer_cancel(struct io *io, unsigned timer);
 
 /* ---- streams (TCP now, TLS later behind the same calls) ---- */
 
-/* Listens on "host:port"; port 0 takes a free one, see io_stream_address. IN_USE, INVALID or IO,
- * with one line in `why`. */
+/* Listens on "host:port"; port 0 takes a free one, see io_stream_address. IN_USE, INVALID or IO;
+ * `why` begins with the address, so that the caller puts the name of its option before it. */
 MUST_USE enum status io_listen(struct io *io, const char *address, uint64_t tag,
                                struct io_stream *out, char why[128]);
 
 /* Starts to connect; the outcome is a CONNECTED event. INVALID for an address that cannot be read.
- * Names are looked up in the background by the real implementation (the event says IO when there is
- * no such host). */
+ * Names are looked up in the background by the real implementation (the event says NOT_FOUND when
+ * there is no such host). */
 MUST_USE enum status io_connect(struct io *io, const char *address, uint64_t tag,
                                 struct io_stream *out);
 

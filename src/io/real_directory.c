@@ -69,14 +69,14 @@ enum status io_dir_make(struct io *io, const char *path)
         return STATUS_OK;
     if (errno == EEXIST && stat(path, &found) == 0 && S_ISDIR(found.st_mode))
         return STATUS_OK;
-    return status_of_errno(errno);
+    return status_of_name_errno(errno);
 }
 
 enum status sync_directory(const char *path)
 {
     int descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (descriptor < 0)
-        return status_of_errno(errno);
+        return status_of_name_errno(errno);
     enum status status = status_of_result(fsync(descriptor));
     close(descriptor);
     return status;
@@ -110,7 +110,7 @@ enum status io_dir_lock(struct io *io, const char *path)
     snprintf(name, sizeof name, "%s/lock", path);
     int descriptor = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (descriptor < 0)
-        return status_of_errno(errno);
+        return status_of_name_errno(errno);
     if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
         enum status status = errno == EWOULDBLOCK ? STATUS_IN_USE : STATUS_IO;
         close(descriptor);
@@ -152,7 +152,7 @@ enum status io_dir_list(struct io *io, const char *path, char **names, size_t *c
     (void)io;
     DIR *directory = opendir(path);
     if (!directory)
-        return status_of_errno(errno);
+        return status_of_name_errno(errno);
     buffer_init(&found, NAMES_SIZE_MAX);
     enum status status = add_names(directory, &found, &found_count);
     closedir(directory);

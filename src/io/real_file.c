@@ -26,6 +26,20 @@ enum status status_of_errno(int number)
     }
 }
 
+/* For calls that make or open a name, at the start of a program: what an operator can mend. */
+enum status status_of_name_errno(int number)
+{
+    switch (number) {
+    case EACCES:
+    case EPERM:
+    case EROFS: return STATUS_DENIED;
+    case EMFILE:
+    case ENFILE: return STATUS_EXHAUSTED;
+    case ENOTDIR: return STATUS_NOT_FOUND;
+    default: return status_of_errno(number);
+    }
+}
+
 /* For calls whose only expected troubles are these two. */
 static enum status write_failure(int number)
 {
@@ -182,7 +196,7 @@ enum status io_file_open(struct io *io, const char *path, enum io_file_open_mode
     }
     int descriptor = open(path, flags, 0640);
     if (descriptor < 0)
-        return status_of_errno(errno);
+        return status_of_name_errno(errno);
     struct file *file = file_create(io, descriptor);
     if (!file) {
         close(descriptor);

@@ -149,6 +149,7 @@ void files_finish(struct io *io, struct job *job);
 void locks_deinit(struct io *io);
 
 enum status status_of_errno(int number);
+enum status status_of_name_errno(int number); /* also DENIED, EXHAUSTED */
 enum status write_whole(int descriptor, const uint8_t *bytes, size_t size, uint64_t offset);
 enum status read_whole(int descriptor, uint8_t *into, size_t size, uint64_t offset, size_t *got);
 enum status sync_directory(const char *path);

@@ -228,7 +228,7 @@ static void connect_or_fail(struct stream *stream)
     if (connect_next(stream))
         return;
     if (stream->failure == STATUS_OK)
-        stream->failure = STATUS_IO; /* no such host */
+        stream->failure = STATUS_NOT_FOUND; /* no such host */
     event_assign(&stream->writable, stream->io->base, -1, EV_WRITE, on_writable, stream);
     event_active(&stream->writable, EV_WRITE, 0);
 }
@@ -328,24 +328,28 @@ enum status io_listen(struct io *io, const char *address, uint64_t tag, struct i
 {
     struct addresses *addresses;
     if (!address_resolve(address, true, true, &addresses)) {
-        snprintf(why, 128, "not an address of the form host:port");
+        snprintf(why, 128, "'%.60s' is not HOST:PORT", address);
         return STATUS_INVALID;
     }
     if (!addresses) {
-        snprintf(why, 128, "no such host: %.80s", address);
+        snprintf(why, 128, "%.64s: no such host", address);
         return STATUS_INVALID;
     }
     int descriptor = open_listener(&addresses->list[0].at, addresses->list[0].size);
     int number = errno;
     memory_free(addresses);
     if (descriptor < 0) {
-        snprintf(why, 128, "cannot listen on %.64s: %.40s", address, strerror(number));
+        if (number == EADDRINUSE)
+            snprintf(why, 128, "%.60s is in use: stop what listens there, or give another",
+                     address);
+        else
+            snprintf(why, 128, "%.60s cannot be listened on: %.40s", address, strerror(number));
         return number == EADDRINUSE ? STATUS_IN_USE : STATUS_IO;
     }
     struct stream *stream = stream_create(io, STREAM_LISTENING);
     if (!stream) {
         close(descriptor);
-        snprintf(why, 128, "too many streams");
+        snprintf(why, 128, "%.60s: too many streams", address);
         return STATUS_IO;
     }
     stream->tag = tag;

@@ -90,7 +90,7 @@ void node_hint_leader(struct node *node, struct group_id group, struct node_id l
         node->hints[group.value] = leader;
 }
 
-struct node_id node_leader_of(struct node *node, struct group_id group)
+struct node_id node_known_leader_of(struct node *node, struct group_id group)
 {
     struct replica *replica = node_group(node, group);
     if (!node->started)
@@ -100,6 +100,14 @@ struct node_id node_leader_of(struct node *node, struct group_id group)
     if (group.value < 2 && node->hints[group.value].value &&
         peer_is_up(node->peers, node->hints[group.value], WIRE_LINK_DATA))
         return node->hints[group.value];
+    return (struct node_id){0};
+}
+
+struct node_id node_leader_of(struct node *node, struct group_id group)
+{
+    struct node_id known = node_known_leader_of(node, group);
+    if (known.value || !node->started || node_group(node, group))
+        return known;
     size_t voters = group.value == 0 ? identity_system_voters(node->formation.member_count)
                                      : identity_default_voters(node->formation.member_count);
     for (size_t i = 0; i < voters; i++) /* any member knows the leader or refuses with a hint */

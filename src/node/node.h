@@ -36,7 +36,7 @@ struct node_member {
     char site[NODE_NAME_SIZE], zone[NODE_NAME_SIZE], host[NODE_NAME_SIZE];
 };
 
-/* What a node is, for ever: written once when its cluster forms. */
+/* What a node is, for ever: written once when its cluster forms; again when a node of one moves. */
 struct node_formation {
     struct cluster_id cluster;
     struct node_id self;
@@ -89,9 +89,12 @@ bool node_is_formed(const struct node *node);
 const struct node_formation *node_formation(const struct node *node); /* NULL before */
 const struct node_promise *node_promise(const struct node *node);
 
-/* Both are appended to the log; node_is_saved says when they are durable. */
+/* All are appended to the log; node_is_saved says when they are durable. */
 void node_save_promise(struct node *node, const struct node_promise *promise);
 void node_save_formation(struct node *node, const struct node_formation *formation);
+/* For a cluster of one that is not started: nobody else knows where it was, so it may be elsewhere
+ * now. The id stays. */
+void node_save_move(struct node *node, const struct node_member *self);
 bool node_is_saved(const struct node *node);
 /* Starts groups and links of a formation; only once node_is_saved: what recovery found in the page
  * cache of a killed process counts as durable from then on, not before. */
@@ -122,8 +125,9 @@ bool node_is_clean(const struct node *node);
 struct replica *node_group(struct node *node, struct group_id group); /* NULL: no replica here */
 size_t node_group_count(const struct node *node);
 struct replica *node_group_at(struct node *node, size_t i);
-/* Best knowledge of who leads a group: {0} when unknown. Works also where the node holds no
- * replica. */
+/* Who leads a group, from its replica here or from who was refused elsewhere: {0} when unknown. */
+struct node_id node_known_leader_of(struct node *node, struct group_id group);
+/* The same, and where nothing is known a member that is up: it leads, or knows who does. */
 struct node_id node_leader_of(struct node *node, struct group_id group);
 void node_hint_leader(struct node *node, struct group_id group, struct node_id leader);
 struct peer_set *node_peers(struct node *node);

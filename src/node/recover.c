@@ -121,15 +121,47 @@ static enum status open_log(struct node *node, char why[NODE_WHY_SIZE])
     return status;
 }
 
+static void say_unmade(const char *dir, enum status status, char why[NODE_WHY_SIZE])
+{
+    if (status == STATUS_DENIED)
+        snprintf(why, NODE_WHY_SIZE,
+                 "no permission to make %s: give this user access to its parent, or another --dir",
+                 dir);
+    else if (status == STATUS_EXISTS)
+        snprintf(why, NODE_WHY_SIZE, "%s is not a directory: give another --dir", dir);
+    else if (status == STATUS_NOT_FOUND)
+        snprintf(why, NODE_WHY_SIZE,
+                 "cannot make the directory %s: its parent does not exist; make it, or give "
+                 "another --dir",
+                 dir);
+    else
+        snprintf(why, NODE_WHY_SIZE, "cannot make the directory %s: %s", dir, status_text(status));
+}
+
+static void say_unlocked(const char *dir, enum status status, char why[NODE_WHY_SIZE])
+{
+    if (status == STATUS_DENIED)
+        snprintf(why, NODE_WHY_SIZE,
+                 "no permission to write in %s: give this user access, or another --dir", dir);
+    else if (status == STATUS_NOT_FOUND) /* a file system that is not for files */
+        snprintf(why, NODE_WHY_SIZE, "cannot create files in %s: give another --dir", dir);
+    else if (status == STATUS_IN_USE)
+        snprintf(why, NODE_WHY_SIZE, "the directory %s is %s: stop it, or give another --dir", dir,
+                 status_text(status));
+    else
+        snprintf(why, NODE_WHY_SIZE, "cannot create files in %s: %s", dir, status_text(status));
+}
+
 static enum status open_dir(struct node *node, char why[NODE_WHY_SIZE])
 {
     enum status status = make_dir(node, node->dir);
+    if (status) {
+        say_unmade(node->dir, status, why);
+        return status;
+    }
+    status = io_dir_lock(node->io, node->dir);
     if (status)
-        snprintf(why, NODE_WHY_SIZE, "cannot make the directory %s: %s (does its parent exist?)",
-                 node->dir, status_text(status));
-    else if ((status = io_dir_lock(node->io, node->dir)))
-        snprintf(why, NODE_WHY_SIZE, "the directory %s is %s: stop it, or give another --dir",
-                 node->dir, status_text(status));
+        say_unlocked(node->dir, status, why);
     return status;
 }
 
@@ -150,7 +182,7 @@ void node_start(struct node *node)
     char why[128] = "";
     create_peers(node);
     if (node->peer_listen[0] && peer_listen(node->peers, node->peer_listen, why))
-        node_fail(node, "%s", why);
+        node_fail(node, "--peer-listen %s", why);
     for (size_t i = 0; i < node->formation.member_count; i++) {
         const struct node_member *member = &node->formation.members[i];
         if (!node_id_equal(member->id, node->formation.self))

@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -251,16 +252,30 @@ void node_save_promise(struct node *node, const struct node_promise *promise)
     buffer_deinit(&bytes);
 }
 
-void node_save_formation(struct node *node, const struct node_formation *formation)
+static void append_formation(struct node *node)
 {
     struct buffer bytes;
     buffer_init(&bytes, 1u << 20);
+    node_encode_formation(&node->formation, &bytes);
+    save_identity(node, IDENTITY_FORMATION, &bytes);
+    buffer_deinit(&bytes);
+}
+
+void node_save_formation(struct node *node, const struct node_formation *formation)
+{
     node->formation = *formation;
     node->formed = node->born = true;
     node_create_groups(node);
-    node_encode_formation(formation, &bytes);
-    save_identity(node, IDENTITY_FORMATION, &bytes);
-    buffer_deinit(&bytes);
+    append_formation(node);
+}
+
+void node_save_move(struct node *node, const struct node_member *self)
+{
+    struct node_formation *formation = &node->formation;
+    assert(node->formed && !node->started && formation->member_count == 1);
+    assert(node_id_equal(self->id, formation->self));
+    formation->members[0] = *self;
+    append_formation(node);
 }
 
 /* NODE-3: who tells others of a promise or a formation asks this first. */

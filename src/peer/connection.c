@@ -117,12 +117,12 @@ void connection_refuse(struct peer_set *set, struct connection *connection, cons
 {
     char address[IO_ADDRESS_SIZE];
     if (connection->link) {
-        line_say(set, "node %llu, %s link: %s, taken down",
-                 (unsigned long long)connection->link->node->id.value,
-                 link_name(connection->link->kind), why);
+        line_say(set, "%s link to node %llu closed: it %s; it is opened again",
+                 link_name(connection->link->kind),
+                 (unsigned long long)connection->link->node->id.value, why);
     } else {
         io_stream_address(set->io, connection->stream, false, address);
-        line_say(set, "a connection from %s was refused: %s", address, why);
+        line_refusal(set, address, why);
     }
     connection_lose(set, connection);
 }
@@ -159,18 +159,18 @@ static const char *hello_trouble(const struct peer_set *set, const struct connec
 {
     struct peer_node *node = set_node(set, hello->from);
     if (!cluster_id_equal(hello->cluster, set->options.cluster))
-        return "it is of another cluster";
+        return "is of another cluster";
     if (!node_id_equal(hello->to, set->options.self))
-        return "it looks for another node";
+        return "looks for another node";
     if (connection->link && connection->link->node != node)
-        return "it is another node";
+        return "is another node";
     if (!node)
-        return "it is not known here";
+        return "is not known here";
     *link = &node->links[hello->link - WIRE_LINK_DATA];
     if (connection->link && connection->link != *link)
-        return "it answers on another link";
+        return "answers on another link";
     if (connection->accepted && link_connects(set, *link))
-        return "it has the higher id and should wait for us to connect";
+        return "has the higher id and should wait for us to connect";
     return NULL;
 }
 
@@ -201,7 +201,7 @@ void connection_greet(struct peer_set *set, struct connection *connection,
                       const struct wire_message *message)
 {
     struct peer_link *link = NULL;
-    const char *trouble = "its first message is not a hello";
+    const char *trouble = "did not begin with a hello";
     if (message->kind == WIRE_HELLO)
         trouble = hello_trouble(set, connection, &message->hello, &link);
     if (trouble) {
@@ -231,7 +231,7 @@ void connection_accept(struct peer_set *set, struct io_stream stream)
 {
     /* The oldest goes, not the newest: a member says hello at once, so it is hardly ever it. */
     if (set->stranger_count == STRANGERS_MAX)
-        connection_refuse(set, oldest_stranger(set), "too many wait to say hello");
+        connection_refuse(set, oldest_stranger(set), "waited too long among too many to say hello");
     struct connection *connection = connection_open(set, CONNECTION_GREETING);
     connection->accepted = true;
     connection->stream = stream;

@@ -30,9 +30,9 @@ static void check_silence(struct peer_set *set, struct connection *connection, u
         connection_mark_ready(set, connection);
         return;
     }
-    line_say(set, "node %llu, %s link: silent for %llu ms, taken down",
-             (unsigned long long)connection->link->node->id.value,
+    line_say(set, "%s link to node %llu closed: silent for %llu ms; it is opened again",
              link_name(connection->link->kind),
+             (unsigned long long)connection->link->node->id.value,
              (unsigned long long)((now_ns - connection->heard_ns) / NS_PER_MS));
     connection_lose(set, connection);
 }
@@ -97,6 +97,7 @@ void deadlines_run(struct peer_set *set)
     }
     for (unsigned slot = 0; slot < SLOTS; slot++)
         next_ns = earlier(next_ns, connection_deadline(set, &set->connections[slot]));
+    next_ns = earlier(next_ns, line_refusals(set, now_ns));
     if (next_ns != UINT64_MAX && !set->timer_fired) /* fired again: another run comes at once */
         deadline_want(set, next_ns);
 }

@@ -20,6 +20,7 @@
 #define REFUSED_EVERY_NS   (50 * NS_PER_MS)
 #define LINES_MAX          16
 #define LINE_EVERY_NS      (1000 * NS_PER_MS)
+#define REFUSALS_EVERY_NS  (60000 * NS_PER_MS)
 #define NS_PER_MS          1000000ull
 
 #define READ_SIZE    (256u << 10) /* the shared read buffer, and what a link may read in a turn */
@@ -86,6 +87,13 @@ struct lines {
     uint64_t refilled_ns, dropped;
 };
 
+/* Connections of no link that were refused: the first is a line, those after it a count each
+ * REFUSALS_EVERY_NS. */
+struct refusals {
+    uint64_t next_ns, count; /* count: since the last line */
+    char last[PEER_LINE_SIZE / 2];
+};
+
 /* The connection that is being read. Messages are borrowed from `room` or `whole`, never from a
  * connection, so that losing one mid-way takes nothing from under the owner. */
 struct reader {
@@ -109,6 +117,7 @@ struct peer_set {
     struct list ready, dirty, changed;
     struct reader reader;
     struct lines lines;
+    struct refusals refusals;
     uint64_t armed_ns; /* deadline of the timer; UINT64_MAX: none */
     bool timer_fired;
 };
@@ -154,5 +163,8 @@ void deadlines_run(struct peer_set *set);
 /* line.c */
 void line_say(struct peer_set *set, const char *format, ...) __attribute__((format(printf, 2, 3)));
 const char *line_take(struct lines *lines); /* NULL: none */
+void line_refusal(struct peer_set *set, const char *address, const char *why);
+/* The count, when it is due. Answers when it is, UINT64_MAX: there is none. */
+uint64_t line_refusals(struct peer_set *set, uint64_t now_ns);
 
 #endif

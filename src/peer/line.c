@@ -38,6 +38,35 @@ void line_say(struct peer_set *set, const char *format, ...)
     va_end(arguments);
 }
 
+void line_refusal(struct peer_set *set, const char *address, const char *why)
+{
+    struct refusals *refusals = &set->refusals;
+    uint64_t now_ns = io_now_ns(set->io);
+    if (!refusals->count && now_ns >= refusals->next_ns) {
+        line_say(set, "a connection from %s was refused: it %s", address, why);
+        refusals->next_ns = now_ns + REFUSALS_EVERY_NS;
+        return;
+    }
+    refusals->count++;
+    snprintf(refusals->last, sizeof refusals->last, "%s: it %s", address, why);
+    deadline_want(set, refusals->next_ns);
+}
+
+uint64_t line_refusals(struct peer_set *set, uint64_t now_ns)
+{
+    struct refusals *refusals = &set->refusals;
+    if (!refusals->count)
+        return UINT64_MAX;
+    if (now_ns < refusals->next_ns)
+        return refusals->next_ns;
+    line_say(set, "%llu more connection%s refused, the last from %s",
+             (unsigned long long)refusals->count, refusals->count == 1 ? " was" : "s were",
+             refusals->last);
+    refusals->count = 0;
+    refusals->next_ns = now_ns + REFUSALS_EVERY_NS;
+    return UINT64_MAX;
+}
+
 const char *line_take(struct lines *lines)
 {
     if (lines->count == 0)

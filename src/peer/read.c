@@ -153,7 +153,8 @@ static bool next_frame(struct peer_set *set)
         return false;
     }
     connection_refuse(set, connection,
-                      status == STATUS_FOREIGN   ? "speaks another version"
+                      status == STATUS_FOREIGN   ? "is not a holdfast node of this version (a "
+                                                   "client at the peer port?)"
                       : status == STATUS_DAMAGED ? "sent a damaged frame"
                                                  : "sent something malformed");
     return false;

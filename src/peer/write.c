@@ -43,7 +43,10 @@ struct wire_frame *peer_frame(struct peer_set *set, struct node_id node, enum wi
         return NULL;
     if (connection_waiting(connection) >= set->options.buffered_max + OVERRUN_MAX) {
         /* PEER-2. A loss in silence, with the link up, would break PEER-1. */
-        connection_refuse(set, connection, "too much waits to be sent");
+        line_say(set, "%s link to node %llu closed: more than %zu MiB queued; it is opened again",
+                 link_name(link), (unsigned long long)node.value,
+                 (set->options.buffered_max + OVERRUN_MAX) >> 20);
+        connection_lose(set, connection);
         return NULL;
     }
     return connection_frame(set, connection);

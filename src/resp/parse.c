@@ -12,9 +12,11 @@
 #define KEPT_ARGUMENTS_MAX 1024u
 #define KEPT_INLINE_MAX    (16u << 10)
 
-void resp_parser_init(struct resp_parser *parser)
+void resp_parser_init(struct resp_parser *parser, size_t bulk_size_max)
 {
+    assert(bulk_size_max <= RESP_BULK_SIZE_MAX);
     *parser = (struct resp_parser){.bulk_size = -1};
+    parser->bulk_size_max = (int64_t)(bulk_size_max ? bulk_size_max : RESP_BULK_SIZE_MAX);
     buffer_init(&parser->inline_text, RESP_INLINE_SIZE_MAX);
 }
 
@@ -144,7 +146,7 @@ static enum status take_bulk_size(struct resp_parser *parser, struct slice input
         return status;
     if (status == STATUS_TOO_LARGE)
         return lose(parser, "too big bulk count string");
-    if (status || value < 0 || value > (int64_t)RESP_BULK_SIZE_MAX)
+    if (status || value < 0 || value > parser->bulk_size_max)
         return lose(parser, "invalid bulk length");
     parser->bulk_size = value;
     return STATUS_OK;
@@ -212,8 +214,8 @@ static inline void take_plain_bulks(struct resp_parser *parser, struct slice inp
     while ((int64_t)parser->count < parser->wanted && p < end && *p == '$') {
         const uint8_t *at = p + 1;
         size_t size;
-        if (!take_plain_size(&at, end, &size) || (size_t)(end - at) < size + 2 ||
-            at[size] != '\r' || at[size + 1] != '\n')
+        if (!take_plain_size(&at, end, &size) || (int64_t)size > parser->bulk_size_max ||
+            (size_t)(end - at) < size + 2 || at[size] != '\r' || at[size + 1] != '\n')
             break;
         add_argument(parser, (size_t)(at - input.at), size);
         p = at + size + 2;

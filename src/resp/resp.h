@@ -21,8 +21,9 @@
 #define RESP_INLINE_SIZE_MAX (64u << 10)
 
 struct resp_parser {
-    size_t position;           /* bytes of the unconsumed input already looked at */
-    size_t line;               /* where the header, bulk or inline text under way begins */
+    size_t position; /* bytes of the unconsumed input already looked at */
+    size_t line;     /* where the header, bulk or inline text under way begins */
+    int64_t bulk_size_max;
     int64_t wanted, bulk_size; /* arguments of the request under way (0: none); size of the bulk
                                   under way (-1: not read) */
     size_t count, capacity;    /* arguments found so far; room in the arrays */
@@ -33,7 +34,9 @@ struct resp_parser {
     char error_text[32];       /* where an error that quotes the input is written */
 };
 
-void resp_parser_init(struct resp_parser *parser);
+/* A longer argument loses the stream as soon as its size is read; at most RESP_BULK_SIZE_MAX, 0:
+ * that. */
+void resp_parser_init(struct resp_parser *parser, size_t bulk_size_max);
 void resp_parser_deinit(struct resp_parser *parser);
 
 void resp_parser_restart(struct resp_parser *parser); /* as new, keeps its memory */

@@ -65,7 +65,7 @@ void client_accept(struct server *server, struct io_stream stream)
     client->forwards_max = FORWARDS_FIRST;
     client->opened_ns = node_turn(server->node)->now_ns;
     session_init(&client->session, false);
-    resp_parser_init(&client->parser);
+    resp_parser_init(&client->parser, server->options.bulk_size_max);
     transaction_init(&client->transaction);
     buffer_init(&client->input, INPUT_SIZE_MAX);
     list_init(&client->dirty);

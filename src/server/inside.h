@@ -113,7 +113,13 @@ struct client {
     uint64_t next_sequence;
     struct node_id target; /* of the forwards under way */
     size_t forwards_max;   /* on their way at once; rises with each reply, falls with a large one */
-    uint64_t opened_ns;
+    uint64_t opened_ns, heard_ns; /* heard: when something last arrived; 0: nothing yet */
+};
+
+/* Clients that spoke HTTP: the first is a line, those after it a count each minute. */
+struct misdirected {
+    uint64_t next_ns, count; /* count: since the last line */
+    char address[IO_ADDRESS_SIZE];
 };
 
 /* What one client sent, in the server's read buffer until it runs. */
@@ -164,6 +170,7 @@ struct server {
     struct group_id heard_group;
     bool fresh; /* something became pending since the last release */
     struct server_facts facts;
+    struct misdirected misdirected;
     struct slice *forward_arguments; /* scratch for received requests */
     size_t forward_arguments_capacity;
     struct buffer forward_request; /* scratch */

@@ -3,9 +3,12 @@
 
 #include "base/memory.h"
 
-#define CLIENTS_MAX_DEFAULT 10000
-#define HAND_OVER_NS        (100 * 1000000ull)
-#define WALK_NS             (20 * 1000000ull) /* how often time-outs are looked at */
+#include <stdio.h>
+
+#define CLIENTS_MAX_DEFAULT  10000
+#define HAND_OVER_NS         (100 * 1000000ull)
+#define MISDIRECTED_EVERY_NS (60000 * 1000000ull)
+#define WALK_NS              (20 * 1000000ull) /* how often time-outs are looked at */
 
 /* ---- the command table ---- */
 
@@ -57,7 +60,7 @@ struct server *server_create(struct io *io, struct node *node, const struct comm
     server->clients = memory_zeroed(server->client_capacity, sizeof(struct client *));
     server->remotes = memory_zeroed(REMOTE_BUCKETS, sizeof(struct remote *));
     server->read_buffer = memory_allocate(ARRIVED_MAX);
-    resp_parser_init(&server->ahead);
+    resp_parser_init(&server->ahead, server->options.bulk_size_max);
     list_init(&server->busy);
     list_init(&server->dirty);
     list_init(&server->held);
@@ -115,8 +118,11 @@ bool server_handle_event(struct server *server, const struct io_event *event)
     struct client *client = server->clients[event->tag - tag - 1];
     bool same = client && client->used && event->stream.index == client->stream.index &&
                 event->stream.generation == client->stream.generation;
-    if (same) /* else: of a connection that an earlier event of this turn closed */
+    if (same) { /* else: of a connection that an earlier event of this turn closed */
+        if (event->kind == IO_READABLE)
+            client->heard_ns = node_turn(server->node)->now_ns;
         client_event(server, client, event);
+    }
     return true;
 }
 
@@ -267,8 +273,10 @@ uint64_t server_deadline_ns(const struct server *server)
 {
     if (server->fresh)
         return 0;
+    const struct misdirected *misdirected = &server->misdirected;
+    uint64_t line_ns = misdirected->count ? misdirected->next_ns : UINT64_MAX;
     bool waits = !list_is_empty(&server->busy) || !list_is_empty(&server->held);
-    return waits ? server->next_walk_ns : UINT64_MAX;
+    return waits && server->next_walk_ns < line_ns ? server->next_walk_ns : line_ns;
 }
 
 bool server_drain(struct server *server)
@@ -283,6 +291,22 @@ bool server_drain(struct server *server)
 void server_facts(const struct server *server, struct server_facts *out)
 {
     *out = server->facts;
+}
+
+bool server_take_line(struct server *server, char out[SERVER_LINE_SIZE])
+{
+    struct misdirected *misdirected = &server->misdirected;
+    uint64_t now_ns = node_turn(server->node)->now_ns;
+    if (!misdirected->count || now_ns < misdirected->next_ns)
+        return false;
+    snprintf(out, SERVER_LINE_SIZE,
+             "closed %llu connection%s that sent POST or Host:, the last from %s: an HTTP client, "
+             "or a page in a browser that tries to send commands",
+             (unsigned long long)misdirected->count, misdirected->count == 1 ? "" : "s",
+             misdirected->address);
+    misdirected->count = 0;
+    misdirected->next_ns = now_ns + MISDIRECTED_EVERY_NS;
+    return true;
 }
 
 const struct command_table *server_commands(const struct server *server)

@@ -51,6 +51,7 @@ struct server_verbs {
 struct server_options {
     uint64_t tag;            /* io tags used: tag .. tag + 2^32 - 1 */
     size_t clients_max;      /* 0: 10000 */
+    size_t bulk_size_max;    /* longest argument that a client may send; 0: RESP_BULK_SIZE_MAX */
     uint64_t hold_ns;        /* 0: 1 s */
     uint64_t ack_timeout_ns; /* 0: 5 s */
     uint32_t faults;
@@ -96,6 +97,10 @@ struct server_facts {
 void server_facts(const struct server *server, struct server_facts *out);
 /* Bytes of replies that wait here for clients of other nodes. */
 size_t server_staged_bytes(const struct server *server);
+
+/* A line for the operator's log; false: none. */
+#define SERVER_LINE_SIZE 200
+bool server_take_line(struct server *server, char out[SERVER_LINE_SIZE]);
 const struct command_table *server_commands(const struct server *server);
 
 #endif

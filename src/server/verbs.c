@@ -58,11 +58,36 @@ static void serve_select(struct server_call *call)
     }
 }
 
+/* There is one user, `default`, and it has no password: whoever names it is let in, whatever the
+ * password; nobody else exists. False: an error was written. */
+static bool let_in(struct server_call *call, struct slice user)
+{
+    if (slice_equal(user, slice_of_text("default")))
+        return true;
+    reply_error(call->reply, "WRONGPASS invalid username-password pair or user is disabled.");
+    return false;
+}
+
 static void serve_auth(struct server_call *call)
 {
-    reply_error(call->reply,
-                "ERR AUTH <password> called without any password configured for the default user. "
-                "Are you sure your configuration is correct?");
+    if (call->count > 3)
+        reply_error(call->reply, "ERR syntax error");
+    else if (call->count == 2)
+        reply_error(call->reply,
+                    "ERR AUTH <password> called without any password configured for the default "
+                    "user. Are you sure your configuration is correct?");
+    else if (let_in(call, call->arguments[1]))
+        reply_ok(call->reply);
+}
+
+/* A page in a browser can make it send a request to any port, whose later lines are commands: what
+ * begins like HTTP ends the connection before they run, without an answer. */
+static void serve_http(struct server_call *call)
+{
+    struct misdirected *misdirected = &call->server->misdirected;
+    io_stream_address(call->io, client_of(call)->stream, false, misdirected->address);
+    misdirected->count++;
+    client_of(call)->closing = true;
 }
 
 static void hello_facts(struct server_call *call, const struct client *client)
@@ -102,6 +127,8 @@ static bool take_name(struct slice from, char out[CLIENT_NAME_SIZE])
 static void serve_hello(struct server_call *call)
 {
     struct client *client = client_of(call);
+    const char *name = NULL;
+    char chosen[CLIENT_NAME_SIZE];
     int64_t protocol = client->protocol;
     size_t i = 1;
     if (call->count > 1 &&
@@ -111,13 +138,16 @@ static void serve_hello(struct server_call *call)
     }
     for (; i < call->count; i++) {
         if (slice_is_word(call->arguments[i], "SETNAME") && i + 1 < call->count) {
-            if (!take_name(call->arguments[++i], client->name)) {
+            if (!take_name(call->arguments[++i], chosen)) {
                 reply_error(call->reply, "ERR Client names cannot contain spaces, newlines or "
                                          "special characters.");
                 return;
             }
+            name = chosen;
         } else if (slice_is_word(call->arguments[i], "AUTH") && i + 2 < call->count) {
-            i += 2; /* no password is set: any user is the default one */
+            if (!let_in(call, call->arguments[i + 1]))
+                return;
+            i += 2;
         } else {
             reply_error(call->reply, "ERR Syntax error in HELLO option '%.*s'",
                         (int)(call->arguments[i].size < 64 ? call->arguments[i].size : 64),
@@ -125,6 +155,8 @@ static void serve_hello(struct server_call *call)
             return;
         }
     }
+    if (name)
+        snprintf(client->name, sizeof client->name, "%s", name);
     client->protocol = call->reply->protocol = (int)protocol;
     hello_facts(call, client);
 }
@@ -136,13 +168,15 @@ static void client_line(const struct server_call *call, const struct client *cli
     char theirs[IO_ADDRESS_SIZE], ours[IO_ADDRESS_SIZE];
     io_stream_address(call->io, client->stream, false, theirs);
     io_stream_address(call->io, client->stream, true, ours);
-    uint64_t age_ns = node_turn(call->node)->now_ns - client->opened_ns;
-    snprintf(out, 512,
-             "id=%llu addr=%s laddr=%s fd=%u name=%s age=%llu idle=0 flags=N db=%u sub=0 psub=0 "
-             "ssub=0 multi=-1 cmd=client user=default redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
-             (unsigned long long)client->id, theirs, ours, client->index, client->name,
-             (unsigned long long)(age_ns / 1000000000), client->database, client->protocol,
-             client->library, client->library_version);
+    uint64_t now_ns = node_turn(call->node)->now_ns, age_ns = now_ns - client->opened_ns;
+    uint64_t idle_ns = client->heard_ns ? now_ns - client->heard_ns : age_ns;
+    snprintf(
+        out, 512,
+        "id=%llu addr=%s laddr=%s fd=%u name=%s age=%llu idle=%llu flags=N db=%u sub=0 "
+        "psub=0 ssub=0 multi=-1 cmd=client user=default redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
+        (unsigned long long)client->id, theirs, ours, client->index, client->name,
+        (unsigned long long)(age_ns / 1000000000), (unsigned long long)(idle_ns / 1000000000),
+        client->database, client->protocol, client->library, client->library_version);
 }
 
 static void client_list(struct server_call *call)
@@ -175,6 +209,30 @@ static void client_setinfo(struct server_call *call, struct client *client)
                                  "characters.");
 }
 
+static void client_help(struct server_call *call)
+{
+    static const char *const lines[] = {
+        "CLIENT <subcommand> [<argument> ...]. Subcommands:",
+        "GETNAME",
+        "    The name of this connection.",
+        "ID",
+        "    The id of this connection.",
+        "INFO",
+        "    What LIST says of this connection.",
+        "LIST",
+        "    A line for each connection.",
+        "NO-EVICT (ON|OFF), NO-TOUCH (ON|OFF)",
+        "    Accepted; nothing is evicted.",
+        "SETINFO (LIB-NAME|LIB-VER) <value>",
+        "    Notes the client's library.",
+        "SETNAME <name>",
+        "    Names this connection.",
+    };
+    reply_array(call->reply, sizeof lines / sizeof *lines);
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        reply_status(call->reply, lines[i]);
+}
+
 static void serve_client(struct server_call *call)
 {
     struct client *client = client_of(call);
@@ -197,6 +255,8 @@ static void serve_client(struct server_call *call)
         reply_verbatim(call->reply, slice_of_text(line));
     } else if (slice_is_word(word, "LIST")) {
         client_list(call);
+    } else if (slice_is_word(word, "HELP")) {
+        client_help(call);
     } else if (slice_is_word(word, "NO-EVICT") || slice_is_word(word, "NO-TOUCH")) {
         reply_ok(call->reply);
     } else {
@@ -301,6 +361,15 @@ static void serve_command(struct server_call *call)
                 .since = "1.0.0"},                                                                 \
     }
 
+#define HIDDEN_ROW(number_, name_, function)                                                       \
+    {                                                                                              \
+        .row = {.number = number_,                                                                 \
+                .name = name_,                                                                     \
+                .arity = -1,                                                                       \
+                .flags = COMMAND_CONNECTION | COMMAND_FAST | COMMAND_LOADING | COMMAND_HIDDEN},    \
+        .serve = function                                                                          \
+    }
+
 const struct server_verb server_own_verbs[] = {
     ROW(1001, "PING", -1, "@fast @connection", "Answers PONG, or the text given.", serve_ping),
     ROW(1002, "ECHO", 2, "@fast @connection", "Answers the text given.", serve_echo),
@@ -333,5 +402,7 @@ const struct server_verb server_own_verbs[] = {
         serve_ok),
     ROW(1011, "READWRITE", 1, "@fast @connection", "Accepted; every node serves every request.",
         serve_ok),
+    HIDDEN_ROW(1012, "POST", serve_http),
+    HIDDEN_ROW(1013, "HOST:", serve_http),
 };
 const size_t server_own_verb_count = sizeof server_own_verbs / sizeof server_own_verbs[0];

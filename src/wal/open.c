@@ -13,6 +13,12 @@ static enum status say(enum status status, char why[WAL_WHY_SIZE], const char *n
     return status;
 }
 
+/* What the operator can mend is said instead of what went wrong because of it. */
+static const char *cause_or(enum status status, const char *text)
+{
+    return status == STATUS_EXHAUSTED || status == STATUS_DENIED ? status_text(status) : text;
+}
+
 static enum status header_read(struct wal *wal, struct wal_segment *segment, const char *name,
                                char why[WAL_WHY_SIZE])
 {
@@ -64,8 +70,9 @@ static enum status file_found(struct wal *wal, const char *name, char why[WAL_WH
         return STATUS_OK;
     if (is_draft)
         return draft_remove(wal, name, why);
-    if (wal_segment_open(wal, file_id, &segment))
-        return say(STATUS_IO, why, name, "cannot be opened");
+    enum status status = wal_segment_open(wal, file_id, &segment);
+    if (status)
+        return say(STATUS_IO, why, name, cause_or(status, "cannot be opened"));
     if (file_id >= wal->next_file_id)
         wal->next_file_id = file_id + 1;
     wal_files_add(&wal->recovery.found, segment);
@@ -80,7 +87,7 @@ static enum status files_find(struct wal *wal, char why[WAL_WHY_SIZE])
     size_t count = 0;
     enum status status = io_dir_list(wal->io, wal->dir, &names, &count);
     if (status)
-        return say(STATUS_IO, why, wal->dir, "cannot be listed");
+        return say(STATUS_IO, why, wal->dir, cause_or(status, "cannot be listed"));
     const char *name = names;
     for (size_t i = 0; !status && i < count; i++, name += strlen(name) + 1)
         status = file_found(wal, name, why);
@@ -105,14 +112,17 @@ static enum status dir_take(struct wal *wal, char why[WAL_WHY_SIZE])
 {
     enum status status = io_dir_make(wal->io, wal->dir);
     if (status)
-        return say(status == STATUS_NO_SPACE ? status : STATUS_IO, why, wal->dir, "cannot be made");
+        return say(status == STATUS_NO_SPACE ? status : STATUS_IO, why, wal->dir,
+                   cause_or(status, "cannot be made"));
     status = io_dir_lock(wal->io, wal->dir);
     if (status == STATUS_IN_USE)
         return say(status, why, wal->dir, "is used by another process");
     if (status)
-        return say(status, why, wal->dir, "cannot be locked");
-    if (dir_name_sync(wal))
-        return say(STATUS_IO, why, wal->dir, "the directory above it cannot be synced");
+        return say(status, why, wal->dir, cause_or(status, "cannot be locked"));
+    status = dir_name_sync(wal);
+    if (status)
+        return say(STATUS_IO, why, wal->dir,
+                   cause_or(status, "the directory above it cannot be synced"));
     return STATUS_OK;
 }
 

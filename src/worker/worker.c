@@ -34,7 +34,7 @@ struct worker {
     size_t line_first, line_count;
     char waits_for[CONTROL_LINE_SIZE];
     struct node_id leader;
-    bool said_ready;
+    bool said_ready, said_full;
 };
 
 static void say(struct worker *worker, const char *format, ...)
@@ -102,6 +102,23 @@ static enum status open_node(struct worker *worker, const struct worker_options 
     return node_open(worker->io, &node, &worker->node, why);
 }
 
+/* With port 0 the address is known only now. */
+static enum status listen_to_clients(struct worker *worker, const struct worker_options *options,
+                                     char why[WORKER_LINE_SIZE])
+{
+    const char *address = or_else(options->client_address, options->listen);
+    const char *port = strrchr(address, ':');
+    char line[128] = "", real[IO_ADDRESS_SIZE];
+    enum status status = server_listen(worker->server, options->listen, line);
+    if (status) {
+        snprintf(why, WORKER_LINE_SIZE, "--listen %s", line);
+        return status;
+    }
+    server_address(worker->server, real);
+    control_attach(worker->control, worker->node, port && strcmp(port, ":0") == 0 ? real : address);
+    return STATUS_OK;
+}
+
 static enum status build(struct worker *worker, const struct worker_options *options,
                          char why[WORKER_LINE_SIZE])
 {
@@ -120,18 +137,15 @@ static enum status build(struct worker *worker, const struct worker_options *opt
     if (status)
         return status;
     struct server_options server = {.tag = TAG_SERVER,
+                                    .bulk_size_max = options->bulk_size_max,
                                     .hold_ns = options->hold_ns,
                                     .ack_timeout_ns = options->ack_timeout_ns,
                                     .faults = options->faults};
     worker->server = server_create(worker->io, worker->node, worker->commands, tables, 1, &server);
-    char line[128] = "";
-    status = server_listen(worker->server, options->listen, line);
-    if (status) {
-        snprintf(why, WORKER_LINE_SIZE, "%s", line);
+    status = listen_to_clients(worker, options, why);
+    if (status)
         return status;
-    }
     node_begin_turn(worker->node);
-    control_attach(worker->control, worker->node);
     return STATUS_OK;
 }
 
@@ -167,17 +181,36 @@ void worker_destroy(struct worker *worker)
 
 /* ---- what the operator reads ---- */
 
+static void tell_disk(struct worker *worker)
+{
+    bool full = wal_disk_is_full(node_wal(worker->node));
+    if (full == worker->said_full)
+        return;
+    worker->said_full = full;
+    if (full)
+        say(worker,
+            "the disk of %s is full: what is left of the log's files is filled, then "
+            "writes are refused; reads go on. Free some space, no restart is needed",
+            worker->admin.dir);
+    else
+        say(worker, "the disk of %s has room again: writes are taken", worker->admin.dir);
+}
+
 static void tell(struct worker *worker)
 {
     const char *waits_for = control_waits_for(worker->control);
+    char line[SERVER_LINE_SIZE];
+    if (server_take_line(worker->server, line))
+        say(worker, "%s", line);
     if (strcmp(waits_for, worker->waits_for) != 0) {
         snprintf(worker->waits_for, sizeof worker->waits_for, "%s", waits_for);
         if (waits_for[0])
             say(worker, "%s", waits_for);
     }
+    tell_disk(worker);
     if (!node_is_started(worker->node))
         return;
-    struct node_id leader = node_leader_of(worker->node, GROUP_DEFAULT);
+    struct node_id leader = node_known_leader_of(worker->node, GROUP_DEFAULT);
     if (!node_id_equal(leader, worker->leader) && leader.value) {
         const struct node_member *member = node_member(worker->node, leader);
         say(worker, "node %llu (%s) leads keyspace default", (unsigned long long)leader.value,
@@ -295,19 +328,27 @@ const char *worker_failure(const struct worker *worker)
     return worker->failure;
 }
 
-bool worker_is_ready(const struct worker *worker)
+const char *worker_unready(const struct worker *worker)
 {
     struct node *node = worker->node;
     if (!node_is_started(node))
-        return false;
+        return "not part of a cluster yet";
+    if (!node_leader_of(node, GROUP_DEFAULT).value)
+        return "no leader";
     for (size_t i = 0; i < node_group_count(node); i++) {
         struct replica *replica = node_group_at(node, i);
         const struct raft_view *view = raft_view(replica_raft(replica));
-        bool knows = view->leader.value && view->commit >= 1;
-        if (!knows || replica_applied(replica) + 1000 < view->commit)
-            return false;
+        if (!view->leader.value)
+            return "no leader";
+        if (view->commit < 1 || replica_applied(replica) + 1000 < view->commit)
+            return "not every replica on this node has caught up";
     }
-    return node_leader_of(node, GROUP_DEFAULT).value != 0;
+    return NULL;
+}
+
+bool worker_is_ready(const struct worker *worker)
+{
+    return !worker_unready(worker);
 }
 
 struct node *worker_node(struct worker *worker)

@@ -28,6 +28,7 @@ struct worker_options {
     const struct node_timing *timing; /* NULL: node_timing_default */
     bool readindex_reads;             /* strong reads by rounds instead of the lease */
     uint64_t wal_segment_size;        /* 0: default */
+    size_t bulk_size_max;             /* 0: RESP_BULK_SIZE_MAX */
     uint64_t hold_ns, ack_timeout_ns; /* 0: defaults */
     uint32_t faults;                  /* enum replica_fault; 0 in a program */
     const struct admin_option *shown; /* CONFIG GET; borrowed for life */
@@ -49,6 +50,8 @@ void worker_stop(struct worker *worker);
 
 /* Every replica placed here is ready: /readyz. Formed and its groups know a leader. */
 bool worker_is_ready(const struct worker *worker);
+/* NULL: it is ready; else why not, in static words. */
+const char *worker_unready(const struct worker *worker);
 /* Lines for the operator's log, oldest first; false: none. */
 bool worker_take_line(struct worker *worker, char out[WORKER_LINE_SIZE]);
 

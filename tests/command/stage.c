@@ -14,7 +14,7 @@ void stage_open(struct stage *stage, int protocol)
     stage->table = command_table_create(NULL, 0);
     stage->leader = store_create(HASH_SEED);
     stage->follower = store_create(HASH_SEED);
-    resp_parser_init(&stage->parser);
+    resp_parser_init(&stage->parser, 0);
     buffer_init(&stage->out, SHOWN_MAX);
     buffer_init(&stage->effects, EFFECT_MAX);
     buffer_init(&stage->payload, EFFECT_MAX + VARINT_SIZE_MAX);

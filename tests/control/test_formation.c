@@ -306,6 +306,122 @@ static void stranger_is_told_that_it_is_none(void **state)
     stage_destroy(stage);
 }
 
+/* ---- a directory and the options of another start: NODE-5 ---- */
+
+static void expect_stop(struct stage *stage, unsigned node, const char *line)
+{
+    assert_true(stage_start(stage, node));
+    assert_true(stage_wait(stage, has_stopped, &node, 5 * STAGE_SECOND)); /* NODE-5 */
+    if (!strstr(stage->nodes[node].why, line))
+        print_error("said: %s\n", stage->nodes[node].why);
+    assert_non_null(strstr(stage->nodes[node].why, line));
+}
+
+static void a_cluster_of_one_joins_nobody(void **state)
+{
+    static const char *const lists[] = {"10.0.0.1:6379,10.0.0.2:6379,10.0.0.3:6379",
+                                        "10.0.0.2:6379"};
+    (void)state;
+    struct stage *stage = stage_create(&(struct stage_options){.nodes = 1});
+    assert_true(stage_start(stage, 0));
+    assert_true(stage_wait(stage, stage_has_leader, NULL, STAGE_SECOND));
+    for (size_t i = 0; i < 2; i++) {
+        stage_kill(stage, 0);
+        snprintf(stage->nodes[0].join, sizeof stage->nodes[0].join, "%s", lists[i]);
+        expect_stop(stage, 0, "this directory is a cluster of one");
+        assert_non_null(strstr(stage->nodes[0].why, "cannot join 10.0.0.2:6379"));
+        snprintf(stage->nodes[0].join, sizeof stage->nodes[0].join, "10.0.0.1:6379");
+        assert_true(stage_start(stage, 0)); /* its own address is no other */
+        assert_true(stage_wait(stage, stage_has_leader, NULL, STAGE_SECOND));
+    }
+    stage_destroy(stage);
+}
+
+/* What `system` says of node 1. */
+static bool is_catalogued_at(struct stage *stage, void *address)
+{
+    struct replica *replica = stage_replica(stage, 0, GROUP_SYSTEM);
+    struct store_key key = store_key_of(0, slice_of_text("node:1"));
+    struct store_entry *entry = replica ? store_find(replica_store(replica), &key) : NULL;
+    char text[1024];
+    struct slice bytes = entry ? store_entry_string(entry) : slice_of_text("");
+    snprintf(text, sizeof text, "%.*s", (int)bytes.size, (const char *)bytes.at);
+    return strstr(text, address) != NULL;
+}
+
+static void a_cluster_of_one_moves(void **state)
+{
+    char moved[] = "10.0.0.1:7001";
+    (void)state;
+    struct stage *stage = stage_create(&(struct stage_options){.nodes = 1});
+    assert_true(stage_start(stage, 0));
+    assert_true(stage_wait(stage, stage_has_leader, NULL, STAGE_SECOND));
+    assert_string_equal("OK", stage_ask(stage, stage_connect(stage, 0), "SET kept yes"));
+    assert_true(stage_wait(stage, is_catalogued_at, stage->nodes[0].listen, STAGE_SECOND));
+    struct cluster_id cluster = formation_of(stage, 0)->cluster;
+    stage_kill(stage, 0);
+    snprintf(stage->nodes[0].listen, sizeof stage->nodes[0].listen, "%s", moved);
+    for (unsigned round = 0; round < 2; round++) {
+        assert_true(stage_start(stage, 0));
+        assert_true(stage_wait(stage, stage_has_leader, NULL, 2 * STAGE_SECOND));
+        check_one_cluster(stage); /* at its new address */
+        assert_true(cluster_id_equal(cluster, formation_of(stage, 0)->cluster));
+        assert_true(stage_wait(stage, is_catalogued_at, moved, STAGE_SECOND));
+        unsigned client = stage_connect(stage, 0);
+        assert_string_equal("yes", stage_ask(stage, client, "GET kept"));
+        assert_non_null(strstr(stage_ask(stage, client, "STATUS"), moved));
+        stage_power_cut(stage, 0); /* where it is, is durable before it serves */
+    }
+    stage_destroy(stage);
+}
+
+static void a_member_stays_where_the_others_know_it(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_formed(3);
+    unsigned moved = stage_follower(stage);
+    struct stage_node *node = &stage->nodes[moved], before = *node;
+    char line[2 * IO_ADDRESS_SIZE];
+    stage_kill(stage, moved);
+    snprintf(node->peer_listen, sizeof node->peer_listen, "10.0.0.%u:7999", moved + 1);
+    snprintf(line, sizeof line, "with --peer-listen %s", before.peer_listen);
+    expect_stop(stage, moved, line);
+    memcpy(node->peer_listen, before.peer_listen, sizeof before.peer_listen);
+    snprintf(node->listen, sizeof node->listen, "10.0.0.%u:7998", moved + 1);
+    snprintf(line, sizeof line, "with --listen %s", before.listen);
+    expect_stop(stage, moved, line);
+    memcpy(node->listen, before.listen, sizeof before.listen);
+    snprintf(node->join, sizeof node->join, "%s,10.0.0.9:6379", before.listen);
+    expect_stop(stage, moved, "10.0.0.9:6379, named by --join, is no member");
+    node->join[0] = 0; /* it knows the others from its log */
+    assert_true(stage_start(stage, moved));
+    assert_true(stage_wait(stage, stage_is_converged, NULL, 10 * STAGE_SECOND));
+    stage_destroy(stage);
+}
+
+static void a_list_without_this_node(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_create(&(struct stage_options){.nodes = 3});
+    for (unsigned i = 0; i < 3; i++)
+        snprintf(stage->nodes[i].join, sizeof stage->nodes[i].join, "10.0.0.1:6379,10.0.0.2:6379");
+    assert_true(stage_start(stage, 0));
+    assert_true(stage_start(stage, 1));
+    expect_stop(stage, 2, "none of the --join addresses is this node (10.0.0.3:6379)");
+    stage_destroy(stage);
+}
+
+static void a_host_that_does_not_exist(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_create(&(struct stage_options){.nodes = 1});
+    snprintf(stage->nodes[0].join, sizeof stage->nodes[0].join, "10.0.0.1:6379,nowhere:6379");
+    assert_true(stage_start(stage, 0));
+    stage_run(stage, 3 * STAGE_SECOND);
+    assert_non_null(strstr(stage->nodes[0].lines, "nowhere:6379 does not resolve"));
+    stage_destroy(stage);
+}
+
 /* ---- CONTROL-4 ---- */
 
 /* How many of the catalogue's keys are in a store. */
@@ -367,6 +483,11 @@ int main(void)
         cmocka_unit_test(promise_is_given_once),
         cmocka_unit_test(wiped_member_stops),
         cmocka_unit_test(stranger_is_told_that_it_is_none),
+        cmocka_unit_test(a_cluster_of_one_joins_nobody),
+        cmocka_unit_test(a_cluster_of_one_moves),
+        cmocka_unit_test(a_member_stays_where_the_others_know_it),
+        cmocka_unit_test(a_list_without_this_node),
+        cmocka_unit_test(a_host_that_does_not_exist),
         cmocka_unit_test(catalogue_is_one_entry),
         cmocka_unit_test(former_dies_at_each_step),
         cmocka_unit_test(promiser_dies_at_each_step),

@@ -24,7 +24,7 @@ static void test_all_is_well(void **state)
     struct health health = health_of_views(views, 3);
     assert_true(health.good);
     assert_string_equal(health.sentence,
-                        "3 of 3 nodes up; every partition has a leader; can lose 1 more node");
+                        "3 of 3 nodes up; every partition has a leader; can lose 1 node");
 }
 
 static void test_a_node_is_down(void **state)
@@ -38,7 +38,7 @@ static void test_a_node_is_down(void **state)
     assert_false(health.good);
     assert_string_equal(health.sentence,
                         "2 of 3 nodes up (node 3 at n3:1 is down); every partition "
-                        "has a leader; can lose no more node");
+                        "has a leader; can lose no node");
 }
 
 static void test_the_majority_is_down(void **state)
@@ -62,7 +62,44 @@ static void test_a_replica_catches_up(void **state)
     assert_string_equal(
         health.sentence,
         "3 of 3 nodes up; every partition has a leader; replica 1/2 is catching_up: "
-        "node 2 says so; can lose no more node");
+        "node 2 says so; can lose no node");
+}
+
+/* All are there, and nobody leads yet: nothing is lost that must come back. */
+static void test_nobody_leads(void **state)
+{
+    (void)state;
+    struct own_view views[] = {healthy_view(1), healthy_view(2), healthy_view(3)};
+    for (int i = 0; i < 3; i++) {
+        views[i].leader = 0;
+        views[i].states[i] = "catching_up";
+    }
+    struct health health = health_of_views(views, 3);
+    assert_false(health.good);
+    assert_non_null(strstr(health.sentence, "; reads and writes wait until a leader is elected"));
+    assert_null(strstr(health.sentence, "majority"));
+}
+
+static void test_a_state_that_nobody_knows(void **state)
+{
+    (void)state;
+    struct own_view views[] = {healthy_view(2), healthy_view(3)};
+    struct health health = health_of_views(views, 2);
+    assert_false(health.good);
+    assert_non_null(strstr(health.sentence, "; the state of replica 1/1 is unknown: neither it"));
+}
+
+static void test_a_full_disk(void **state)
+{
+    (void)state;
+    struct own_view views[] = {healthy_view(1), healthy_view(2), healthy_view(3)};
+    views[1].disk = "full";
+    struct health health = health_of_views(views, 3);
+    assert_false(health.good);
+    assert_non_null(strstr(health.sentence, "; the disk of node 2 at n2:1 is full: while"));
+    views[2].disk = "full";
+    health = health_of_views(views, 3);
+    assert_non_null(strstr(health.sentence, "; the disks of 2 nodes are full: while"));
 }
 
 static void test_no_cluster_yet(void **state)
@@ -80,9 +117,14 @@ static void test_no_cluster_yet(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_is_well),          cmocka_unit_test(test_a_node_is_down),
-        cmocka_unit_test(test_the_majority_is_down), cmocka_unit_test(test_a_replica_catches_up),
+        cmocka_unit_test(test_all_is_well),
+        cmocka_unit_test(test_a_node_is_down),
+        cmocka_unit_test(test_the_majority_is_down),
+        cmocka_unit_test(test_a_replica_catches_up),
         cmocka_unit_test(test_no_cluster_yet),
+        cmocka_unit_test(test_nobody_leads),
+        cmocka_unit_test(test_a_full_disk),
+        cmocka_unit_test(test_a_state_that_nobody_knows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

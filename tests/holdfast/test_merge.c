@@ -76,6 +76,24 @@ static void test_the_answer_has_exactly_the_fixed_fields(void **state)
     end(&stage, 1);
 }
 
+static const char *disk_of(const struct stage *stage, int id)
+{
+    return merge_text(merge_find(json_object_get(stage->merged, "nodes"), "id", id), "disk");
+}
+
+static void test_a_node_knows_its_own_disk_only(void **state) /* ADMIN-2 */
+{
+    (void)state;
+    struct stage stage = {0};
+    struct own_view views[] = {healthy_view(1), healthy_view(2)};
+    views[1].disk = "full";
+    merge(&stage, views, 2);
+    assert_string_equal(disk_of(&stage, 1), "ok");
+    assert_string_equal(disk_of(&stage, 2), "full");
+    assert_string_equal(disk_of(&stage, 3), "-");
+    end(&stage, 2);
+}
+
 static void test_unknown_is_null(void **state)
 {
     (void)state;
@@ -201,6 +219,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_knows_its_own),
         cmocka_unit_test(test_the_answer_has_exactly_the_fixed_fields),
+        cmocka_unit_test(test_a_node_knows_its_own_disk_only),
         cmocka_unit_test(test_unknown_is_null),
         cmocka_unit_test(test_a_leader_sees_who_is_down),
         cmocka_unit_test(test_the_leader_of_the_higher_term_is_right),

@@ -13,6 +13,7 @@ struct own_view {
     int node, leader, term; /* leader 0: not known */
     const char *cluster;
     const char *up;         /* for each node: u or d */
+    const char *disk;       /* its own; NULL: ok */
     const char *states[3];  /* of the replicas, as this node sees them; NULL: null */
     int applied[3], lag[3]; /* -1: null */
 };
@@ -43,8 +44,14 @@ static inline json_t *make_view(const struct own_view *view)
              view->node);
     for (int i = 0; i < 3; i++)
         snprintf(text + strlen(text), sizeof text - strlen(text),
-                 "%s{\"id\":%d,\"addr\":\"n%d:1\",\"site\":\"\",\"zone\":\"\",\"state\":\"%s\"}",
-                 i ? "," : "", i + 1, i + 1, view->up[i] == 'u' ? "up" : "down");
+                 "%s{\"id\":%d,\"addr\":\"n%d:1\",\"site\":\"\",\"zone\":\"\",\"state\":\"%s\","
+                 "\"disk\":%s%s%s}",
+                 i ? "," : "", i + 1, i + 1, view->up[i] == 'u' ? "up" : "down",
+                 view->node == i + 1 ? "\"" : "",
+                 view->node != i + 1 ? "null"
+                 : view->disk        ? view->disk
+                                     : "ok",
+                 view->node == i + 1 ? "\"" : "");
     snprintf(text + strlen(text), sizeof text - strlen(text),
              "],\"keyspaces\":[{\"name\":\"default\",\"mode\":\"leader\"}],\"partitions\":[{"
              "\"keyspace\":\"default\",\"id\":1,\"slots\":\"0-16383\",\"leader\":%s,\"term\":%d,"

@@ -82,11 +82,15 @@ static void live_is_not_ready(void **state)
 {
     struct http_facts facts = {0};
     uint16_t port;
+    char page[2048];
     (void)state;
     struct http *http = start(&facts, &port);
     atomic_store(&facts.turn_ns, now_ns());
     assert_int_equal(200, code_of(port, "GET", "/livez")); /* HTTP-1: no leader, no quorum: lives */
     assert_int_equal(503, code_of(port, "GET", "/readyz"));
+    atomic_store(&facts.reason, "no leader");
+    ask(port, "GET /readyz HTTP/1.0\r\n\r\n", page);
+    assert_non_null(strstr(page, "\r\n\r\nno leader\n"));
     atomic_store(&facts.ready, true);
     assert_int_equal(200, code_of(port, "GET", "/readyz"));
     assert_int_equal(200, code_of(port, "HEAD", "/readyz"));
@@ -129,7 +133,9 @@ static void addresses_that_cannot_be(void **state)
     struct http *first = start(&facts, &port);
     snprintf(taken, sizeof taken, "127.0.0.1:%u", port);
     assert_int_equal(STATUS_IN_USE, http_start(taken, &facts, &http, why));
-    assert_non_null(strstr(why, "in use"));
+    assert_non_null(strstr(why, "in use: stop what listens there"));
+    assert_int_equal(STATUS_INVALID, http_start("no..such..host:80", &facts, &http, why));
+    assert_non_null(strstr(why, "no such host"));
     http_stop(first);
     http_stop(NULL);
 }

@@ -236,7 +236,7 @@ static void an_unknown_host_is_an_event(void **state)
     struct io_event event;
     assert_int_equal(STATUS_OK, io_connect(io, "no..such..host:80", CLIENT, &client));
     event = wait_event(io, IO_CONNECTED);
-    assert_int_equal(STATUS_IO, event.status);
+    assert_int_equal(STATUS_NOT_FOUND, event.status);
     assert_int_equal(CLIENT, event.tag);
     assert_hush(io);
 }

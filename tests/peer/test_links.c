@@ -277,7 +277,7 @@ static void who_does_not_ask_for_room_loses_the_link(void **state) /* PEER-1, PE
     world_run(world, 5);
     assert_int_equal(world->told[1][2].down[0], 1);
     assert_int_equal(world->told[1][2].down[1], 0);
-    assert_non_null(strstr(world->line[1], "too much waits"));
+    assert_non_null(strstr(world->line[1], "data link to node 2 closed: more than "));
     world_destroy(world);
 }
 

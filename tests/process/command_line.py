@@ -40,7 +40,8 @@ class CommandLine(unittest.TestCase):
 
     def test_status_without_a_server(self):
         self.refused(1, "is holdfastd running there?", HOLDFAST, "-a", f"127.0.0.1:{free_port()}", "status")
-        self.refused(1, "no such host or port", HOLDFAST, "-a", "nonsense", "status")
+        self.refused(1, "it is not HOST:PORT", HOLDFAST, "-a", "nonsense", "status")
+        self.refused(1, "the port up to 65535", HOLDFAST, "-a", "127.0.0.1:99999", "status")
 
     def test_unknown_options_of_holdfastd(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -54,41 +55,106 @@ class CommandLine(unittest.TestCase):
             self.refused(2, "cannot read the config file", HOLDFASTD, os.path.join(folder, "absent.conf"))
             self.assertFalse(os.path.exists(place), "a refused start leaves nothing behind")
 
+    def test_values_that_cannot_be(self):
+        with tempfile.TemporaryDirectory() as folder:
+            place = ["--dir", os.path.join(folder, "data")]
+            for value in ("127.0.0.1:99999", "127.0.0.1:x", "127.0.0.1:", ":1", "127.0.0.1:+1"):
+                self.refused(2, f"--peer-listen: '{value}' is not HOST:PORT", HOLDFASTD, *place, "--peer-listen", value)
+            self.refused(2, "[::1]:6379", HOLDFASTD, *place, "--listen", "::1:6379")
+            self.refused(2, "the peer port would be 70000; give --peer-listen", HOLDFASTD, *place, "--listen", "127.0.0.1:60000")
+            self.refused(2, "the health port would be 66000; give --http-listen", HOLDFASTD, *place, "--listen",
+                         "127.0.0.1:65000", "--peer-listen", "127.0.0.1:1")
+            for name in ("--site", "--zone", "--host"):
+                for value in ("a\nb", "a\x1b[2J", "a\x7f", "a b", "a,b", 'a"b', "x" * 61):
+                    self.refused(2, "control characters", HOLDFASTD, *place, name, value)
+            self.refused(2, "'600mb' is not a size from 1mb to 512mb", HOLDFASTD, *place, "--proto-max-bulk-len", "600mb")
+            self.refused(2, "from 256kb to 1024mb", HOLDFASTD, *place, "--wal-segment-size", "1kb")
+            self.refused(2, "cannot read /nope: No such file", HOLDFASTD, *place, "--boot-id-file", "/nope")
+            self.refused(2, "there is no boot id in it", HOLDFASTD, *place, "--boot-id-file", "/dev/null")
+            self.refused(2, "Is a directory", HOLDFASTD, *place, "--boot-id-file", folder)
+            self.assertEqual(os.listdir(folder), [], "a refused start leaves nothing behind")
+
     def test_a_bad_config_file_is_named_with_its_line(self):
-        with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
-            file.write("# ours\ndir /tmp/x\nbogus 1\n")
-            file.flush()
-            self.refused(2, "line 3", HOLDFASTD, file.name)
+        for text, wanted in (("# ours\ndir /tmp/x\nbogus 1\n", "line 3: unknown option 'bogus'"),
+                             ("\nlisten 99\n", "line 2: --listen: '99' is not HOST:PORT"),
+                             ("site \"a\n", "line 1: 'site': unbalanced quotes"),
+                             ("site a'\n", "line 1: 'site': unbalanced quotes"),
+                             ("site \"\n", "line 1: 'site': unbalanced quotes"),
+                             ("dir " + "x" * 5000 + "\n", "line 1: it is too long"),
+                             ("dir\n", "line 1: --dir: the value is empty")):
+            with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+                file.write(text)
+                file.flush()
+                self.refused(2, wanted, HOLDFASTD, file.name)
+        with tempfile.TemporaryDirectory() as folder:
+            self.refused(2, f"cannot read the config file {folder}: Is a directory", HOLDFASTD, folder)
+            self.refused(2, "absent: No such file", HOLDFASTD, os.path.join(folder, "absent"))
 
     def serve(self, folder, *more):
         """Arguments of a node with an address of its own that should not come up."""
-        return [HOLDFASTD, "--dir", os.path.join(folder, "data"), "--listen", f"127.0.0.1:{free_port()}", *more]
+        ports = [f"127.0.0.1:{free_port()}" for _ in range(3)]
+        return [HOLDFASTD, "--dir", os.path.join(folder, "data"), "--listen", ports[0], "--peer-listen", ports[1],
+                "--http-listen", ports[2], *more]
 
     def test_ports_in_use(self):
         with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as taken:
             port = f"127.0.0.1:{taken.getsockname()[1]}"
             self.refused(1, port, HOLDFASTD, "--dir", os.path.join(folder, "a"), "--listen", port, "--peer-listen",
                          "127.0.0.1:0", "--http-listen", "127.0.0.1:0")
-            self.refused(1, port, *self.serve(folder, "--http-listen", port))
+            self.refused(1, f"--listen {port} is in use: stop what listens there, or give another",
+                         *self.serve(folder, "--listen", port))
+            self.refused(1, f"--http-listen {port} is in use: stop what listens there, or give another",
+                         *self.serve(folder, "--http-listen", port))
+            self.refused(1, "--listen no..such..host:1: no such host", *self.serve(folder, "--listen", "no..such..host:1"))
+            self.refused(1, "--http-listen no..such..host:1: no such host",
+                         *self.serve(folder, "--http-listen", "no..such..host:1"))
 
     def test_a_directory_that_cannot_be(self):
         with tempfile.TemporaryDirectory() as folder:
             file = os.path.join(folder, "file")
             open(file, "w", encoding="utf-8").close()
-            ports = ["--listen", f"127.0.0.1:{free_port()}"]
-            self.refused(1, file, HOLDFASTD, "--dir", file, *ports)
-            self.refused(1, "absent", HOLDFASTD, "--dir", os.path.join(folder, "absent", "deep"), *ports)
+            def dir_(path):
+                return self.serve(folder, "--dir", path)
+            self.refused(1, f"{file} is not a directory: give another --dir", *dir_(file))
+            self.refused(1, "its parent does not exist", *dir_(os.path.join(folder, "absent", "deep")))
+            self.refused(1, "its parent does not exist", *dir_(os.path.join(file, "deep")))
+            self.refused(1, "cannot create files in /proc: give another --dir", *dir_("/proc"))
+
+    @unittest.skipUnless(os.getuid() == 0, "only root can become somebody else")
+    def test_a_directory_without_permission(self):
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o755)
+            closed = os.path.join(folder, "ro")
+            os.mkdir(closed)
+            def as_nobody(path):
+                return ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
+                        *self.serve(folder, "--dir", path)]
+            self.refused(1, f"no permission to write in {closed}: give this user access, or another --dir", *as_nobody(closed))
+            self.refused(1, f"no permission to make {closed}/x: give this user access", *as_nobody(os.path.join(closed, "x")))
+
+    def test_too_few_descriptors(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.refused(1, "too few file descriptors: raise ulimit -n", "sh", "-c", 'ulimit -n 12; exec "$@"', "sh",
+                         *self.serve(folder))
+
+    def test_help_by_one_letter(self):
+        code, out, err = run(HOLDFASTD, "-h")
+        self.assertEqual((code, err), (0, ""))
+        self.assertIn("--proto-max-bulk-len", out)
 
     def test_a_directory_in_use(self):
         with Cluster(1) as cluster:
             node = cluster.start().nodes[0]
-            self.refused(1, "give another --dir", HOLDFASTD, "--dir", node.dir, "--listen", f"127.0.0.1:{free_port()}")
+            self.refused(1, "in use by another process: stop it, or give another --dir",
+                         *self.serve(cluster.folder, "--dir", node.dir))
             self.assertEqual(node.call("PING"), "PONG")
 
     def test_join_lists(self):
         with tempfile.TemporaryDirectory() as folder:
             self.refused(1, "is not HOST:PORT", *self.serve(folder, "--join", "127.0.0.1:1,nonsense"))
             self.refused(1, "twice", *self.serve(folder, "--join", "127.0.0.1:1,127.0.0.1:1"))
+            self.refused(1, "with --join the port must be a fixed one",
+                         *self.serve(folder, "--join", "127.0.0.1:1,127.0.0.1:2", "--peer-listen", "127.0.0.1:0"))
 
     def test_join_lists_that_differ_are_named(self):
         with Cluster(3) as cluster:
@@ -111,9 +177,35 @@ class CommandLine(unittest.TestCase):
             os.rename(stranger.dir, cluster.nodes[2].dir)
             cluster.nodes[2].start()
             self.assertNotEqual(cluster.nodes[2].wait_exit(10), 0)
-            self.assertIn("another cluster", cluster.nodes[2].log().splitlines()[-1])
+            self.assertIn(f"this directory is that of node 3 at {stranger.name}, but --listen says {cluster.nodes[2].name}: "
+                          f"start it with --listen {stranger.name}", cluster.nodes[2].log().splitlines()[-1])
             self.assertEqual(cluster.nodes[0].call("SET", "mine", "1"), "OK")
             self.assertEqual(other.nodes[0].call("GET", "mine"), None)
+
+    def test_a_directory_of_a_cluster_of_one(self):
+        """It acknowledged writes outside of the cluster that it was to be a member of."""
+        with Cluster(1) as alone, Cluster(3) as cluster:
+            solo = alone.start().nodes[0]
+            self.assertEqual(solo.call("SET", "mine", "1"), "OK")
+            self.assertEqual(solo.stop(), 0)
+            self.assertRegex(solo.log().splitlines()[-1], "Z stopped$")
+            cluster.start()
+            cluster.nodes[0].stop()
+            os.rename(cluster.nodes[0].dir, cluster.nodes[0].dir + ".away")
+            os.rename(solo.dir, cluster.nodes[0].dir)
+            cluster.nodes[0].start()
+            self.assertEqual(cluster.nodes[0].wait_exit(10), 1)
+            self.assertIn("this directory is a cluster of one", cluster.nodes[0].log().splitlines()[-1])
+            self.assertIn("start it without --join, or give another --dir", cluster.nodes[0].log().splitlines()[-1])
+
+    def test_a_member_that_moved(self):
+        with Cluster(3) as cluster:
+            node = cluster.start().nodes[2]
+            node.stop()
+            known, node.peer_port = node.peer_port, free_port(node.host)
+            node.start()
+            self.assertEqual(node.wait_exit(10), 1)
+            self.assertIn(f"start it with --peer-listen {node.host}:{known}", node.log().splitlines()[-1])
 
 
 if __name__ == "__main__":

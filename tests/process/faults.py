@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """What only root can do to real processes: networks that are cut, disks that fail, disks that are full."""
 import ctypes
+import json
 import os
 import shutil
 import subprocess
 import time
 import unittest
 
-from cluster import LIBC, Client, Cluster, NotConnected, ReplyError, Writers, die_with_parent, run, wait_until
+from cluster import HOLDFAST, LIBC, Client, Cluster, NotConnected, ReplyError, Writers, die_with_parent, run, wait_until
 
 CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
 MS_REC, MS_PRIVATE = 0x4000, 0x40000
@@ -257,13 +258,26 @@ class FullDisks(unittest.TestCase):
                 if time.monotonic() < expires:
                     wait_until(lambda: self.is_refused(client, "GET", "short"), 10, "the expired key is refused")
                 self.assertEqual(node.http("/livez"), 200)
+                self.assertEqual(self.status_of(node), (3, "full"))
                 os.unlink(self.ballast)
                 wait_until(lambda: not self.is_refused(client, "SET", "after", "yes"), 15, "writes go on by themselves")
+                wait_until(lambda: self.status_of(node) == (0, "ok"), 10, "the status is good again")
+                wait_until(lambda: "has room again" in node.log(), 5, "the log says so")
+                lines = [line for line in node.log().splitlines() if "the disk of" in line]
+                self.assertEqual(len(lines), 2, lines)
+                self.assertIn("is full: ", lines[0])
+                self.assertIn("has room again", lines[1])
                 self.assertEqual(client.call("GET", "short"), None)
             node.kill()
             cluster.start()
             self.assertGreaterEqual(node.call("LLEN", "filler"), length)
             self.assertEqual(node.call("MGET", "kept", "after"), [b"yes", b"yes"])
+
+    def status_of(self, node):
+        code, out, _ = run(HOLDFAST, "-a", node.name, "status")
+        self.assertEqual(f"the disk of node 1 at {node.name} is full" in out.splitlines()[0], code == 3, out)
+        answer = json.loads(run(HOLDFAST, "-a", node.name, "status", "--json")[1])
+        return code, answer["nodes"][0]["disk"]
 
     def is_refused(self, client, *words):
         try:

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """A cluster of one: what it acknowledged is there after kill -9; its end, its health pages; bad bytes harm nothing."""
+import json
 import os
 import random
 import shutil
@@ -7,7 +8,7 @@ import signal
 import socket
 import unittest
 
-from cluster import Cluster, ReplyError, Writers, wait_until
+from cluster import HOLDFAST, Client, Cluster, ReplyError, Writers, free_port, run, wait_until
 
 
 def send_bytes(address, data):
@@ -23,6 +24,18 @@ def send_bytes(address, data):
         except OSError:
             pass
     return got
+
+
+def status(node):
+    code, out, err = run(HOLDFAST, "-a", node.name, "status", "--json")
+    assert err == "", err
+    return code, json.loads(out)
+
+
+def free_port6():
+    with socket.socket(socket.AF_INET6) as probe:
+        probe.bind(("::1", 0))
+        return probe.getsockname()[1]
 
 
 class OneNode(unittest.TestCase):
@@ -133,6 +146,62 @@ class OneNode(unittest.TestCase):
                     client.call("NOSUCHCOMMAND", "x" * 1000)
                 with self.assertRaises(ReplyError):
                     client.call("GET")
+                self.assertEqual(client.call("PING"), "PONG")
+
+    def test_the_longest_value(self):
+        with Cluster(1) as cluster:
+            node = cluster.start().nodes[0]
+            self.assertEqual(node.call("CONFIG", "GET", "proto-max-bulk-len"), [b"proto-max-bulk-len", b"16777216"])
+            self.assertEqual(node.call("SET", "big", b"x" * (16 << 20)), "OK")
+            refusal = b"-ERR Protocol error: invalid bulk length\r\n"
+            self.assertEqual(send_bytes(node.address, b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$16777217\r\n"), refusal)
+            node.stop()
+            node.options = ["--proto-max-bulk-len", "32mb"]
+            cluster.start()
+            self.assertEqual(node.call("STRLEN", "big"), 16 << 20)
+            self.assertEqual(node.call("SET", "big", b"x" * (32 << 20)), "OK")
+            self.assertEqual(send_bytes(node.address, b"*1\r\n$33554433\r\n"), refusal)
+
+    def test_at_another_address(self):
+        """A cluster of one may move; what it says of itself is where it is now."""
+        with Cluster(1) as cluster:
+            node = cluster.start().nodes[0]
+            node.call("SET", "kept", "yes")
+            for host in (node.host, "localhost"):
+                node.stop()
+                node.host, node.port, node.peer_port, node.http_port = host, free_port(host), free_port(host), free_port(host)
+                cluster.start()
+                code, answer = status(node)
+                self.assertEqual((code, [one["addr"] for one in answer["nodes"]]), (0, [node.name]))
+                self.assertEqual(node.call("GET", "kept"), b"yes")
+
+    def test_a_port_of_the_kernels_choice(self):
+        with Cluster(1) as cluster:
+            node = cluster.nodes[0]
+            node.host, node.port, node.peer_port = "127.0.0.1", 0, 0
+            node.start()
+            cluster.wait_ready()
+            with open(f"/proc/{node.process.pid}/net/tcp", encoding="ascii") as file:
+                ports = [int(line.split()[1].split(":")[1], 16) for line in file.readlines()[1:] if line.split()[3] == "0A"]
+            found = [port for port in ports if self.is_ours(port)]
+            self.assertEqual(len(found), 1)
+
+    def is_ours(self, port):
+        code, out, _ = run(HOLDFAST, "-a", f"127.0.0.1:{port}", "status", "--json")
+        return code == 0 and json.loads(out)["nodes"][0]["addr"] == f"127.0.0.1:{port}"
+
+    def test_the_newer_protocol(self):
+        with Cluster(1) as cluster:
+            node = cluster.nodes[0]
+            try:
+                ports = [free_port6() for _ in range(3)]
+            except OSError:
+                self.skipTest("there is no ::1 here")
+            node.host, node.port, node.peer_port, node.http_port = "[::1]", *ports
+            node.start()
+            wait_until(node.is_ready, 10, "it is ready")
+            self.assertEqual(status(node)[1]["nodes"][0]["addr"], node.name)
+            with Client(("::1", node.port)) as client:
                 self.assertEqual(client.call("PING"), "PONG")
 
     def test_a_client_that_never_reads(self):

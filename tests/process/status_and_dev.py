@@ -18,7 +18,7 @@ import unittest
 
 from cluster import HOLDFAST, Client, Cluster, NotConnected, ReplyError, die_with_parent, run, wait_until
 
-NODE_FIELDS = ["id", "addr", "site", "zone", "state"]
+NODE_FIELDS = ["id", "addr", "site", "zone", "state", "disk"]
 PARTITION_FIELDS = ["keyspace", "id", "slots", "leader", "term", "replicas"]
 REPLICA_FIELDS = ["id", "node", "role", "state", "since_ms", "because", "applied", "lag_entries", "lag_ms"]
 
@@ -51,6 +51,7 @@ class Status(unittest.TestCase):
                 self.assertRegex(answer["cluster_id"], "^[0-9a-f]{32}$")
                 self.assertEqual([list(one) for one in answer["nodes"]], [NODE_FIELDS] * 3)
                 self.assertEqual([one["state"] for one in answer["nodes"]], ["up"] * 3)
+                self.assertEqual([one["disk"] for one in answer["nodes"]], ["ok"] * 3)
                 self.assertEqual({one["addr"] for one in answer["nodes"]}, {one.name for one in cluster.nodes})
                 self.assertIn(("north", "n1"), [(one["site"], one["zone"]) for one in answer["nodes"]])
                 self.assertEqual([(one["name"], one["mode"]) for one in answer["keyspaces"]],
@@ -74,17 +75,18 @@ class Status(unittest.TestCase):
         with Cluster(3) as cluster:
             cluster.start()
             wait_until(lambda: sentence(cluster.nodes[0]) == (
-                0, "3 of 3 nodes up; every partition has a leader; can lose 1 more node"), 10, "healthy")
+                0, "3 of 3 nodes up; every partition has a leader; can lose 1 node"), 10, "healthy")
             victim = cluster.nodes[2]
             witness = cluster.nodes[0]
             witness.call("SET", "a", "1")
             victim.kill()
-            wait_until(lambda: "can lose no more node" in sentence(witness)[1], 10, "one is gone")
+            wait_until(lambda: "can lose no node" in sentence(witness)[1], 10, "one is gone")
             code, answer = wait_until(lambda: self.down_in(witness, 3), 10, "its replica is down")
             self.assertEqual(code, 3)
             self.assertIn("2 of 3 nodes up", sentence(witness)[1])
             self.assertIn(f"at {victim.name} is down", sentence(witness)[1])
             self.assertEqual(answer["nodes"][2]["state"], "down")
+            self.assertIsNone(answer["nodes"][2]["disk"])
             cluster.nodes[1].kill()
             wait_until(lambda: "writes are refused until a majority is back" in sentence(witness)[1], 10, "no majority")
             replica = wait_until(lambda: self.unknown_lag(witness, 2), 10, "what nobody knows is null")

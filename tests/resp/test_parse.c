@@ -134,7 +134,7 @@ static void announced_is_not_allocated(void **state)
     struct resp_parser parser;
     size_t consumed, need = 0;
     (void)state;
-    resp_parser_init(&parser);
+    resp_parser_init(&parser, 0);
     assert_int_equal(resp_parse(&parser, slice_of(text, sizeof text - 1), &consumed, &need),
                      STATUS_AGAIN);
     assert_int_equal(need, 22 + 536870912 + 2);
@@ -149,7 +149,7 @@ static void giants_leave_nothing(void **state)
     struct buffer input;
     size_t consumed, need;
     (void)state;
-    resp_parser_init(&parser);
+    resp_parser_init(&parser, 0);
     buffer_init(&input, 8u << 20);
     transcript_add(&input, "*100000\r\n", 9);
     for (int i = 0; i < 100000; i++)
@@ -163,12 +163,35 @@ static void giants_leave_nothing(void **state)
     resp_parser_deinit(&parser);
 }
 
+/* A value that is too long is refused when its size is read, and also when all of it is there. */
+static void the_longest_argument_is_the_callers_choice(void **state)
+{
+    static const char *const texts[] = {"*2\r\n$3\r\nGET\r\n$101\r\n", "*1\r\n$101\r\n"};
+    struct resp_parser parser;
+    char whole[160];
+    size_t consumed, need;
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        resp_parser_init(&parser, 100);
+        snprintf(whole, sizeof whole, "*1\r\n$101\r\n%0101d\r\n", 1);
+        const char *text = i < 2 ? texts[i] : whole;
+        assert_int_equal(resp_parse(&parser, slice_of_text(text), &consumed, &need),
+                         STATUS_INVALID);
+        assert_string_equal(parser.error, "invalid bulk length");
+        resp_parser_deinit(&parser);
+    }
+    resp_parser_init(&parser, 100);
+    snprintf(whole, sizeof whole, "*1\r\n$100\r\n%0100d\r\n", 1);
+    assert_int_equal(resp_parse(&parser, slice_of_text(whole), &consumed, &need), STATUS_OK);
+    resp_parser_deinit(&parser);
+}
+
 static void lost_stays_lost(void **state)
 {
     struct resp_parser parser;
     size_t consumed, need;
     (void)state;
-    resp_parser_init(&parser);
+    resp_parser_init(&parser, 0);
     assert_int_equal(resp_parse(&parser, slice_of("*x\r\n", 4), &consumed, &need), STATUS_INVALID);
     assert_int_equal(resp_parse(&parser, slice_of("PING\r\n", 6), &consumed, &need),
                      STATUS_INVALID);
@@ -230,10 +253,15 @@ static void random_streams(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(requests_of_bulks),    cmocka_unit_test(inline_requests),
-        cmocka_unit_test(errors_of_redis),      cmocka_unit_test(errors_of_ours),
-        cmocka_unit_test(long_lines),           cmocka_unit_test(announced_is_not_allocated),
-        cmocka_unit_test(giants_leave_nothing), cmocka_unit_test(lost_stays_lost),
+        cmocka_unit_test(requests_of_bulks),
+        cmocka_unit_test(inline_requests),
+        cmocka_unit_test(errors_of_redis),
+        cmocka_unit_test(errors_of_ours),
+        cmocka_unit_test(long_lines),
+        cmocka_unit_test(announced_is_not_allocated),
+        cmocka_unit_test(giants_leave_nothing),
+        cmocka_unit_test(lost_stays_lost),
+        cmocka_unit_test(the_longest_argument_is_the_callers_choice),
         cmocka_unit_test(random_streams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

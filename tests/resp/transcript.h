@@ -63,7 +63,7 @@ static inline void transcript_of_two(struct buffer *out, struct slice input, siz
 {
     struct resp_parser parser;
     size_t at = 0;
-    resp_parser_init(&parser);
+    resp_parser_init(&parser, 0);
     buffer_reset(out);
     if (transcript_feed(out, &parser, slice_of(input.at, cut), &at) == STATUS_AGAIN &&
         cut < input.size)
@@ -77,7 +77,7 @@ static inline void transcript_of_steps(struct buffer *out, struct slice input, s
     struct resp_parser parser;
     size_t at = 0, end = 0;
     enum status status = STATUS_AGAIN;
-    resp_parser_init(&parser);
+    resp_parser_init(&parser, 0);
     buffer_reset(out);
     while (status == STATUS_AGAIN && end < input.size) {
         end = input.size - end > step ? end + step : input.size;

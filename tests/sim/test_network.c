@@ -147,7 +147,7 @@ static void dialling_the_dead_the_cut_and_the_unknown(void **state)
     (void)state;
     assert_status(STATUS_CLOSED, dial(&stage, "b:7000", &took).status); /* nobody listens */
     assert_true(took < 5 * WORLD_MS);
-    assert_status(STATUS_IO, dial(&stage, "nowhere:7000", &took).status);
+    assert_status(STATUS_NOT_FOUND, dial(&stage, "nowhere:7000", &took).status);
     world_cut(stage.world, stage.b, stage.a);
     assert_status(STATUS_IO, dial(&stage, "b:7000", &took).status);
     assert_true(took >= 20 * WORLD_SECOND && took < 21 * WORLD_SECOND);

@@ -136,13 +136,51 @@ static void it_tells_what_happens(void **state)
     stage_destroy(stage);
 }
 
+/* Nodes without a replica of `default` ask any member: that is no news of who leads. */
+static void a_guessed_leader_is_not_told(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        struct stage *stage = stage_formed_with(&(struct stage_options){.nodes = 5, .seed = seed});
+        char line[32];
+        snprintf(line, sizeof line, "node %u (", stage_leader(stage) + 1);
+        stage_run(stage, STAGE_SECOND);
+        for (unsigned i = 0; i < 5; i++) {
+            const char *told = strstr(stage->nodes[i].lines, "node ");
+            assert_true(i >= 3 || told);
+            assert_true(!told || strstr(told, line));
+            assert_non_null(strstr(stage->nodes[i].lines, "ready\n"));
+        }
+        stage_destroy(stage);
+    }
+}
+
+static void why_it_is_not_ready(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_create(&(struct stage_options){.nodes = 3});
+    assert_true(stage_start(stage, 0));
+    stage_run(stage, STAGE_SECOND);
+    assert_string_equal("not part of a cluster yet", worker_unready(stage->nodes[0].worker));
+    stage_destroy(stage);
+    stage = stage_formed(3);
+    unsigned old = stage_leader(stage);
+    stage_isolate(stage, old);
+    stage_run(stage, 3 * STAGE_SECOND);
+    assert_string_equal("no leader", worker_unready(stage->nodes[old].worker));
+    stage_heal(stage);
+    assert_true(stage_wait(stage, stage_is_converged, NULL, 10 * STAGE_SECOND));
+    assert_null(worker_unready(stage->nodes[old].worker));
+    stage_destroy(stage);
+}
+
 static void addresses_that_cannot_be(void **state)
 {
     (void)state;
     struct stage *stage = stage_create(&(struct stage_options){.nodes = 1});
     snprintf(stage->nodes[0].listen, sizeof stage->nodes[0].listen, "nonsense");
     assert_false(stage_start(stage, 0));
-    assert_true(strlen(stage->nodes[0].why) > 0);
+    assert_string_equal("--listen 'nonsense' is not HOST:PORT", stage->nodes[0].why);
     stage_destroy(stage);
 }
 
@@ -156,6 +194,8 @@ int main(void)
         cmocka_unit_test(stopping_answers_what_waits),
         cmocka_unit_test(stopping_has_a_deadline),
         cmocka_unit_test(it_tells_what_happens),
+        cmocka_unit_test(a_guessed_leader_is_not_told),
+        cmocka_unit_test(why_it_is_not_ready),
         cmocka_unit_test(addresses_that_cannot_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
