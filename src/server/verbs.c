@@ -402,7 +402,7 @@ const struct server_verb server_own_verbs[] = {
         serve_ok),
     ROW(1011, "READWRITE", 1, "@fast @connection", "Accepted; every node serves every request.",
         serve_ok),
-    HIDDEN_ROW(1012, "POST", serve_http),
-    HIDDEN_ROW(1013, "HOST:", serve_http),
+    HIDDEN_ROW(1020, "POST", serve_http),
+    HIDDEN_ROW(1021, "HOST:", serve_http),
 };
 const size_t server_own_verb_count = sizeof server_own_verbs / sizeof server_own_verbs[0];
