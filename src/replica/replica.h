@@ -18,7 +18,8 @@
  * group time (R12). REPLICA-5  Replicas of one group with the same executed index have the same
  * digest. REPLICA-6  A follower's log holds what the leader sent before an accept says so; memory
  * of entries is bounded (cache_size_max past what is not applied yet); who lags more is fed from
- * the disk. Non-promises: it keeps no connections and no order between requests; it never points to
+ * the disk. REPLICA-7  A transaction's writes are one entry: all of them or none, nothing in between.
+ * Non-promises: it keeps no connections and no order between requests; it never points to
  * its worker.
  *
  * Life: replica_create; replica_recover_* for each log record; replica_start; then steps with a
@@ -80,6 +81,8 @@ enum replica_fault {
 
 struct replica *replica_create(const struct replica_options *options);
 void replica_destroy(struct replica *replica);
+/* The same for one that has been running in a node that goes on: its log is no longer read. */
+void replica_retire(struct replica *replica, struct replica_turn *turn);
 
 /* Recovery, in log order. INVALID: what the record says cannot be. */
 MUST_USE enum status replica_recover_entry(struct replica *replica,
@@ -113,6 +116,11 @@ void replica_peer_changed(struct replica *replica, struct replica_turn *turn, st
 void replica_log_moved(struct replica *replica,
                        struct replica_turn *turn); /* durable ticket or a read moved */
 void replica_step_down(struct replica *replica, struct replica_turn *turn);
+/* Leader: hands leadership to the best of the others (R11, dissertation 3.10); to be called again
+ * in later turns while it answers true. False: it does not lead, or nobody else is there. */
+bool replica_hand_over(struct replica *replica, struct replica_turn *turn);
+/* Asks for votes without waiting for a time-out: the first candidate of a new group. */
+void replica_campaign(struct replica *replica, struct replica_turn *turn);
 
 /* Tells raft which log batch holds what was appended; before each flush of the log. */
 void replica_note_written(struct replica *replica, struct replica_turn *turn);
@@ -136,16 +144,35 @@ enum replica_outcome {
     REPLICA_NO_SPACE,    /* nothing happened: the log takes no writes now */
 };
 
+#define REPLICA_COPIES_ALL 15 /* every voter */
+
 struct replica_gate {
     uint64_t index, term; /* waits for the commit of `index`; a write: of this term. index 0:
                              nothing to wait for */
     uint64_t asked_ns;    /* a read: when it ran; leadership must be confirmed after it */
     bool wrote;
+    uint8_t copies; /* a write: not before so many voters have it durably; REPLICA_COPIES_ALL */
 };
 
 /* Runs one request on the leader. `call` has command, arguments, count, database and reply set. */
 enum replica_outcome replica_execute(struct replica *replica, struct replica_turn *turn,
                                      struct command_call *call, struct replica_gate *gate);
+/* Several as a transaction (REPLICA-7); one gate for all. NO_SPACE: none of them changed anything. */
+enum replica_outcome replica_execute_all(struct replica *replica, struct replica_turn *turn,
+                                         struct command_call *calls, size_t count,
+                                         struct replica_gate *gate);
+
+/* Leader: a number that changes whenever a key of that store_key_hash may have changed in this term
+ * (it may also change when it has not: keys share it). For WATCH. */
+uint64_t replica_key_version(const struct replica *replica, uint64_t hash);
+
+/* Leader: on how many replicas, itself included, everything up to `index` is durable, as far as it
+ * has heard; voters only. */
+unsigned replica_copies(const struct replica *replica, uint64_t index);
+/* How many voters there are, and how many of them have been heard of within the longest election
+ * time-out, itself included. */
+unsigned replica_voters(const struct replica *replica);
+unsigned replica_voters_heard(const struct replica *replica, uint64_t now_ns);
 
 enum replica_gate_state {
     REPLICA_GATE_OPEN,

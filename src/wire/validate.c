@@ -27,7 +27,7 @@ static bool is_number(uint64_t value)
 /* What raft itself would ignore is let through; what would confuse arithmetic is not. */
 bool wire_raft_is_valid(const struct raft_message *m)
 {
-    if (m->kind < RAFT_PRE_VOTE || m->kind > RAFT_RUN_NOW)
+    if (m->kind < RAFT_PRE_VOTE || m->kind > RAFT_SNAPSHOT_ANSWER)
         return false;
     if (m->from.value == 0 || m->to.value == 0)
         return false;
@@ -48,7 +48,8 @@ bool wire_beat_is_valid(const struct wire_beat *beat, bool answer)
 
 bool wire_forward_is_valid(const struct wire_forward *forward)
 {
-    const unsigned flags = WIRE_FORWARD_RESP3 | WIRE_FORWARD_WRITE | WIRE_FORWARD_RETRY;
+    const unsigned flags = WIRE_FORWARD_RESP3 | WIRE_FORWARD_WRITE | WIRE_FORWARD_RETRY |
+                           15u << WIRE_FORWARD_COPIES;
     return forward->sequence >= 1 && is_number(forward->sequence) &&
            (forward->flags & ~flags) == 0 && wire_request_is_valid(forward->request);
 }

@@ -130,7 +130,9 @@ struct wire_beat { /* R6: one of each group that the sender leads (HEARTBEAT) or
 enum wire_forward_flag {
     WIRE_FORWARD_RESP3 = 1,
     WIRE_FORWARD_WRITE = 2,
-    WIRE_FORWARD_RETRY = 4
+    WIRE_FORWARD_RETRY = 4,
+    /* bit 3: 0. The upper four: ACK, how many replicas a write waits for; 0: its commit, 15: all */
+    WIRE_FORWARD_COPIES = 4
 };
 
 struct wire_forward { /* one request of a client's connection, to be run by the receiver, the leader

@@ -31,6 +31,74 @@ uint64_t gate_table_newest(const struct gate_table *table, uint64_t hash)
     return newest > table->whole ? newest : table->whole;
 }
 
+/* ---- copies ---- */
+
+static bool is_voter(const struct raft_member *member)
+{
+    return member->kind != RAFT_LEARNER;
+}
+
+unsigned replica_voters(const struct replica *replica)
+{
+    const struct raft_configuration *configuration = raft_configuration(replica->raft);
+    unsigned count = 0;
+    for (size_t i = 0; i < configuration->member_count; i++)
+        count += is_voter(&configuration->members[i]);
+    return count;
+}
+
+static bool is_self(const struct replica *replica, const struct raft_member *member)
+{
+    return replica_id_equal(member->replica, replica->options.self);
+}
+
+unsigned replica_copies(const struct replica *replica, uint64_t index)
+{
+    const struct raft_configuration *configuration = raft_configuration(replica->raft);
+    unsigned count = 0;
+    for (size_t i = 0; i < configuration->member_count; i++) {
+        const struct raft_member *member = &configuration->members[i];
+        struct raft_progress progress;
+        if (!is_voter(member))
+            continue;
+        if (is_self(replica, member))
+            count += raft_view(replica->raft)->persisted >= index;
+        else if (!raft_progress(replica->raft, member->replica, &progress))
+            count += progress.persisted >= index;
+    }
+    return count;
+}
+
+unsigned replica_voters_heard(const struct replica *replica, uint64_t now_ns)
+{
+    const struct raft_configuration *configuration = raft_configuration(replica->raft);
+    unsigned count = 0;
+    for (size_t i = 0; i < configuration->member_count; i++) {
+        const struct raft_member *member = &configuration->members[i];
+        struct raft_progress progress;
+        if (is_voter(member) &&
+            (is_self(replica, member) ||
+             (!raft_progress(replica->raft, member->replica, &progress) &&
+              progress.last_contact_ns + replica->options.election_timeout_max_ns > now_ns)))
+            count++;
+    }
+    return count;
+}
+
+/* A write that more voters must have than its commit needs: of that only the leader that it was
+ * written through can tell. */
+static bool misses_copies(const struct replica *replica, const struct replica_gate *gate)
+{
+    const struct raft_view *view = raft_view(replica->raft);
+    if (!gate->copies)
+        return false;
+    unsigned wanted = gate->copies == REPLICA_COPIES_ALL ? replica_voters(replica) : gate->copies;
+    return view->role != RAFT_LEADER || view->term != gate->term ||
+           replica_copies(replica, gate->index) < wanted;
+}
+
+/* ---- the gate ---- */
+
 enum replica_gate_state replica_gate(const struct replica *replica, const struct replica_turn *turn,
                                      const struct replica_gate *gate, uint64_t now_ns)
 {
@@ -42,8 +110,9 @@ enum replica_gate_state replica_gate(const struct replica *replica, const struct
         if (!committed)
             return REPLICA_GATE_WAITS;
         /* Committed at that index in another term: ours was cut and can never come back. */
-        return raft_term_at(replica->raft, gate->index) == gate->term ? REPLICA_GATE_OPEN
-                                                                      : REPLICA_GATE_CUT;
+        if (raft_term_at(replica->raft, gate->index) != gate->term)
+            return REPLICA_GATE_CUT;
+        return misses_copies(replica, gate) ? REPLICA_GATE_WAITS : REPLICA_GATE_OPEN;
     }
     if (view->role != RAFT_LEADER || view->term != gate->term)
         return REPLICA_GATE_LOST;

@@ -97,13 +97,12 @@ static uint64_t append_effect(struct replica *replica, struct replica_turn *turn
 /* The newest uncommitted write among the keys that a request touches. */
 static uint64_t read_gate(const struct replica *replica, const struct command_call *call)
 {
-    size_t first = 0, step = 0;
-    if (call->command->flags & COMMAND_WHOLE)
+    size_t at = 0;
+    if (command_is_whole(call->command, call->arguments, call->count))
         return raft_view(replica->raft)->last_index;
-    size_t keys = command_keys(call->command, call->count, &first, &step);
     uint64_t newest = replica->gates.whole;
-    for (size_t i = 0; i < keys; i++) {
-        struct store_key key = store_key_of(call->database, call->arguments[first + i * step]);
+    while ((at = command_next_key(call->command, call->arguments, call->count, at)) != 0) {
+        struct store_key key = store_key_of(call->database, call->arguments[at]);
         uint64_t index = gate_table_newest(&replica->gates, store_key_hash(replica->store, &key));
         if (index > newest)
             newest = index;
@@ -111,46 +110,86 @@ static uint64_t read_gate(const struct replica *replica, const struct command_ca
     return newest;
 }
 
-static bool log_has_room(const struct replica_turn *turn, const struct command_call *call)
+static bool log_has_room(const struct replica_turn *turn, const struct command_call *calls,
+                         size_t count)
 {
     size_t size = 0;
     if (!wal_disk_is_full(turn->wal))
         return true;
-    for (size_t i = 0; i < call->count; i++)
-        size += call->arguments[i].size;
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < calls[i].count; k++)
+            size += calls[i].arguments[k].size;
     return wal_room(turn->wal) > WAL_RESERVE + size;
 }
 
-enum replica_outcome replica_execute(struct replica *replica, struct replica_turn *turn,
-                                     struct command_call *call, struct replica_gate *gate)
+/* False: refused. Room was asked for all calls at once, so the first write is the one refused, and
+ * nothing was changed before it. */
+static bool run_calls(struct replica *replica, struct replica_turn *turn,
+                      struct command_call *calls, size_t count, struct effect *effect)
+{
+    int64_t median_us = median_wall_us(replica, turn);
+    int64_t now_us = turn->faults & REPLICA_FAULT_LOCAL_EXPIRY
+                         ? turn->wall_us
+                         : group_clock_next_entry(&replica->clock, turn->now_ns, median_us);
+    bool may_write = log_has_room(turn, calls, count);
+    for (size_t i = 0; i < count; i++) {
+        struct command_call *call = &calls[i];
+        call->table = turn->commands;
+        call->store = replica->store;
+        call->now_us = now_us;
+        call->effect = effect;
+        call->may_write = may_write;
+        command_execute(call);
+        if (call->refused)
+            return false;
+    }
+    return true;
+}
+
+static uint64_t read_gate_of_all(const struct replica *replica, const struct command_call *calls,
+                                 size_t count)
+{
+    uint64_t newest = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t index = read_gate(replica, &calls[i]);
+        newest = index > newest ? index : newest;
+    }
+    return newest;
+}
+
+enum replica_outcome replica_execute_all(struct replica *replica, struct replica_turn *turn,
+                                         struct command_call *calls, size_t count,
+                                         struct replica_gate *gate)
 {
     if (!replica_is_serving(replica))
         return REPLICA_NOT_SERVING;
     struct effect effect = {.out = turn->scratch};
     buffer_reset(turn->scratch);
+    if (!run_calls(replica, turn, calls, count, &effect))
+        return REPLICA_NO_SPACE;
     /* The turn's time: a round that confirms this read must begin in a later turn (replica_gate
      * asks for more, not as much). */
-    uint64_t now_ns = turn->now_ns;
-    int64_t median_us = median_wall_us(replica, turn);
-    call->table = turn->commands;
-    call->store = replica->store;
-    call->now_us = turn->faults & REPLICA_FAULT_LOCAL_EXPIRY
-                       ? turn->wall_us
-                       : group_clock_next_entry(&replica->clock, now_ns, median_us);
-    call->effect = &effect;
-    call->may_write = log_has_room(turn, call);
-    command_execute(call);
-    if (call->refused)
-        return REPLICA_NO_SPACE;
-    *gate = (struct replica_gate){.term = replica->serving_term, .asked_ns = now_ns};
+    *gate = (struct replica_gate){.term = replica->serving_term, .asked_ns = turn->now_ns};
     if (effect.count) {
-        int64_t time_us = group_clock_next_entry(&replica->clock, now_ns, median_us);
-        gate->index = append_effect(replica, turn, &effect, time_us);
+        int64_t time_us = group_clock_next_entry(&replica->clock, turn->now_ns,
+                                                 median_wall_us(replica, turn));
+        gate->index = append_effect(replica, turn, &effect, time_us); /* REPLICA-7 */
         gate->wrote = true;
-    } else {
-        gate->index = read_gate(replica, call); /* a write that wrote nothing is a read */
+    } else { /* a write that wrote nothing is a read */
+        gate->index = read_gate_of_all(replica, calls, count);
     }
     return REPLICA_RAN;
+}
+
+enum replica_outcome replica_execute(struct replica *replica, struct replica_turn *turn,
+                                     struct command_call *call, struct replica_gate *gate)
+{
+    return replica_execute_all(replica, turn, call, 1, gate);
+}
+
+uint64_t replica_key_version(const struct replica *replica, uint64_t hash)
+{
+    return gate_table_newest(&replica->gates, hash);
 }
 
 /* Keys past their deadline that nobody touches: the leader deletes them by the log, a few at a
