@@ -1,8 +1,8 @@
-/* io_sim_task.c - io.h: what the disk does in the background: syncs, reads, prepares, saves.
+/* io_sim_task.c - io.h: what the disk does in the background: syncs, reads, prepares, saves, names.
  *
  * A task ends when its happening comes; until then a crash or power cut decides what it left. Saves
- * and prepares each have one lane per io; the draft that they rename at the end has its name from
- * the start, so a crash leaves it behind. */
+ * and prepares each have one lane per io, publishing and removing share one; the draft that saves
+ * and prepares rename at the end has its name from the start, so a crash leaves it behind. */
 #include "sim/parts.h"
 
 #include "base/checksum.h"
@@ -196,16 +196,30 @@ static void begin_draft(struct task *task)
         inode_sync_begin(task->inode, &task->covering);
 }
 
-/* The oldest waiting one of this kind, if none is under way. */
-static void lane_go_on(struct io *io, enum task_kind kind)
+/* A task that changes names has its lane's name from the first of its kinds. */
+static enum task_kind lane_of(enum task_kind kind)
+{
+    return kind == TASK_REMOVE ? TASK_PUBLISH : kind;
+}
+
+static void begin(struct task *task)
+{
+    task->begun = true;
+    if (lane_of(task->kind) == TASK_PUBLISH)
+        task->status = disk_call(task->io) == STATUS_OK ? STATUS_OK : STATUS_IO;
+    else
+        begin_draft(task);
+}
+
+/* The oldest waiting one of this lane, if none is under way. */
+static void lane_go_on(struct io *io, enum task_kind lane)
 {
     for (struct list *link = io->tasks.next; link != &io->tasks; link = link->next) {
         struct task *task = list_item(link, struct task, in_io);
-        if (task->kind != kind)
+        if (lane_of(task->kind) != lane)
             continue;
         if (!task->begun) {
-            task->begun = true;
-            begin_draft(task);
+            begin(task);
             finish_at(task, io->world->now_ns + task->takes_ns);
         }
         return;
@@ -245,6 +259,78 @@ void io_file_prepare_start(struct io *io, const char *path, uint64_t size, uint6
     world_trace(io->world, TRACE_PREPARE, io->machine, size, 0,
                 checksum(task->path, strlen(task->path)));
     lane_go_on(io, TASK_PREPARE);
+}
+
+/* ---- names ---- */
+
+static struct task *names_task_make(struct io *io, enum task_kind kind, const char *path,
+                                    uint64_t tag)
+{
+    struct task *task = task_make(io, kind, tag);
+    bool readable = path_normalize(path, task->path) == STATUS_OK;
+    assert(readable);
+    task->takes_ns = draw_latency(io);
+    world_trace(io->world, kind == TASK_PUBLISH ? TRACE_RENAME : TRACE_REMOVE, io->machine, 1, 0,
+                checksum(task->path, strlen(task->path)));
+    return task;
+}
+
+void io_file_publish_start(struct io *io, const char *from, const char *to, uint64_t tag)
+{
+    if (!io_touches_outside(io))
+        return;
+    struct task *task = names_task_make(io, TASK_PUBLISH, to, tag);
+    bool readable = path_normalize(from, task->other) == STATUS_OK;
+    assert(readable);
+    lane_go_on(io, TASK_PUBLISH);
+}
+
+void io_file_remove_start(struct io *io, const char *path, uint64_t tag)
+{
+    if (!io_touches_outside(io))
+        return;
+    names_task_make(io, TASK_REMOVE, path, tag);
+    lane_go_on(io, TASK_PUBLISH);
+}
+
+/* The directory's sync is a step of its own: a cut in between leaves the new name volatile. */
+static enum status give_name(struct task *task, bool sync)
+{
+    struct disk *disk = &task->io->machine->disk;
+    char directory[IO_PATH_SIZE];
+    if (disk_rename(disk, task->other, task->path) != STATUS_OK)
+        return STATUS_IO;
+    path_parent(task->path, directory);
+    if (sync)
+        disk_sync_directory(disk, directory);
+    return STATUS_OK;
+}
+
+static enum status remove_name(struct task *task)
+{
+    enum status status = disk_remove(&task->io->machine->disk, task->path);
+    return status == STATUS_OK || status == STATUS_NOT_FOUND ? STATUS_OK : STATUS_IO;
+}
+
+static void finish_names(struct task *task)
+{
+    struct io *io = task->io;
+    if (task->status == STATUS_OK)
+        task->status = task->kind == TASK_PUBLISH ? give_name(task, true) : remove_name(task);
+    world_trace(io->world, TRACE_FILE_DONE, io->machine, task->status, 1, 0);
+    io_pend_simple(io, IO_FILE_DONE, task->status, task->tag, 0);
+}
+
+/* The kernel may have come to any step of it. */
+static void end_names(struct task *task, bool clean)
+{
+    uint64_t steps = clean ? 2 : random_below(&task->io->world->disk, 3);
+    if (!task->begun || task->status != STATUS_OK || steps == 0)
+        return;
+    if (task->kind == TASK_PUBLISH)
+        (void)give_name(task, steps == 2);
+    else
+        (void)remove_name(task);
 }
 
 static void publish_draft(struct task *task)
@@ -291,10 +377,12 @@ void task_happens(struct task *task)
     case TASK_READ: finish_read(task); break;
     case TASK_PREPARE:
     case TASK_SAVE: finish_draft(task); break;
+    case TASK_PUBLISH:
+    case TASK_REMOVE: finish_names(task); break;
     }
     task_free(task);
-    if (kind == TASK_PREPARE || kind == TASK_SAVE)
-        lane_go_on(io, kind);
+    if (kind != TASK_SYNC && kind != TASK_READ)
+        lane_go_on(io, lane_of(kind));
 }
 
 void tasks_release_held(struct io *io)
@@ -344,6 +432,8 @@ void tasks_end(struct io *io, bool clean, bool power)
         case TASK_READ: break;
         case TASK_PREPARE:
         case TASK_SAVE: end_draft(task, clean); break;
+        case TASK_PUBLISH:
+        case TASK_REMOVE: end_names(task, clean); break;
         }
         task_free(task);
     }

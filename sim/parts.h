@@ -80,7 +80,9 @@ enum task_kind {
     TASK_SYNC,
     TASK_READ,
     TASK_PREPARE,
-    TASK_SAVE
+    TASK_SAVE,
+    TASK_PUBLISH,
+    TASK_REMOVE
 };
 
 struct task {
@@ -89,7 +91,7 @@ struct task {
     struct io *io;
     enum task_kind kind;
     bool parked; /* its time came while syncs were held */
-    bool begun;  /* PREPARE, SAVE: its lane has come to it */
+    bool begun;  /* PREPARE, SAVE, PUBLISH, REMOVE: its lane has come to it */
     uint64_t takes_ns;
     enum status status;     /* the outcome that an armed fault chose at the start */
     uint64_t tag, position; /* SYNC: upto */
@@ -101,8 +103,8 @@ struct task {
     uint64_t offset;
     uint8_t *bytes; /* SAVE: owned */
     uint64_t prepare_size;
-    char path[IO_PATH_SIZE]; /* PREPARE, SAVE */
-    char other[IO_PATH_SIZE];
+    char path[IO_PATH_SIZE];  /* PREPARE, SAVE, REMOVE; PUBLISH: to */
+    char other[IO_PATH_SIZE]; /* PREPARE, SAVE: the draft; PUBLISH: from */
 };
 
 struct message {

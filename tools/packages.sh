@@ -6,7 +6,7 @@ set -eu
 packages_of()
 {
     case $1 in
-    build) echo gcc libc6-dev make meson ninja-build ccache pkg-config libevent-dev libxxhash-dev \
+    build) echo gcc libc6-dev make meson ninja-build ccache pkg-config libevent-dev libxxhash-dev libzstd-dev \
         libcmocka-dev libjansson-dev libedit-dev libncurses-dev ;;
     run) echo redis-tools ;;
     test) echo python3 redis-tools iproute2 nftables procps strace ;;

@@ -3,6 +3,10 @@
 #include "base/memory.h"
 
 #include <assert.h>
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 static uint8_t lower(uint8_t c)
 {
@@ -55,6 +59,76 @@ size_t text_of_i64(int64_t value, char *out)
     while (digits)
         out[size++] = reversed[--digits];
     return size;
+}
+
+/* A number as 0.d1d2d3... times ten to the power of `point`. */
+struct decimal {
+    char digits[DBL_DECIMAL_DIG + 1];
+    int count, point;
+};
+
+/* `value` is positive and finite. 15 digits are enough for what people write, 17 for all there is;
+ * the numbers next to zero have fewer. */
+static void shortest_decimal(double value, struct decimal *decimal)
+{
+    char text[TEXT_OF_DOUBLE_MAX];
+    int digits = value < DBL_MIN ? 1 : DBL_DIG;
+    do {
+        snprintf(text, sizeof text, "%.*e", digits - 1, value);
+    } while (strtod(text, NULL) != value && ++digits <= DBL_DECIMAL_DIG);
+    size_t mantissa = strcspn(text, "e");
+    decimal->point = (int)strtol(text + mantissa + 1, NULL, 10) + 1;
+    decimal->count = 0;
+    for (size_t i = 0; i < mantissa; i++)
+        if (text[i] != '.')
+            decimal->digits[decimal->count++] = text[i];
+    while (decimal->count > 1 && decimal->digits[decimal->count - 1] == '0')
+        decimal->count--;
+}
+
+static size_t write_scientific(const struct decimal *decimal, char *out)
+{
+    char text[TEXT_OF_DOUBLE_MAX];
+    int rest = decimal->count - 1, exponent = decimal->point - 1;
+    int size = snprintf(text, sizeof text, "%c%s%.*se%c%d", decimal->digits[0], rest ? "." : "",
+                        rest, decimal->digits + 1, exponent < 0 ? '-' : '+', abs(exponent));
+    assert(size > 0 && (size_t)size < sizeof text);
+    memcpy(out, text, (size_t)size);
+    return (size_t)size;
+}
+
+static size_t write_plain(const struct decimal *decimal, char *out)
+{
+    size_t size = 0;
+    if (decimal->point <= 0)
+        out[size++] = '0';
+    for (int i = 0; i < decimal->point; i++)
+        out[size++] = i < decimal->count ? decimal->digits[i] : '0';
+    if (decimal->point < decimal->count)
+        out[size++] = '.';
+    for (int i = decimal->point; i < decimal->count; i++)
+        out[size++] = i < 0 ? '0' : decimal->digits[i];
+    return size;
+}
+
+size_t text_of_double(double value, char *out)
+{
+    struct decimal decimal;
+    size_t sign = value < 0;
+    if (isnan(value) || isinf(value)) {
+        const char *text = isnan(value) ? "nan" : value < 0 ? "-inf" : "inf";
+        memcpy(out, text, strlen(text));
+        return strlen(text);
+    }
+    if (fabs(value) <= 0x1p62 && (double)(int64_t)value == value)
+        return text_of_i64((int64_t)value, out);
+    if (sign)
+        out[0] = '-';
+    shortest_decimal(fabs(value), &decimal);
+    int behind =
+        decimal.count - decimal.point; /* digits behind the point; negative: zeros before */
+    bool plain = behind > 0 ? behind < 7 || abs(decimal.point - 1) < 4 : behind > -8;
+    return sign + (plain ? write_plain : write_scientific)(&decimal, out + sign);
 }
 
 void buffer_init(struct buffer *buffer, size_t size_max)

@@ -53,6 +53,12 @@ MUST_USE enum status slice_to_i64(struct slice slice, int64_t *out);
 /* Writes `value` in decimal; `out` has room for 21 bytes. Returns the length, no terminator. */
 size_t text_of_i64(int64_t value, char *out);
 
+/* Writes the fewest digits that read back as `value`, plainly or with an exponent as Redis 7.2 does
+ * ("0.1", "17", "1e+21", "inf", "-inf", "nan"); `out` has room for TEXT_OF_DOUBLE_MAX bytes.
+ * Returns the length, no terminator. */
+#define TEXT_OF_DOUBLE_MAX 32
+size_t text_of_double(double value, char *out);
+
 void buffer_init(struct buffer *buffer, size_t size_max);
 void buffer_deinit(struct buffer *buffer);
 void buffer_reset(struct buffer *buffer); /* empties, keeps the memory */

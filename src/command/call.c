@@ -1,11 +1,17 @@
 #include "command/call.h"
+#include "base/memory.h"
 
 #include <assert.h>
+#include <inttypes.h>
 
 /* Behind every argument of an effect stands at most a size; in front of a command stand number,
  * database and count. Every family ships at most one command for each argument. */
 #define ARGUMENT_OVERHEAD (2 * VARINT_SIZE_MAX)
 #define EFFECT_OVERHEAD   64
+
+/* Items in one command of an effect; even, so that pairs stay together. */
+#define ITEMS_MAX (64u << 10)
+_Static_assert(ITEMS_MAX % 2 == 0 && ITEMS_MAX < RESP_ARGUMENTS_MAX, "as a request may have");
 
 struct store_entry *command_lookup(const struct command_call *call, const struct store_key *key)
 {
@@ -21,8 +27,18 @@ bool command_lookup_typed(struct command_call *call, const struct store_key *key
     *entry = command_lookup(call, key);
     if (!*entry || store_entry_type(*entry) == type)
         return true;
-    command_fail(call, "WRONGTYPE Operation against a key holding the wrong kind of value");
+    command_fail_type(call);
     return false;
+}
+
+bool command_lookup_unnamed(struct command_call *call, const struct store_key *key,
+                            struct store_entry **entry)
+{
+    *entry = store_find(call->store, key);
+    if (!*entry || !call->reply || !command_is_past(call, *entry))
+        return true;
+    *entry = NULL;
+    return !call->effect || command_remove_expired(call, key);
 }
 
 const char *command_type_name(enum store_type type)
@@ -30,6 +46,9 @@ const char *command_type_name(enum store_type type)
     switch (type) {
     case STORE_STRING: return "string";
     case STORE_LIST: return "list";
+    case STORE_HASH: return "hash";
+    case STORE_SET: return "set";
+    case STORE_SORTED_SET: return "zset";
     }
     return "none";
 }
@@ -39,6 +58,94 @@ bool command_integer(struct command_call *call, size_t argument, int64_t *value)
     if (!slice_to_i64(call->arguments[argument], value))
         return true;
     command_fail(call, "ERR value is not an integer or out of range");
+    return false;
+}
+
+bool command_integer_between(struct command_call *call, size_t argument, int64_t low, int64_t high,
+                             const char *error, int64_t *value)
+{
+    bool is_integer = !slice_to_i64(call->arguments[argument], value);
+    if (is_integer && *value >= low && *value <= high)
+        return true;
+    if (error || !is_integer) {
+        command_fail(call, error ? error : "ERR value is not an integer or out of range");
+        return false;
+    }
+    call->failed = true;
+    reply_error(call->reply,
+                "ERR value is out of range, value must between %" PRId64 " and %" PRId64, low,
+                high);
+    return false;
+}
+
+bool command_amount(struct command_call *call, size_t argument, int64_t *value)
+{
+    return command_integer_between(call, argument, 0, INT64_MAX,
+                                   "ERR value is out of range, must be positive", value);
+}
+
+/* Only the count may follow, once. */
+static bool take_pop_count(struct command_call *call, size_t from, int64_t *count)
+{
+    bool counted = from + 1 < call->count && slice_is_word(call->arguments[from], "COUNT");
+    if (counted && !command_integer_between(call, from + 1, 1, INT64_MAX,
+                                            "ERR count should be greater than 0", count))
+        return false;
+    if (from + (counted ? 2 : 0) == call->count)
+        return true;
+    command_fail_syntax(call);
+    return false;
+}
+
+bool command_take_pop(struct command_call *call, const char *first, const char *second,
+                      struct command_pop *pop)
+{
+    int64_t keys;
+    if (!command_integer_between(call, 1, 1, INT64_MAX, "ERR numkeys should be greater than 0",
+                                 &keys))
+        return false;
+    if ((uint64_t)keys >= call->count - 2) {
+        command_fail_syntax(call);
+        return false;
+    }
+    size_t word = 2 + (size_t)keys;
+    *pop = (struct command_pop){.keys = (size_t)keys, .count = 1};
+    pop->at_second = slice_is_word(call->arguments[word], second);
+    if (!pop->at_second && !slice_is_word(call->arguments[word], first)) {
+        command_fail_syntax(call);
+        return false;
+    }
+    return take_pop_count(call, word + 1, &pop->count);
+}
+
+bool command_span(int64_t first, int64_t last, size_t length, size_t *from, size_t *count)
+{
+    int64_t end = (int64_t)length;
+    if (first < 0)
+        first = first + end < 0 ? 0 : first + end;
+    if (last < 0)
+        last += end;
+    if (last >= end)
+        last = end - 1;
+    if (first > last)
+        return false;
+    *from = (size_t)first;
+    *count = (size_t)(last - first) + 1;
+    return true;
+}
+
+bool command_text_span(int64_t first, int64_t last, size_t length, size_t *from, size_t *count)
+{
+    if (last < 0)
+        last = last + (int64_t)length < 0 ? 0 : last + (int64_t)length;
+    return command_span(first, last, length, from, count);
+}
+
+bool command_string_fits(struct command_call *call, uint64_t offset, uint64_t size)
+{
+    if (offset <= STORE_VALUE_SIZE_MAX && size <= STORE_VALUE_SIZE_MAX - offset)
+        return true;
+    command_fail(call, "ERR string exceeds maximum allowed size (proto-max-bulk-len)");
     return false;
 }
 
@@ -53,8 +160,13 @@ void command_fail_syntax(struct command_call *call)
     command_fail(call, "ERR syntax error");
 }
 
+void command_fail_type(struct command_call *call)
+{
+    command_fail(call, "WRONGTYPE Operation against a key holding the wrong kind of value");
+}
+
 /* Error texts name the command in lower case, as it stands in Redis' table. */
-static void fail_naming(struct command_call *call, const char *format_head, const char *format_tail)
+void command_fail_naming(struct command_call *call, const char *head, const char *tail)
 {
     char name[32];
     size_t size = 0;
@@ -62,17 +174,17 @@ static void fail_naming(struct command_call *call, const char *format_head, cons
         name[size++] = (char)(*from >= 'A' && *from <= 'Z' ? *from + 32 : *from);
     name[size] = '\0';
     call->failed = true;
-    reply_error(call->reply, "%s'%s'%s", format_head, name, format_tail);
+    reply_error(call->reply, "%s'%s'%s", head, name, tail);
 }
 
 void command_fail_arity(struct command_call *call)
 {
-    fail_naming(call, "ERR wrong number of arguments for ", " command");
+    command_fail_naming(call, "ERR wrong number of arguments for ", " command");
 }
 
 void command_fail_expire_time(struct command_call *call)
 {
-    fail_naming(call, "ERR invalid expire time in ", " command");
+    command_fail_naming(call, "ERR invalid expire time in ", " command");
 }
 
 static bool reserve_effect(struct command_call *call, size_t size)
@@ -95,6 +207,18 @@ bool command_can_change(struct command_call *call, size_t more)
     for (size_t i = 1; i < call->count; i++)
         size += call->arguments[i].size;
     return reserve_effect(call, size);
+}
+
+void command_note_unchanged(struct command_call *call)
+{
+    if (!call->reply)
+        call->failed = true;
+}
+
+void command_reply_unchanged(struct command_call *call, int64_t value)
+{
+    command_note_unchanged(call);
+    reply_integer(call->reply, value);
 }
 
 void command_ship(struct command_call *call, uint16_t number, const struct slice *arguments,
@@ -134,6 +258,31 @@ void command_ship_deadline(struct command_call *call, struct slice key, int64_t 
     command_ship(call, NUMBER_DEADLINE, arguments, 2);
 }
 
+void command_ship_items(struct command_call *call, uint16_t number, struct slice key,
+                        const struct slice *items, size_t count)
+{
+    if (!call->effect)
+        return;
+    size_t part_max = count < ITEMS_MAX ? count : ITEMS_MAX;
+    struct slice *arguments = memory_allocate((part_max + 1) * sizeof *arguments);
+    arguments[0] = key;
+    for (size_t i = 0; i < count; i += part_max) {
+        size_t part = count - i < part_max ? count - i : part_max;
+        memcpy(arguments + 1, items + i, part * sizeof *items);
+        command_ship(call, number, arguments, part + 1);
+    }
+    memory_free(arguments);
+}
+
+size_t command_items_size(struct slice key, const struct slice *items, size_t count)
+{
+    size_t commands = count / ITEMS_MAX + 1;
+    size_t size = commands * (key.size + EFFECT_OVERHEAD) + count * VARINT_SIZE_MAX;
+    for (size_t i = 0; i < count; i++)
+        size += items[i].size;
+    return size;
+}
+
 bool command_remove_expired(struct command_call *call, const struct store_key *key)
 {
     if (!call->may_write) {
@@ -142,7 +291,7 @@ bool command_remove_expired(struct command_call *call, const struct store_key *k
     }
     if (!reserve_effect(call, key->bytes.size + ARGUMENT_OVERHEAD + EFFECT_OVERHEAD))
         return false;
-    command_ship_deletion(call, key->bytes);
+    effect_add(call->effect, NUMBER_DEL, key->database, &key->bytes, 1);
     /* The key may point into the entry that goes: its copy stands at the end of the effect. */
     const struct buffer *out = call->effect->out;
     struct store_key copy = *key;
@@ -155,10 +304,9 @@ bool command_remove_expired(struct command_call *call, const struct store_key *k
  * all of it before the command itself, which then meets living keys only (COMMAND-5). */
 static bool remove_expired_keys(struct command_call *call)
 {
-    size_t first, step;
-    size_t count = command_keys(call->command, call->count, &first, &step);
-    for (size_t i = 0; i < count; i++) {
-        struct store_key key = command_key(call, first + i * step);
+    size_t at = 0;
+    while ((at = command_next_key(call->command, call->arguments, call->count, at)) != 0) {
+        struct store_key key = command_key(call, at);
         struct store_entry *entry = store_find(call->store, &key);
         if (entry && command_is_past(call, entry) && !command_remove_expired(call, &key))
             return false;

@@ -7,6 +7,7 @@
 #ifndef HOLDFAST_COMMAND_CALL_H
 #define HOLDFAST_COMMAND_CALL_H
 
+#include "base/random.h"
 #include "command/command.h"
 
 /* Numbers are for ever and in every log ever written (COMMAND-4). Data commands 1 .. 999, those of
@@ -23,6 +24,33 @@ enum command_number {
     NUMBER_DEADLINE = 9,
     NUMBER_FLUSHALL = 10,
     NUMBER_FLUSHDB = 11,
+    NUMBER_SETRANGE = 12,
+    NUMBER_SETBIT = 13,
+    NUMBER_BITOP = 14,
+    NUMBER_BITFIELD = 15,
+    NUMBER_RENAME = 16,
+    NUMBER_COPY_FROM = 17,
+    NUMBER_LPOP = 18,
+    NUMBER_RPOP = 19,
+    NUMBER_LSET = 20,
+    NUMBER_LREM = 21,
+    NUMBER_LTRIM = 22,
+    NUMBER_LINSERT = 23,
+    NUMBER_LMOVE = 24,
+    NUMBER_HSET = 25,
+    NUMBER_HDEL = 26,
+    NUMBER_SADD = 27,
+    NUMBER_SREM = 28,
+    NUMBER_SINTERSTORE = 29,
+    NUMBER_SUNIONSTORE = 30,
+    NUMBER_SDIFFSTORE = 31,
+    NUMBER_ZPUT = 32,
+    NUMBER_ZREM = 33,
+    NUMBER_ZREMRANGEBYRANK = 34,
+    NUMBER_ZRANGESTORE = 35,
+    NUMBER_ZUNIONSTORE = 36,
+    NUMBER_ZINTERSTORE = 37,
+    NUMBER_ZDIFFSTORE = 38,
     /* Numbers up to 127 are kept for effects of families to come. */
     NUMBER_GET = 128,
     NUMBER_SETNX = 129,
@@ -59,6 +87,73 @@ enum command_number {
     NUMBER_DBSIZE = 160,
     NUMBER_KEYS = 161,
     NUMBER_SCAN = 162,
+    NUMBER_GETRANGE = 163,
+    NUMBER_SUBSTR = 164,
+    NUMBER_GETBIT = 165,
+    NUMBER_BITCOUNT = 166,
+    NUMBER_BITPOS = 167,
+    NUMBER_BITFIELD_RO = 168,
+    NUMBER_RENAMENX = 169,
+    NUMBER_COPY = 170,
+    NUMBER_RANDOMKEY = 171,
+    NUMBER_OBJECT = 172,
+    NUMBER_SORT = 173,
+    NUMBER_SORT_RO = 174,
+    NUMBER_RPOPLPUSH = 175,
+    NUMBER_LMPOP = 176,
+    NUMBER_LPOS = 177,
+    NUMBER_HMSET = 178,
+    NUMBER_HSETNX = 179,
+    NUMBER_HGET = 180,
+    NUMBER_HMGET = 181,
+    NUMBER_HGETALL = 182,
+    NUMBER_HEXISTS = 183,
+    NUMBER_HLEN = 184,
+    NUMBER_HSTRLEN = 185,
+    NUMBER_HKEYS = 186,
+    NUMBER_HVALS = 187,
+    NUMBER_HINCRBY = 188,
+    NUMBER_HINCRBYFLOAT = 189,
+    NUMBER_HRANDFIELD = 190,
+    NUMBER_HSCAN = 191,
+    NUMBER_SISMEMBER = 192,
+    NUMBER_SMISMEMBER = 193,
+    NUMBER_SMEMBERS = 194,
+    NUMBER_SCARD = 195,
+    NUMBER_SPOP = 196,
+    NUMBER_SRANDMEMBER = 197,
+    NUMBER_SMOVE = 198,
+    NUMBER_SINTER = 199,
+    NUMBER_SUNION = 200,
+    NUMBER_SDIFF = 201,
+    NUMBER_SINTERCARD = 202,
+    NUMBER_SSCAN = 203,
+    NUMBER_ZADD = 204,
+    NUMBER_ZINCRBY = 205,
+    NUMBER_ZSCORE = 206,
+    NUMBER_ZMSCORE = 207,
+    NUMBER_ZCARD = 208,
+    NUMBER_ZCOUNT = 209,
+    NUMBER_ZLEXCOUNT = 210,
+    NUMBER_ZRANGE = 211,
+    NUMBER_ZREVRANGE = 212,
+    NUMBER_ZRANGEBYSCORE = 213,
+    NUMBER_ZREVRANGEBYSCORE = 214,
+    NUMBER_ZRANGEBYLEX = 215,
+    NUMBER_ZREVRANGEBYLEX = 216,
+    NUMBER_ZRANK = 217,
+    NUMBER_ZREVRANK = 218,
+    NUMBER_ZREMRANGEBYSCORE = 219,
+    NUMBER_ZREMRANGEBYLEX = 220,
+    NUMBER_ZPOPMIN = 221,
+    NUMBER_ZPOPMAX = 222,
+    NUMBER_ZMPOP = 223,
+    NUMBER_ZRANDMEMBER = 224,
+    NUMBER_ZUNION = 225,
+    NUMBER_ZINTER = 226,
+    NUMBER_ZDIFF = 227,
+    NUMBER_ZINTERCARD = 228,
+    NUMBER_ZSCAN = 229,
 };
 
 /* One file, one family. */
@@ -71,6 +166,23 @@ struct command_family command_family_counter(void);
 struct command_family command_family_key(void);
 struct command_family command_family_expiry(void);
 struct command_family command_family_list(void);
+struct command_family command_family_list_pop(void);
+struct command_family command_family_list_change(void);
+struct command_family command_family_range(void);
+struct command_family command_family_bits(void);
+struct command_family command_family_bitfield(void);
+struct command_family command_family_copy(void);
+struct command_family command_family_object(void);
+struct command_family command_family_sort(void);
+struct command_family command_family_hash(void);
+struct command_family command_family_set(void);
+struct command_family command_family_set_algebra(void);
+struct command_family command_family_sorted_set(void);
+struct command_family command_family_sorted_set_range(void);
+struct command_family command_family_sorted_set_remove(void);
+struct command_family command_family_sorted_set_algebra(void);
+struct command_family command_family_pick(void);
+struct command_family command_family_scan(void);
 struct command_family command_family_keyspace(void);
 
 /* ---- looking ---- */
@@ -96,13 +208,71 @@ bool command_lookup_typed(struct command_call *call, const struct store_key *key
 /* "string", "list": TYPE, and the filter of SCAN. */
 const char *command_type_name(enum store_type type);
 
+/* The same for a key that no place of the request names, so that nobody has looked yet whether it
+ * has ended (BY and GET of SORT, another database). False: refused or failed; else the key may be
+ * of any type. */
+bool command_lookup_unnamed(struct command_call *call, const struct store_key *key,
+                            struct store_entry **entry);
+
+/* ---- arguments ---- */
+
 /* An integer argument; false: the error was replied. */
 bool command_integer(struct command_call *call, size_t argument, int64_t *value);
+/* The same within bounds; `error` for whatever is none, NULL: the usual ones. */
+bool command_integer_between(struct command_call *call, size_t argument, int64_t low, int64_t high,
+                             const char *error, int64_t *value);
+/* 0 and up: how many. */
+bool command_amount(struct command_call *call, size_t argument, int64_t *value);
+
+/* What LMPOP and ZMPOP ask for: keys from argument 2 on, which of two ends, how many items. */
+struct command_pop {
+    size_t keys;
+    bool at_second;
+    int64_t count;
+};
+bool command_take_pop(struct command_call *call, const char *first, const char *second,
+                      struct command_pop *pop);
+
+/* Places first .. last of `length`, negative ones from the end, as a run from *from on; false: it
+ * is empty. */
+bool command_span(int64_t first, int64_t last, size_t length, size_t *from, size_t *count);
+
+/* The same as strings and bits have it: an end in front of the first means the first. */
+bool command_text_span(int64_t first, int64_t last, size_t length, size_t *from, size_t *count);
+
+/* Both counted from the end, and the wrong way round: empty, however short the string. */
+static inline bool command_is_backwards(int64_t first, int64_t last)
+{
+    return first < 0 && last < 0 && first > last;
+}
+
+/* A place counted in bits; with `unit` > 0 also "#3": in units of so many bits. */
+bool command_bit_offset(struct command_call *call, size_t argument, unsigned unit,
+                        uint64_t *offset);
+
+/* May `size` bytes stand at `offset` of a string? False: the error was replied. */
+bool command_string_fits(struct command_call *call, uint64_t offset, uint64_t size);
+
+/* A number as strtold or strtod reads it, "inf" included, without leading space; none that is too
+ * large or too small for its type. */
+bool command_read_float(struct slice text, long double *value);
+bool command_read_double(struct slice text, double *value);
+/* The end of a range: what is too large is infinite. */
+bool command_read_bound(struct slice text, double *value);
+/* What SORT sorts by. Here as in the end of a range space may stand in front, and nothing is 0. */
+bool command_read_weight(struct slice text, double *value);
+
+/* Plain notation, 17 places, without the zeros at the end: at most this many bytes. */
+#define COMMAND_FLOAT_TEXT_MAX (5 * 1024)
+size_t command_write_float(long double value, char text[COMMAND_FLOAT_TEXT_MAX]);
 
 /* ---- failing ---- */
 
 void command_fail(struct command_call *call, const char *error); /* "ERR ..." */
 void command_fail_syntax(struct command_call *call);
+void command_fail_type(struct command_call *call);
+/* The command's name in quotes, in lower case, between two texts. */
+void command_fail_naming(struct command_call *call, const char *head, const char *tail);
 void command_fail_arity(struct command_call *call);
 void command_fail_expire_time(struct command_call *call);
 
@@ -111,6 +281,11 @@ void command_fail_expire_time(struct command_call *call);
 /* Asked before the first change. True: go on; room for the effect is there: all arguments of the
  * request once, and `more` bytes. False: refused or failed; return at once. */
 bool command_can_change(struct command_call *call, size_t more);
+
+/* Instead of that question, where there is nothing to change. An effect always changes something:
+ * one that does not was shipped by a store that differed from this one (COMMAND-1). */
+void command_note_unchanged(struct command_call *call);
+void command_reply_unchanged(struct command_call *call, int64_t value);
 
 /* Adds to the effect; nothing while applying. */
 void command_ship(struct command_call *call, uint16_t number, const struct slice *arguments,
@@ -122,9 +297,98 @@ void command_ship_deletion(struct command_call *call, struct slice key);
 void command_ship_string(struct command_call *call, struct slice key, struct slice value,
                          int64_t deadline_us);
 void command_ship_deadline(struct command_call *call, struct slice key, int64_t deadline_us);
+/* `key` with all `items` behind it, in as many commands as it takes: one of an effect has no more
+ * arguments than a request may have. Pairs are not torn. */
+void command_ship_items(struct command_call *call, uint16_t number, struct slice key,
+                        const struct slice *items, size_t count);
+/* What these need, as `more` for command_can_change. */
+size_t command_items_size(struct slice key, const struct slice *items, size_t count);
 
 /* Removes a key found past its deadline and ships its deletion; false: refused or failed. */
 bool command_remove_expired(struct command_call *call, const struct store_key *key);
+
+/* ---- chance ---- */
+
+/* COMMAND-3: nothing is drawn. What a random pick picks follows from the entry's time and the key,
+ * which has a secret in its hash; two calls at one time on one key pick alike. Nobody needs more of
+ * it, since what ships is the pick. */
+void command_chance(const struct command_call *call, const struct store_key *key,
+                    struct random *random);
+/* `want` different numbers below `count`, ascending; want <= count. */
+void command_pick(struct random *random, uint64_t count, uint64_t *picked, size_t want);
+
+/* ---- scanning ---- */
+
+struct command_scan {
+    bool of_keys;                /* SCAN: may have TYPE */
+    const struct slice *pattern; /* NULL: all */
+    const struct slice *type;
+    int64_t want; /* how many are to be looked at, > 0 */
+};
+bool command_take_cursor(struct command_call *call, size_t argument, uint64_t *cursor);
+/* The options from argument `from` on. */
+bool command_take_scan(struct command_call *call, size_t from, struct command_scan *scan);
+void command_reply_cursor(struct reply *reply, uint64_t cursor);
+
+/* ---- replies whose size is known at their end ---- */
+
+/* Moves the header, written last at `header`, in front of what has been replied since `start`. For
+ * reads: nobody applies them. */
+void command_header_first(struct reply *reply, size_t start, size_t header);
+
+/* ---- collections ---- */
+
+/* All members of a set; `entry` of `store`, NULL: none. */
+void command_reply_set(struct command_call *call, const struct store *store,
+                       const struct store_entry *entry);
+
+/* A part of a sorted set as a request says it: by rank, by score, or by bytes where all scores are
+ * the same. */
+enum command_range_kind {
+    RANGE_RANK,
+    RANGE_SCORE,
+    RANGE_LEX
+};
+struct command_bound {
+    int64_t rank;       /* negative: from the end */
+    double score;       /* also -inf and +inf */
+    struct slice bytes; /* with `infinite` 0 */
+    int infinite;       /* -1: before all, 1: behind all */
+    bool open;          /* without the bound itself */
+};
+struct command_range {
+    enum command_range_kind kind;
+    bool reversed; /* ranks are counted, and members answered, from the highest */
+    struct command_bound low, high;
+};
+/* False: a bound is malformed; the error was replied. */
+bool command_take_range(struct command_call *call, size_t low, size_t high,
+                        struct command_range *range);
+/* The ranks *from .. *from + *count - 1, from the lowest, that the range means. */
+void command_resolve_range(const struct store_entry *entry, const struct command_range *range,
+                           size_t *from, size_t *count);
+/* Those ranks, the highest first when `reversed`. Scores stand beside the members, in RESP3 in
+ * pairs.
+ */
+struct command_ranks {
+    const struct store_entry *entry; /* NULL: none */
+    size_t from, count;
+    bool reversed, with_scores;
+    bool paired; /* in RESP2, too */
+};
+void command_reply_ranks(struct command_call *call, const struct command_ranks *ranks);
+
+/* A set or sorted set that is being put together, under one key of a store of its own. */
+struct command_result {
+    struct store *store; /* owned */
+    struct store_key key;
+};
+void command_result_init(struct command_result *result, const struct command_call *call);
+void command_result_deinit(struct command_result *result);
+const struct store_entry *command_result_entry(const struct command_result *result);
+/* Puts it under the request's first key, in place of whatever is there, ships the request and
+ * replies how many members there are; none: the key goes. */
+void command_store_result(struct command_call *call, const struct command_result *result);
 
 /* ---- deadlines ---- */
 

@@ -31,18 +31,24 @@ enum command_flag {
     COMMAND_READ = 1 << 1,  /* looks at data */
     COMMAND_ADMIN = 1 << 2,
     COMMAND_FAST = 1 << 3,
-    COMMAND_WHOLE = 1 << 4,      /* touches every key: DBSIZE, FLUSHALL, SCAN, KEYS */
+    COMMAND_WHOLE = 1 << 4,      /* touches keys that it does not name: DBSIZE, FLUSHALL, SCAN,
+                                    KEYS, SORT with BY */
     COMMAND_CONNECTION = 1 << 5, /* served where the connection is; no execute */
     COMMAND_DENY_OOM = 1 << 6,
     COMMAND_LOADING = 1 << 7, /* answered while the node is not ready */
     COMMAND_NO_AUTH = 1 << 8,
-    COMMAND_INTERNAL = 1 << 9, /* only inside effects, never from a client: command_find, _at and
-                                  _count do not know it */
-    COMMAND_HIDDEN = 1 << 16,  /* found by its name, listed nowhere */
-    COMMAND_EFFECT = 1 << 10,  /* may stand in an effect: reads and the rest may not */
-    COMMAND_ROUTED = 1 << 14,  /* goes to the leader like a data command, but server/ runs it: WAIT,
-                                  WATCH, EXEC */
+    COMMAND_INTERNAL = 1 << 9,   /* only inside effects, never from a client: command_find, _at and
+                                    _count do not know it */
+    COMMAND_EFFECT = 1 << 10,    /* may stand in an effect: reads and the rest may not */
+    COMMAND_COUNTED_1 = 1 << 11, /* argument 1 says how many keys follow it (ZUNION) */
+    COMMAND_COUNTED_2 = 1 << 12, /* argument 2 does; the row's own keys stand in front (ZUNIONSTORE)
+                                  */
+    COMMAND_STORES = 1 << 13,    /* the word behind STORE is a key too (SORT) */
+    COMMAND_ROUTED = 1 << 14, /* goes to the leader like a data command, but server/ runs it: WAIT,
+                                 WATCH, EXEC */
     COMMAND_NO_QUEUE = 1 << 15, /* runs at once also between MULTI and EXEC */
+    COMMAND_SYSTEM = 1 << 16,   /* of the system keyspace, whatever the connection has opened */
+    COMMAND_HIDDEN = 1 << 17,   /* found by its name, listed nowhere */
 };
 
 struct command {
@@ -70,10 +76,14 @@ size_t command_count(const struct command_table *table);
 const struct command *command_at(const struct command_table *table,
                                  size_t i); /* in order of names */
 
-/* Arity and key positions of a request; false: wrong number of arguments. */
+/* False: wrong number of arguments. */
 bool command_arity_fits(const struct command *command, size_t count);
-/* Indexes of the keys among the arguments: first, step, how many. */
-size_t command_keys(const struct command *command, size_t count, size_t *first, size_t *step);
+/* The keys of a request one after the other: the index of the first key behind argument `after`; 0
+ * begins, and 0 is the answer behind the last. */
+size_t command_next_key(const struct command *command, const struct slice *arguments, size_t count,
+                        size_t after);
+/* Does a request touch keys that it does not name? SORT and COPY do with some of their options. */
+bool command_is_whole(const struct command *command, const struct slice *arguments, size_t count);
 
 /* ---- effects: the payload of an entry of kind `commands` ----
  * bytes: varint count of commands (1 ..), then for each: varint number, u8 database, varint
@@ -99,6 +109,8 @@ struct command_call {
     int64_t now_us; /* group time of the entry to be; deadlines and expiry are judged by it */
     const struct slice *arguments; /* [0] is the name; borrowed */
     size_t count;
+    uint64_t beyond;       /* SCAN: the cursor with which the keyspace goes on behind this store; 0:
+                              nothing does */
     struct reply *reply;   /* NULL while applying */
     struct effect *effect; /* NULL while applying. NULL with a reply: a replica that serves a read
                               without being leader; keys past their deadline are hidden, not

@@ -2,13 +2,7 @@
  * float ships as its result, because the arithmetic of another machine may differ. */
 #include "command/call.h"
 
-#include <ctype.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-/* The longest text of a long double with 17 places. */
-#define FLOAT_TEXT_MAX (5 * 1024)
 
 static void add_to_key(struct command_call *call, int64_t step)
 {
@@ -66,63 +60,16 @@ static void execute_decrby(struct command_call *call)
 
 /* ---- floats ---- */
 
-/* Is every digit in front of the exponent a zero? */
-static bool is_written_as_zero(const char *text)
-{
-    bool hexadecimal = strchr(text, 'x') || strchr(text, 'X');
-    const char *digits = hexadecimal ? text + strcspn(text, "xX") + 1 : text;
-    size_t mantissa = strcspn(digits, hexadecimal ? "pP" : "eE");
-    return strspn(digits, "+-0.") >= mantissa;
-}
-
-/* A number as strtold reads it, "inf" included, without leading space. What is too large or too
- * small for any number is none: it would come out as infinity or zero without having said so. */
-static bool read_float(struct slice text, long double *value)
-{
-    char copy[FLOAT_TEXT_MAX], *end;
-    if (text.size == 0 || text.size >= sizeof copy || isspace(text.at[0]))
-        return false;
-    memcpy(copy, text.at, text.size);
-    copy[text.size] = '\0';
-    long double number = strtold(copy, &end);
-    if ((size_t)(end - copy) != text.size || isnan(number))
-        return false;
-    if (isinf(number) && copy[strcspn(copy, "0123456789")])
-        return false;
-    if (number == 0 && !is_written_as_zero(copy))
-        return false;
-    *value = number;
-    return true;
-}
-
-/* Plain notation, 17 places, without the zeros at the end. */
-static size_t write_float(long double value, char text[FLOAT_TEXT_MAX])
-{
-    int written = snprintf(text, FLOAT_TEXT_MAX, "%.17Lf", value);
-    size_t size = written > 0 && written < FLOAT_TEXT_MAX ? (size_t)written : 0;
-    if (memchr(text, '.', size)) {
-        while (text[size - 1] == '0')
-            size--;
-        if (text[size - 1] == '.')
-            size--;
-    }
-    if (size == 2 && text[0] == '-' && text[1] == '0') {
-        text[0] = '0';
-        size = 1;
-    }
-    return size;
-}
-
 static void execute_incrbyfloat(struct command_call *call)
 {
     struct store_key key = command_key(call, 1);
     struct store_entry *entry;
     long double value = 0, step;
-    char text[FLOAT_TEXT_MAX];
+    char text[COMMAND_FLOAT_TEXT_MAX];
     if (!command_lookup_typed(call, &key, STORE_STRING, &entry))
         return;
-    if ((entry && !read_float(store_entry_string(entry), &value)) ||
-        !read_float(call->arguments[2], &step)) {
+    if ((entry && !command_read_float(store_entry_string(entry), &value)) ||
+        !command_read_float(call->arguments[2], &step)) {
         command_fail(call, "ERR value is not a valid float");
         return;
     }
@@ -133,7 +80,7 @@ static void execute_incrbyfloat(struct command_call *call)
     }
     if (!command_can_change(call, sizeof text))
         return;
-    struct slice result = slice_of(text, write_float(value, text));
+    struct slice result = slice_of(text, command_write_float(value, text));
     int64_t deadline_us = entry ? store_entry_deadline_us(entry) : 0;
     store_put_string(call->store, &key, result, deadline_us);
     command_ship_string(call, key.bytes, result, deadline_us);

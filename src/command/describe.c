@@ -4,6 +4,8 @@
 #include <assert.h>
 
 #define NAME_SIZE_MAX 32
+/* Keys that no fixed place names: clients ask GETKEYS for them. */
+#define MOVABLE (COMMAND_COUNTED_1 | COMMAND_COUNTED_2 | COMMAND_STORES)
 
 static void reply_lower(struct reply *reply, const char *name)
 {
@@ -25,7 +27,7 @@ static void reply_flags(const struct command *command, struct reply *reply)
     } words[] = {{COMMAND_WRITE, "write"},      {COMMAND_READ, "readonly"},
                  {COMMAND_DENY_OOM, "denyoom"}, {COMMAND_ADMIN, "admin"},
                  {COMMAND_LOADING, "loading"},  {COMMAND_FAST, "fast"},
-                 {COMMAND_NO_AUTH, "no_auth"}};
+                 {COMMAND_NO_AUTH, "no_auth"},  {MOVABLE, "movablekeys"}};
     size_t count = 0;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         count += (command->flags & words[i].flag) != 0;
@@ -67,44 +69,83 @@ static void reply_categories(const struct command *command, struct reply *reply)
     }
 }
 
-static void reply_key_flags(const struct command *command, struct reply *reply)
+/* What a request does with the keys of one specification. */
+static void reply_key_flags(bool writes, struct reply *reply)
 {
-    bool writes = command->flags & COMMAND_WRITE;
+    reply_text(reply, "flags");
     reply_set(reply, 2);
     reply_status(reply, writes ? "RW" : "RO");
     reply_status(reply, writes ? "update" : "access");
 }
 
+/* One half of a specification: "begin_search" or "find_keys", its type, and `count` numbers. */
+static void reply_key_half(struct reply *reply, const char *half, const char *type, size_t count)
+{
+    reply_text(reply, half);
+    reply_map(reply, 2);
+    reply_text(reply, "type");
+    reply_text(reply, type);
+    reply_text(reply, "spec");
+    reply_map(reply, count);
+}
+
+static void reply_key_number(struct reply *reply, const char *name, int64_t value)
+{
+    reply_text(reply, name);
+    reply_integer(reply, value);
+}
+
 /* Where the keys begin, and how they go on; `lastkey` is counted from the first. */
+static void reply_range_keys(const struct command *command, struct reply *reply)
+{
+    int last = command->last_key < 0 ? command->last_key : command->last_key - command->first_key;
+    reply_map(reply, 3);
+    reply_key_flags(command->flags & COMMAND_WRITE, reply);
+    reply_key_half(reply, "begin_search", "index", 1);
+    reply_key_number(reply, "index", command->first_key);
+    reply_key_half(reply, "find_keys", "range", 3);
+    reply_key_number(reply, "lastkey", last);
+    reply_key_number(reply, "keystep", command->key_step);
+    reply_key_number(reply, "limit", 0);
+}
+
+/* With a destination in front, the counted keys are only read. */
+static void reply_counted_keys(const struct command *command, struct reply *reply)
+{
+    bool behind = command->flags & COMMAND_COUNTED_2;
+    reply_map(reply, 3);
+    reply_key_flags(!behind && (command->flags & COMMAND_WRITE), reply);
+    reply_key_half(reply, "begin_search", "index", 1);
+    reply_key_number(reply, "index", behind ? 2 : 1);
+    reply_key_half(reply, "find_keys", "keynum", 3);
+    reply_key_number(reply, "keynumidx", 0);
+    reply_key_number(reply, "firstkey", 1);
+    reply_key_number(reply, "keystep", 1);
+}
+
+static void reply_stored_key(struct reply *reply)
+{
+    reply_map(reply, 3);
+    reply_key_flags(true, reply);
+    reply_key_half(reply, "begin_search", "unknown", 0);
+    reply_key_half(reply, "find_keys", "unknown", 0);
+}
+
+static bool has_counted_keys(const struct command *command)
+{
+    return (command->flags & (COMMAND_COUNTED_1 | COMMAND_COUNTED_2)) != 0;
+}
+
 static void reply_key_specs(const struct command *command, struct reply *reply)
 {
-    reply_set(reply, command->first_key > 0);
-    if (command->first_key <= 0)
-        return;
-    reply_map(reply, 3);
-    reply_text(reply, "flags");
-    reply_key_flags(command, reply);
-    reply_text(reply, "begin_search");
-    reply_map(reply, 2);
-    reply_text(reply, "type");
-    reply_text(reply, "index");
-    reply_text(reply, "spec");
-    reply_map(reply, 1);
-    reply_text(reply, "index");
-    reply_integer(reply, command->first_key);
-    reply_text(reply, "find_keys");
-    reply_map(reply, 2);
-    reply_text(reply, "type");
-    reply_text(reply, "range");
-    reply_text(reply, "spec");
-    reply_map(reply, 3);
-    reply_text(reply, "lastkey");
-    reply_integer(reply, command->last_key < 0 ? command->last_key
-                                               : command->last_key - command->first_key);
-    reply_text(reply, "keystep");
-    reply_integer(reply, command->key_step);
-    reply_text(reply, "limit");
-    reply_integer(reply, 0);
+    bool ranged = command->first_key > 0, stores = command->flags & COMMAND_STORES;
+    reply_set(reply, (size_t)ranged + has_counted_keys(command) + stores);
+    if (ranged)
+        reply_range_keys(command, reply);
+    if (has_counted_keys(command))
+        reply_counted_keys(command, reply);
+    if (stores)
+        reply_stored_key(reply);
 }
 
 static void reply_entry(const struct command *command, struct reply *reply)
@@ -251,7 +292,7 @@ static void describe_list(const struct question *question)
 
 static void describe_keys(const struct question *question)
 {
-    size_t first, step;
+    size_t keys = 0, at = 0;
     if (!question->count) {
         fail_arity(question, "getkeys");
         return;
@@ -260,7 +301,7 @@ static void describe_keys(const struct question *question)
     const char *error = NULL;
     if (!command)
         error = "ERR Invalid command specified";
-    else if (command->first_key <= 0)
+    else if (command->first_key <= 0 && !has_counted_keys(command))
         error = "ERR The command has no key arguments";
     else if (!command_arity_fits(command, question->count))
         error = "ERR Invalid number of arguments specified for command";
@@ -268,10 +309,12 @@ static void describe_keys(const struct question *question)
         reply_error(question->reply, "%s", error);
         return;
     }
-    size_t keys = command_keys(command, question->count, &first, &step);
+    const struct slice *arguments = question->arguments;
+    while ((at = command_next_key(command, arguments, question->count, at)) != 0)
+        keys++;
     reply_array(question->reply, keys);
-    for (size_t i = 0; i < keys; i++)
-        reply_bulk(question->reply, question->arguments[first + i * step]);
+    while ((at = command_next_key(command, arguments, question->count, at)) != 0)
+        reply_bulk(question->reply, arguments[at]);
 }
 
 static void describe_help(const struct question *question)

@@ -182,15 +182,15 @@ struct key_hashes {
 static void collect_hashes(const struct effect_reader *reader, const struct store *store,
                            struct key_hashes *hashes)
 {
-    size_t first, step, keys = command_keys(reader->command, reader->count, &first, &step);
+    size_t at = 0;
     if (reader->command->flags & COMMAND_WHOLE)
         hashes->whole = true;
-    for (size_t i = 0; i < keys; i++) {
+    while ((at = command_next_key(reader->command, reader->arguments, reader->count, at)) != 0) {
         if (hashes->count == hashes->max) {
             hashes->whole = true;
             return;
         }
-        struct store_key key = store_key_of(reader->database, reader->arguments[first + i * step]);
+        struct store_key key = store_key_of(reader->database, reader->arguments[at]);
         hashes->at[hashes->count++] = store_key_hash(store, &key);
     }
 }

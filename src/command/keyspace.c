@@ -1,14 +1,7 @@
-/* keyspace.c - commands on all keys of a database: counting, listing, clearing. */
+/* keyspace.c - commands on all keys of a database: listing, picking, counting, clearing. */
 #include "command/call.h"
 
-#include <assert.h>
-
 /* ---- listing ---- */
-
-struct key_filter {
-    const struct slice *pattern; /* NULL: all */
-    const struct slice *type;
-};
 
 struct key_page {
     struct store_entry *entries[STORE_WALK_MAX + 16];
@@ -36,7 +29,7 @@ static bool take_page(struct command_call *call, uint64_t cursor, size_t max, st
     }
 }
 
-static bool passes(const struct command_call *call, const struct key_filter *filter,
+static bool passes(const struct command_call *call, const struct command_scan *filter,
                    const struct key_page *page, size_t i)
 {
     const struct store_entry *entry = page->entries[i];
@@ -60,7 +53,7 @@ static void take_back_keys(struct reply *reply, size_t start, size_t keys_end)
 
 /* Replies the keys from *cursor on until `want` keys have been looked at, leaves the next cursor
  * there, and says how many were replied. False: refused or failed. */
-static bool reply_keys(struct command_call *call, const struct key_filter *filter, size_t want,
+static bool reply_keys(struct command_call *call, const struct command_scan *filter, size_t want,
                        uint64_t *cursor, size_t *replied)
 {
     size_t seen = 0, start = call->reply->out->size;
@@ -84,100 +77,69 @@ static bool reply_keys(struct command_call *call, const struct key_filter *filte
     return true;
 }
 
-/* The count stands in front of the keys and is known behind them: the header is written last and
- * moved. `start` is where the keys begin, `keys_end` where the header does. */
-static void move_header(struct reply *reply, size_t start, size_t keys_end)
-{
-    uint8_t header[64];
-    struct buffer *out = reply->out;
-    if (reply->overflowed)
-        return;
-    size_t size = out->size - keys_end;
-    assert(size <= sizeof header);
-    memcpy(header, out->at + keys_end, size);
-    memmove(out->at + start + size, out->at + start, keys_end - start);
-    memcpy(out->at + start, header, size);
-}
-
 static void execute_keys(struct command_call *call)
 {
-    const struct key_filter filter = {.pattern = &call->arguments[1]};
+    const struct command_scan filter = {.pattern = &call->arguments[1]};
     size_t start = call->reply->out->size, replied;
     uint64_t cursor = 0;
     if (!reply_keys(call, &filter, SIZE_MAX, &cursor, &replied))
         return;
-    size_t keys_end = call->reply->out->size;
+    size_t header = call->reply->out->size;
     reply_array(call->reply, replied);
-    move_header(call->reply, start, keys_end);
-}
-
-/* ---- SCAN ---- */
-
-/* Only digits: a cursor is what we gave out. An empty one counts as 0, as in Redis. */
-static bool read_cursor(struct slice text, uint64_t *cursor)
-{
-    uint64_t value = 0;
-    for (size_t i = 0; i < text.size; i++) {
-        uint64_t digit = (uint64_t)text.at[i] - '0';
-        if (digit > 9 || __builtin_mul_overflow(value, 10, &value) ||
-            __builtin_add_overflow(value, digit, &value))
-            return false;
-    }
-    *cursor = value;
-    return true;
-}
-
-static void reply_cursor(struct reply *reply, uint64_t cursor)
-{
-    uint8_t text[20], *at = text + sizeof text;
-    do {
-        *--at = (uint8_t)('0' + cursor % 10);
-        cursor /= 10;
-    } while (cursor);
-    reply_bulk(reply, slice_of(at, (size_t)(text + sizeof text - at)));
-}
-
-static bool take_scan_option(struct command_call *call, size_t i, struct key_filter *filter,
-                             int64_t *want)
-{
-    struct slice word = call->arguments[i];
-    bool more = i + 1 < call->count;
-    if (more && slice_is_word(word, "COUNT")) {
-        if (!command_integer(call, i + 1, want))
-            return false;
-        if (*want >= 1)
-            return true;
-    } else if (more && slice_is_word(word, "MATCH")) {
-        filter->pattern = &call->arguments[i + 1];
-        return true;
-    } else if (more && slice_is_word(word, "TYPE")) {
-        filter->type = &call->arguments[i + 1];
-        return true;
-    }
-    command_fail_syntax(call);
-    return false;
+    command_header_first(call->reply, start, header);
 }
 
 static void execute_scan(struct command_call *call)
 {
-    struct key_filter filter = {0};
+    struct command_scan scan = {.of_keys = true};
     size_t start = call->reply->out->size, replied;
     uint64_t cursor;
-    int64_t want = 10;
-    if (!read_cursor(call->arguments[1], &cursor)) {
-        command_fail(call, "ERR invalid cursor");
+    if (!command_take_cursor(call, 1, &cursor) || !command_take_scan(call, 2, &scan) ||
+        !reply_keys(call, &scan, (size_t)scan.want, &cursor, &replied))
         return;
-    }
-    for (size_t i = 2; i < call->count; i += 2)
-        if (!take_scan_option(call, i, &filter, &want))
-            return;
-    if (!reply_keys(call, &filter, (size_t)want, &cursor, &replied))
-        return;
-    size_t keys_end = call->reply->out->size;
+    size_t header = call->reply->out->size;
     reply_array(call->reply, 2);
-    reply_cursor(call->reply, cursor);
+    command_reply_cursor(call->reply, cursor ? cursor : call->beyond);
     reply_array(call->reply, replied);
-    move_header(call->reply, start, keys_end);
+    command_header_first(call->reply, start, header);
+}
+
+/* ---- one of them ---- */
+
+/* One of the page's keys of this database; NULL: it has none. */
+static const struct store_entry *pick_key(const struct command_call *call,
+                                          const struct key_page *page, struct random *random)
+{
+    const struct command_scan any = {0};
+    const struct store_entry *picked = NULL;
+    uint64_t seen = 0;
+    for (size_t i = 0; i < page->count; i++)
+        if (passes(call, &any, page, i) && random_below(random, ++seen) == 0)
+            picked = page->entries[i];
+    return picked;
+}
+
+/* Begins at a place of the walk that chance says, and goes round once at most. Keys behind a gap
+ * are picked more often than others; nobody is promised better. */
+static void execute_randomkey(struct command_call *call)
+{
+    struct store_key nowhere = store_key_of(call->database, slice_of(NULL, 0));
+    struct random random;
+    struct key_page page;
+    command_chance(call, &nowhere, &random);
+    uint64_t cursor = random_next(&random) >> 1;
+    for (unsigned rounds = 0; rounds < 2 && store_count(call->store, call->database);) {
+        if (!take_page(call, cursor, STORE_WALK_MAX, &page))
+            return;
+        const struct store_entry *picked = pick_key(call, &page, &random);
+        if (picked) {
+            reply_bulk(call->reply, store_entry_key(picked));
+            return;
+        }
+        cursor = page.next;
+        rounds += !cursor;
+    }
+    reply_null(call->reply);
 }
 
 /* ---- counting and clearing ---- */
@@ -248,6 +210,8 @@ static const struct command rows[] = {
      "List the keys that match a pattern", "generic", "1.0.0", execute_keys, 0},
     {NUMBER_SCAN, "SCAN", -2, READ, 0, 0, 0, "@keyspace @read @slow",
      "List keys page by page, from a cursor on", "generic", "2.8.0", execute_scan, 0},
+    {NUMBER_RANDOMKEY, "RANDOMKEY", 1, READ, 0, 0, 0, "@keyspace @read @slow",
+     "Answer some key of the database", "generic", "1.0.0", execute_randomkey, 0},
 };
 
 struct command_family command_family_keyspace(void)

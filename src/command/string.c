@@ -338,10 +338,8 @@ static void execute_append(struct command_call *call)
     if (!lookup_string(call, &key, &entry))
         return;
     size_t size = entry ? store_entry_string(entry).size : 0;
-    if (more.size > STORE_VALUE_SIZE_MAX - size) {
-        command_fail(call, "ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+    if (!command_string_fits(call, size, more.size))
         return;
-    }
     if (!entry || more.size) {
         if (!command_can_change(call, 0))
             return;

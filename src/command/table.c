@@ -98,16 +98,38 @@ const struct command *command_find(const struct command_table *table, struct sli
 
 /* ---- building ---- */
 
-#define FAMILIES 6
+static struct command_family (*const family_list[])(void) = {
+    command_family_string,
+    command_family_counter,
+    command_family_range,
+    command_family_bits,
+    command_family_bitfield,
+    command_family_key,
+    command_family_copy,
+    command_family_object,
+    command_family_expiry,
+    command_family_sort,
+    command_family_list,
+    command_family_list_pop,
+    command_family_list_change,
+    command_family_hash,
+    command_family_set,
+    command_family_set_algebra,
+    command_family_sorted_set,
+    command_family_sorted_set_range,
+    command_family_sorted_set_remove,
+    command_family_sorted_set_algebra,
+    command_family_pick,
+    command_family_scan,
+    command_family_keyspace,
+};
+
+#define FAMILIES (sizeof family_list / sizeof *family_list)
 
 static void list_families(struct command_family families[FAMILIES + 1])
 {
-    families[0] = command_family_string();
-    families[1] = command_family_counter();
-    families[2] = command_family_key();
-    families[3] = command_family_expiry();
-    families[4] = command_family_list();
-    families[5] = command_family_keyspace();
+    for (size_t i = 0; i < FAMILIES; i++)
+        families[i] = family_list[i]();
 }
 
 static void add_name(struct command_table *table, const struct command *command)
@@ -205,17 +227,64 @@ bool command_arity_fits(const struct command *command, size_t count)
     return count >= (size_t)-command->arity;
 }
 
-size_t command_keys(const struct command *command, size_t count, size_t *first, size_t *step)
+/* The next key of the row's own range. */
+static size_t next_in_range(const struct command *command, size_t count, size_t after)
 {
-    *first = *step = 0;
-    if (command->first_key <= 0 || (size_t)command->first_key >= count)
-        return 0;
     size_t last = (size_t)command->last_key;
+    if (command->first_key <= 0)
+        return 0;
     if (command->last_key < 0)
         last = count - (size_t)-command->last_key;
     if (last >= count)
         last = count - 1;
-    *first = (size_t)command->first_key;
-    *step = command->key_step > 0 ? (size_t)command->key_step : 1;
-    return last < *first ? 0 : (last - *first) / *step + 1;
+    size_t step = command->key_step > 0 ? (size_t)command->key_step : 1;
+    size_t next = after < (size_t)command->first_key ? (size_t)command->first_key : after + step;
+    return next <= last ? next : 0;
+}
+
+/* Behind the argument at `place`, which says how many there are. */
+static size_t next_counted(const struct slice *arguments, size_t count, size_t place, size_t after)
+{
+    int64_t keys;
+    size_t next = (after < place ? place : after) + 1;
+    if (next >= count || slice_to_i64(arguments[place], &keys) || keys <= 0)
+        return 0;
+    return next - place <= (uint64_t)keys ? next : 0;
+}
+
+/* The options of SORT, read only to know which STORE is one. The last one counts. */
+static size_t next_stored(const struct slice *arguments, size_t count, size_t after)
+{
+    size_t found = 0;
+    for (size_t i = 2; i + 1 < count; i++) {
+        if (slice_is_word(arguments[i], "STORE"))
+            found = ++i;
+        else if (slice_is_word(arguments[i], "LIMIT"))
+            i += 2;
+        else if (slice_is_word(arguments[i], "BY") || slice_is_word(arguments[i], "GET"))
+            i++;
+    }
+    return found > after ? found : 0;
+}
+
+size_t command_next_key(const struct command *command, const struct slice *arguments, size_t count,
+                        size_t after)
+{
+    size_t next = next_in_range(command, count, after);
+    if (next || !(command->flags & (COMMAND_COUNTED_1 | COMMAND_COUNTED_2 | COMMAND_STORES)))
+        return next;
+    if (command->flags & COMMAND_STORES)
+        return next_stored(arguments, count, after);
+    return next_counted(arguments, count, command->flags & COMMAND_COUNTED_1 ? 1 : 2, after);
+}
+
+bool command_is_whole(const struct command *command, const struct slice *arguments, size_t count)
+{
+    if (!(command->flags & COMMAND_WHOLE) || command->first_key == 0)
+        return command->flags & COMMAND_WHOLE;
+    for (size_t i = (size_t)command->last_key + 1; i < count; i++)
+        if (slice_is_word(arguments[i], "BY") || slice_is_word(arguments[i], "GET") ||
+            slice_is_word(arguments[i], "DB"))
+            return true;
+    return false;
 }

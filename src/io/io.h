@@ -55,7 +55,7 @@ enum io_event_kind {
     IO_SYNCED,    /* tag given to the sync; `position` = its upto; status OK or IO */
     IO_READ_DONE, /* tag given to the read; `position` = bytes read, short at the end of the file;
                      status */
-    IO_FILE_DONE, /* tag given to a prepare or save; status OK, NO_SPACE or IO */
+    IO_FILE_DONE, /* tag given to a prepare, save, publish or remove; status OK, NO_SPACE or IO */
     IO_MESSAGE,   /* `message` from io_post; ownership passes to the receiver */
 };
 
@@ -175,6 +175,15 @@ void io_file_prepare_start(struct io *io, const char *path, uint64_t size, uint6
 /* In the background: replaces the small file `path` by `bytes` (at most 1 MiB, copied) atomically
  * and durably: other name, sync, rename, directory sync. FILE_DONE{tag}. */
 void io_file_save_start(struct io *io, const char *path, struct slice bytes, uint64_t tag);
+
+/* In the background: gives the file `from`, whose bytes its owner has synced, the name `to` in the
+ * same directory, in place of what has it, and makes that durable. FILE_DONE{tag}; after IO either
+ * name may be there. */
+void io_file_publish_start(struct io *io, const char *from, const char *to, uint64_t tag);
+
+/* In the background, since large files take long: removes the file, if there is one. Its absence is
+ * durable after the next io_dir_sync or publish. FILE_DONE{tag}. */
+void io_file_remove_start(struct io *io, const char *path, uint64_t tag);
 
 MUST_USE enum status io_file_remove(struct io *io, const char *path);
 MUST_USE enum status io_file_rename(struct io *io, const char *from, const char *to);

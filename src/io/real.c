@@ -33,6 +33,8 @@ static void finish_job(struct io *io, struct job *job)
     case JOB_LOOKUP: streams_finish_lookup(io, job); return;
     case JOB_PREPARE:
     case JOB_SAVE:
+    case JOB_PUBLISH:
+    case JOB_REMOVE:
         emit(io, (struct io_event){.kind = IO_FILE_DONE, .status = job->status, .tag = job->tag});
         job_destroy(job);
         return;

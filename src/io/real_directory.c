@@ -49,6 +49,21 @@ void io_file_save_start(struct io *io, const char *path, struct slice bytes, uin
     lane_submit(&io->lanes[LANE_SAVE], job);
 }
 
+void io_file_publish_start(struct io *io, const char *from, const char *to, uint64_t tag)
+{
+    struct job *job = job_create(JOB_PUBLISH, tag);
+    set_path(job, to);
+    job->from = memory_copy_text(from);
+    lane_submit(&io->lanes[LANE_NAMES], job);
+}
+
+void io_file_remove_start(struct io *io, const char *path, uint64_t tag)
+{
+    struct job *job = job_create(JOB_REMOVE, tag);
+    set_path(job, path);
+    lane_submit(&io->lanes[LANE_NAMES], job);
+}
+
 enum status io_file_remove(struct io *io, const char *path)
 {
     (void)io;

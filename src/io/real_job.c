@@ -30,6 +30,7 @@ void job_destroy(struct job *job)
 {
     if (job->kind == JOB_SAVE)
         memory_free(job->bytes);
+    memory_free(job->from);
     memory_free(job->answers);
     memory_free(job);
 }
@@ -181,6 +182,22 @@ static enum status save(struct job *job)
     return sync_directory_of(job->path);
 }
 
+/* ---- names ---- */
+
+static enum status give_name(const struct job *job)
+{
+    if (rename(job->from, job->path) != 0)
+        return status_of_errno(errno);
+    return sync_directory_of(job->path);
+}
+
+static enum status remove_name(const struct job *job)
+{
+    if (unlink(job->path) == 0 || errno == ENOENT)
+        return STATUS_OK;
+    return status_of_errno(errno);
+}
+
 /* ---- all ---- */
 
 static enum status read_bytes(struct job *job)
@@ -202,6 +219,8 @@ void job_run(struct job *job, struct lane *lane)
     case JOB_READ: job->status = read_bytes(job); break;
     case JOB_PREPARE: job->status = prepare(job, lane); break;
     case JOB_SAVE: job->status = save(job); break;
+    case JOB_PUBLISH: job->status = give_name(job); break;
+    case JOB_REMOVE: job->status = remove_name(job); break;
     case JOB_LOOKUP: {
         bool readable = address_resolve(job->path, true, false, &job->answers);
         assert(readable); /* io_connect has read it already */

@@ -39,6 +39,8 @@ enum job_kind {
     JOB_READ,
     JOB_PREPARE,
     JOB_SAVE,
+    JOB_PUBLISH,
+    JOB_REMOVE,
     JOB_LOOKUP
 };
 
@@ -62,7 +64,8 @@ struct job {
     uint8_t *bytes;          /* READ: the caller's; SAVE: owned */
     size_t size;
     uint64_t offset;           /* READ; SYNC: pages before it were dropped */
-    char path[IO_PATH_SIZE];   /* PREPARE, SAVE; LOOKUP: "host:port" */
+    char path[IO_PATH_SIZE];   /* PREPARE, SAVE, PUBLISH: to, REMOVE; LOOKUP: "host:port" */
+    char *from;                /* PUBLISH: owned */
     struct addresses *answers; /* LOOKUP: owned; NULL when there is no such host */
 };
 
@@ -80,6 +83,7 @@ enum lane_name {
     LANE_READ,
     LANE_SAVE,
     LANE_PREPARE,
+    LANE_NAMES, /* publish, remove */
     LANE_LOOKUP,
     LANES
 };

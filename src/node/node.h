@@ -116,6 +116,8 @@ void node_flush(struct node *node);
 uint64_t node_deadline_ns(const struct node *node);
 /* "" or one line: the node must stop. */
 const char *node_failure(const struct node *node);
+/* Hands over what it leads; true while it still leads something that others could. */
+bool node_hand_over(struct node *node);
 /* Writes the note of a clean end; node_is_clean when it is durable. */
 void node_end(struct node *node);
 bool node_is_clean(const struct node *node);

@@ -305,6 +305,14 @@ const struct node_promise *node_promise(const struct node *node)
     return &node->promise;
 }
 
+bool node_hand_over(struct node *node)
+{
+    bool leads = false;
+    for (size_t i = 0; node->started && i < node->group_count; i++)
+        leads |= replica_hand_over(node->groups[i], &node->turn);
+    return leads;
+}
+
 void node_end(struct node *node)
 {
     wal_mark_clean(node->wal);

@@ -50,7 +50,7 @@ static bool term_is_possible(const struct raft_message *m)
 
 static bool is_known_kind(enum raft_message_kind kind)
 {
-    return kind >= RAFT_PRE_VOTE && kind <= RAFT_RUN_NOW;
+    return kind >= RAFT_PRE_VOTE && kind <= RAFT_SNAPSHOT_ANSWER;
 }
 
 bool raft_message_is_possible(const struct raft *raft, const struct raft_event *event)
@@ -70,6 +70,10 @@ bool raft_message_is_possible(const struct raft *raft, const struct raft_event *
         return append_is_possible(event);
     if (m->kind == RAFT_ACCEPT)
         return accept_is_possible(m);
+    if (m->kind == RAFT_SNAPSHOT_ANSWER)
+        return m->persisted <= m->written;
+    if (m->kind == RAFT_SNAPSHOT_OFFER)
+        return m->index > 0 && m->log_term > 0 && m->log_term <= m->term;
     return m->log_term <= m->term;
 }
 
@@ -79,12 +83,16 @@ static void validate_log(const struct raft *raft)
 {
     const struct raft_view *view = &raft->view;
     const struct term_table *terms = &raft->terms;
-    assert(view->commit <= view->last_index); /* RAFT-7 */
+    assert(view->commit <= view->last_index);                                /* RAFT-7 */
+    assert(view->first_index >= 1 && view->first_index - 1 <= view->commit); /* RAFT-14 */
+    assert(view->first_index - 1 <= view->persisted);
+    assert(view->everywhere <= view->last_index);
+    assert(view->offered_index == 0 || view->offered_index > view->commit);
     assert(view->persisted <= view->last_index && raft->matched <= view->last_index);
     assert((terms->count == 0) == (view->last_index == 0));
     for (size_t i = 0; i < terms->count; i++) {
         uint64_t before = i ? terms->starts[i - 1].term : 0;
-        uint64_t index = i ? terms->starts[i - 1].first_index : view->first_index - 1;
+        uint64_t index = i ? terms->starts[i - 1].first_index : 0;
         assert(terms->starts[i].term > before && terms->starts[i].first_index > index);
     }
     assert(raft_term_at(raft, view->last_index) == view->last_term);
@@ -102,7 +110,7 @@ static void validate_configurations(const struct raft *raft)
         assert(c->member_count == 0 || raft_configuration_is_valid(c)); /* RAFT-12 */
         assert(c->index <= raft->view.last_index);
         assert(i == 0 || raft->configurations[i - 1].index < c->index);
-        assert(i == 0 || c->index > raft->view.commit);
+        assert((i == 0) == (c->index < raft->view.first_index));
     }
     const struct raft_configuration *active = raft_configuration(raft);
     assert(raft->peer_count == active->member_count);
@@ -115,8 +123,9 @@ static void validate_leader(const struct raft *raft)
     const struct raft_view *view = &raft->view;
     assert(replica_id_equal(raft->vote, raft->options.self)); /* RAFT-1 */
     assert(replica_id_equal(view->leader, raft->options.self));
-    assert(view->saved_version == view->state_version); /* RAFT-5 */
+    assert(raft_is_saved(raft)); /* RAFT-5 */
     assert(view->term_start > 0 && view->term_start <= view->last_index + 1);
+    assert(!raft_is_transferring(raft) || view->lease_until_ns == 0); /* RAFT-13 */
     for (size_t i = 0; i < raft->peer_count; i++) {
         const struct peer *peer = &raft->peers[i];
         assert(peer->persisted <= peer->written && peer->written < peer->next);
@@ -131,12 +140,15 @@ void raft_validate(const struct raft *raft)
     validate_log(raft);
     validate_configurations(raft);
     assert(view->saved_version <= view->state_version);
+    assert(raft->term_version <= view->state_version);
+    assert(!view->unsure || raft->old_last <= view->last_index);
     assert(view->confirmed_round <= view->round); /* RAFT-11 */
     if (view->role == RAFT_LEADER) {
         validate_leader(raft);
         return;
     }
     assert(view->term_start == 0 && view->lease_until_ns == 0); /* RAFT-10: only a leader has one */
+    assert(!raft_is_transferring(raft) && !view->unsure_election);
     assert(view->commit <= raft->matched);
     assert(view->role == RAFT_FOLLOWER || view->leader.value == 0);
     assert(view->role != RAFT_CANDIDATE || replica_id_equal(raft->vote, raft->options.self));

@@ -1,24 +1,23 @@
 /* configuration.c - sets of members and their quorums; the stack of configurations in the log
  * (dissertation 4.1, 4.3; R1, R2).
  *
- * Layout of an encoded configuration (version 1): u8 version, u8 joint, varint C, varint E, joint
- * only: varint old C, varint old E, u8 member count, then per member: varint replica, varint node,
- * u8 kind, u8 old kind, u8 priority. Nothing after it. */
+ * Layout of an encoded configuration: u8 version, u8 joint, varint C, varint E, joint only: varint
+ * old C, varint old E, u8 member count, then per member: varint replica, varint node, u8 kind, u8
+ * old kind, u8 priority, in version 2 only: u8 flags (1 out of sync). Nothing after it. Version 2
+ * has a flag set somewhere; without one it is version 1, so that each configuration has one
+ * encoding. */
 #include "base/memory.h"
 #include "raft/state.h"
 
 #include <assert.h>
 
-#define CONFIGURATION_VERSION 1
+#define VERSION_PLAIN    1
+#define VERSION_FLAGS    2
+#define FLAG_OUT_OF_SYNC 1
 #define CONFIGURATION_SIZE_MAX                                                                     \
-    (3 + 4 * VARINT_SIZE_MAX + RAFT_MEMBERS_MAX * (2 * VARINT_SIZE_MAX + 3))
+    (3 + 4 * VARINT_SIZE_MAX + RAFT_MEMBERS_MAX * (2 * VARINT_SIZE_MAX + 4))
 
-enum half {
-    HALF_NEW = 0,
-    HALF_OLD
-};
-
-static bool votes_in(const struct raft_member *member, enum half half)
+bool raft_votes_in(const struct raft_member *member, enum half half)
 {
     enum raft_member_kind kind = half == HALF_NEW ? member->kind : member->old_kind;
     return kind == RAFT_VOTER || kind == RAFT_WITNESS;
@@ -26,15 +25,15 @@ static bool votes_in(const struct raft_member *member, enum half half)
 
 bool raft_member_is_voter(const struct raft_member *member)
 {
-    return votes_in(member, HALF_NEW) || votes_in(member, HALF_OLD);
+    return raft_votes_in(member, HALF_NEW) || raft_votes_in(member, HALF_OLD);
 }
 
 /* RAFT-9: every voter of the half, whatever its state. */
-static size_t voter_count(const struct raft_configuration *configuration, enum half half)
+size_t raft_voter_count(const struct raft_configuration *configuration, enum half half)
 {
     size_t count = 0;
     for (size_t i = 0; i < configuration->member_count; i++)
-        count += votes_in(&configuration->members[i], half);
+        count += raft_votes_in(&configuration->members[i], half);
     return count;
 }
 
@@ -51,6 +50,8 @@ static bool member_is_valid(const struct raft_member *member, bool joint)
         return false;
     if ((unsigned)member->kind > RAFT_WITNESS || (unsigned)member->old_kind > RAFT_WITNESS)
         return false;
+    if (member->out_of_sync && !raft_member_is_voter(member))
+        return false;
     return joint ? member->kind || member->old_kind : member->kind && !member->old_kind;
 }
 
@@ -66,18 +67,26 @@ bool raft_configuration_is_valid(const struct raft_configuration *configuration)
             if (replica_id_equal(c->members[i].replica, c->members[j].replica))
                 return false;
     }
-    if (!quorums_are_valid(voter_count(c, HALF_NEW), c->commit_quorum, c->election_quorum))
+    if (!quorums_are_valid(raft_voter_count(c, HALF_NEW), c->commit_quorum, c->election_quorum))
         return false;
     if (!c->joint)
         return c->old_commit_quorum == 0 && c->old_election_quorum == 0;
-    return quorums_are_valid(voter_count(c, HALF_OLD), c->old_commit_quorum,
+    return quorums_are_valid(raft_voter_count(c, HALF_OLD), c->old_commit_quorum,
                              c->old_election_quorum);
+}
+
+static bool has_flags(const struct raft_configuration *c)
+{
+    for (size_t i = 0; i < c->member_count; i++)
+        if (c->members[i].out_of_sync)
+            return true;
+    return false;
 }
 
 static size_t store_header(const struct raft_configuration *c, uint8_t *at)
 {
     size_t size = 0;
-    at[size++] = CONFIGURATION_VERSION;
+    at[size++] = has_flags(c) ? VERSION_FLAGS : VERSION_PLAIN;
     at[size++] = c->joint;
     size += varint_store(at + size, c->commit_quorum);
     size += varint_store(at + size, c->election_quorum);
@@ -94,6 +103,7 @@ void raft_configuration_encode(const struct raft_configuration *configuration, s
     uint8_t bytes[CONFIGURATION_SIZE_MAX];
     assert(raft_configuration_is_valid(configuration));
     size_t size = store_header(configuration, bytes);
+    bool flags = has_flags(configuration);
     for (size_t i = 0; i < configuration->member_count; i++) {
         const struct raft_member *member = &configuration->members[i];
         size += varint_store(bytes + size, member->replica.value);
@@ -101,6 +111,8 @@ void raft_configuration_encode(const struct raft_configuration *configuration, s
         bytes[size++] = (uint8_t)member->kind;
         bytes[size++] = (uint8_t)member->old_kind;
         bytes[size++] = member->priority;
+        if (flags)
+            bytes[size++] = member->out_of_sync ? FLAG_OUT_OF_SYNC : 0;
     }
     enum status status = buffer_append(out, bytes, size);
     assert(status == STATUS_OK);
@@ -115,11 +127,13 @@ static enum status take_count(struct slice *from, uint32_t *out)
     return STATUS_OK;
 }
 
-static enum status take_header(struct slice *from, struct raft_configuration *c)
+static enum status take_header(struct slice *from, struct raft_configuration *c, bool *flags)
 {
     struct slice bytes;
-    if (slice_take(from, 2, &bytes) || bytes.at[0] != CONFIGURATION_VERSION || bytes.at[1] > 1)
+    if (slice_take(from, 2, &bytes) || bytes.at[1] > 1 ||
+        (bytes.at[0] != VERSION_PLAIN && bytes.at[0] != VERSION_FLAGS))
         return STATUS_INVALID;
+    *flags = bytes.at[0] == VERSION_FLAGS;
     c->joint = bytes.at[1];
     if (take_count(from, &c->commit_quorum) || take_count(from, &c->election_quorum))
         return STATUS_INVALID;
@@ -132,7 +146,7 @@ static enum status take_header(struct slice *from, struct raft_configuration *c)
     return STATUS_OK;
 }
 
-static enum status take_member(struct slice *from, struct raft_member *member)
+static enum status take_member(struct slice *from, struct raft_member *member, bool flags)
 {
     struct slice bytes;
     if (varint_take(from, &member->replica.value) || varint_take(from, &member->node.value) ||
@@ -141,31 +155,38 @@ static enum status take_member(struct slice *from, struct raft_member *member)
     member->kind = (enum raft_member_kind)bytes.at[0];
     member->old_kind = (enum raft_member_kind)bytes.at[1];
     member->priority = bytes.at[2];
+    if (!flags)
+        return STATUS_OK;
+    if (slice_take(from, 1, &bytes) || bytes.at[0] > FLAG_OUT_OF_SYNC)
+        return STATUS_INVALID;
+    member->out_of_sync = bytes.at[0];
     return STATUS_OK;
 }
 
 enum status raft_configuration_decode(struct slice bytes, struct raft_configuration *out)
 {
     struct raft_configuration c = {0};
-    if (take_header(&bytes, &c))
+    bool flags;
+    if (take_header(&bytes, &c, &flags))
         return STATUS_INVALID;
     for (size_t i = 0; i < c.member_count; i++)
-        if (take_member(&bytes, &c.members[i]))
+        if (take_member(&bytes, &c.members[i], flags))
             return STATUS_INVALID;
-    if (bytes.size != 0 || !raft_configuration_is_valid(&c))
+    if (bytes.size != 0 || flags != has_flags(&c) || !raft_configuration_is_valid(&c))
         return STATUS_INVALID;
     *out = c;
     return STATUS_OK;
 }
 
-static size_t quorum_size(const struct raft_configuration *c, enum quorum quorum, enum half half)
+size_t raft_quorum_size(const struct raft_configuration *c, enum quorum quorum, enum half half)
 {
     size_t commit = half == HALF_NEW ? c->commit_quorum : c->old_commit_quorum;
     size_t election = half == HALF_NEW ? c->election_quorum : c->old_election_quorum;
     switch (quorum) {
     case QUORUM_COMMIT: return commit;
     case QUORUM_ELECTION: return election;
-    case QUORUM_CONFIRMATION: return voter_count(c, half) - election + 1; /* R2: meets every E */
+    case QUORUM_CONFIRMATION:
+        return raft_voter_count(c, half) - election + 1; /* R2: meets every E */
     }
     return 0;
 }
@@ -178,7 +199,7 @@ static uint64_t half_value(const struct raft_configuration *c, enum half half, s
     uint64_t highest[RAFT_MEMBERS_MAX];
     size_t size = 0;
     for (size_t i = 0; i < c->member_count; i++) {
-        if (!votes_in(&c->members[i], half)) /* RAFT-8 */
+        if (!raft_votes_in(&c->members[i], half)) /* RAFT-8 */
             continue;
         size_t at = size++;
         for (; at > 0 && highest[at - 1] < values[i]; at--)
@@ -192,20 +213,11 @@ uint64_t raft_quorum_value(const struct raft_configuration *configuration, enum 
                            const uint64_t *values)
 {
     const struct raft_configuration *c = configuration;
-    uint64_t value = half_value(c, HALF_NEW, quorum_size(c, quorum, HALF_NEW), values);
+    uint64_t value = half_value(c, HALF_NEW, raft_quorum_size(c, quorum, HALF_NEW), values);
     if (!c->joint)
         return value;
-    uint64_t old = half_value(c, HALF_OLD, quorum_size(c, quorum, HALF_OLD), values);
+    uint64_t old = half_value(c, HALF_OLD, raft_quorum_size(c, quorum, HALF_OLD), values);
     return old < value ? old : value;
-}
-
-size_t raft_confirmation_count(const struct raft_configuration *configuration)
-{
-    size_t count = quorum_size(configuration, QUORUM_CONFIRMATION, HALF_NEW), old;
-    if (!configuration->joint)
-        return count;
-    old = quorum_size(configuration, QUORUM_CONFIRMATION, HALF_OLD);
-    return old > count ? old : count;
 }
 
 static const struct raft_configuration *active(const struct raft *raft)
@@ -231,12 +243,18 @@ bool raft_is_voter(const struct raft *raft, size_t place)
     return raft_member_is_voter(&active(raft)->members[place]);
 }
 
+/* In every configuration of the log: to a voter that is gone by now something may be promised yet.
+ */
 bool raft_is_alone(const struct raft *raft)
 {
-    size_t voters = 0;
-    for (size_t i = 0; i < raft->peer_count; i++)
-        voters += raft_is_voter(raft, i);
-    return voters == 1 && raft_self_is_voter(raft);
+    for (size_t i = 0; i < raft->configuration_count; i++) {
+        const struct raft_configuration *c = &raft->configurations[i];
+        for (size_t j = 0; j < c->member_count; j++)
+            if (raft_member_is_voter(&c->members[j]) &&
+                !replica_id_equal(c->members[j].replica, raft->options.self))
+                return false;
+    }
+    return raft_self_is_voter(raft);
 }
 
 /* The peers follow the active configuration; who stays keeps what is known of it, who is new starts
@@ -287,13 +305,49 @@ void raft_configuration_truncate(struct raft *raft, uint64_t from)
         rebuild_peers(raft);
 }
 
-/* What a committed configuration replaced cannot come back (RAFT-7): forget it, so that the stack
- * stays small. */
-void raft_configuration_committed(struct raft *raft)
+/* The place in the stack of the one in force at `index`; 0 also when all are newer. */
+static size_t place_at(const struct raft *raft, uint64_t index)
 {
-    size_t keep = raft->configuration_count - 1;
-    while (keep > 0 && raft->configurations[keep].index > raft->view.commit)
-        keep--;
+    size_t place = raft->configuration_count - 1;
+    while (place > 0 && raft->configurations[place].index > index)
+        place--;
+    return place;
+}
+
+const struct raft_configuration *raft_configuration_at(const struct raft *raft, uint64_t index)
+{
+    if (index + 1 < raft->view.first_index || index > raft->view.last_index)
+        return NULL;
+    return &raft->configurations[place_at(raft, index)];
+}
+
+/* Not while joint with a half in which it has the data yet, or is to have it. */
+bool raft_is_witness(const struct raft *raft, struct replica_id replica)
+{
+    const struct raft_member *member = raft_find_member(active(raft), replica);
+    return member && (member->kind == RAFT_WITNESS || member->old_kind == RAFT_WITNESS) &&
+           member->kind != RAFT_VOTER && member->old_kind != RAFT_VOTER;
+}
+
+/* Whoever is not in the newest configuration any more may still be needed while that is not
+ * committed: its log may be the only one that can win (dissertation 4.2.2). Its own vote does not
+ * count. */
+bool raft_may_campaign(const struct raft *raft)
+{
+    for (size_t i = place_at(raft, raft->view.commit); i < raft->configuration_count; i++) {
+        const struct raft_member *self =
+            raft_find_member(&raft->configurations[i], raft->options.self);
+        if (self && raft_member_is_voter(self))
+            return true;
+    }
+    return false;
+}
+
+/* As many are kept as the log has entries of this kind: a snapshot at any mark in it needs the one
+ * in force there. */
+void raft_configuration_compacted(struct raft *raft, uint64_t index)
+{
+    size_t keep = place_at(raft, index);
     if (keep == 0)
         return;
     raft->configuration_count -= keep;
@@ -301,41 +355,17 @@ void raft_configuration_committed(struct raft *raft)
             raft->configuration_count * sizeof *raft->configurations);
 }
 
-static const struct raft_member *find_member(const struct raft_configuration *c,
-                                             struct replica_id replica)
+void raft_configuration_replace(struct raft *raft, const struct raft_configuration *configuration)
 {
-    for (size_t i = 0; i < c->member_count; i++)
-        if (replica_id_equal(c->members[i].replica, replica))
-            return &c->members[i];
+    raft->configuration_count = 0;
+    raft_configuration_activate(raft, configuration, configuration->index);
+}
+
+const struct raft_member *raft_find_member(const struct raft_configuration *configuration,
+                                           struct replica_id replica)
+{
+    for (size_t i = 0; i < configuration->member_count; i++)
+        if (replica_id_equal(configuration->members[i].replica, replica))
+            return &configuration->members[i];
     return NULL;
-}
-
-/* Each voter of `a` in half `a_half` is one of `b` in `b_half`. */
-static bool voters_are_within(const struct raft_configuration *a, enum half a_half,
-                              const struct raft_configuration *b, enum half b_half)
-{
-    for (size_t i = 0; i < a->member_count; i++) {
-        const struct raft_member *other = find_member(b, a->members[i].replica);
-        if (votes_in(&a->members[i], a_half) && !(other && votes_in(other, b_half)))
-            return false;
-    }
-    return true;
-}
-
-static bool halves_agree(const struct raft_configuration *a, enum half a_half,
-                         const struct raft_configuration *b, enum half b_half)
-{
-    return quorum_size(a, QUORUM_COMMIT, a_half) == quorum_size(b, QUORUM_COMMIT, b_half) &&
-           quorum_size(a, QUORUM_ELECTION, a_half) == quorum_size(b, QUORUM_ELECTION, b_half) &&
-           voters_are_within(a, a_half, b, b_half) && voters_are_within(b, b_half, a, a_half);
-}
-
-/* Voters and quorums change through a joint configuration only (dissertation 4.3; with (C, E) even
- * one voter more is not safe in one step). Learners and priorities may change at once. */
-bool raft_configuration_may_follow(const struct raft *raft, const struct raft_configuration *next)
-{
-    const struct raft_configuration *now = active(raft);
-    if (!raft_configuration_is_valid(next) || (now->joint && next->joint))
-        return false;
-    return halves_agree(now, HALF_NEW, next, next->joint ? HALF_OLD : HALF_NEW);
 }

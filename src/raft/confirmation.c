@@ -23,12 +23,16 @@ void raft_handle_round(struct raft *raft)
 {
     if (raft->view.role != RAFT_LEADER)
         return;
+    raft_transfer_tick(raft);
     raft_check_quorum(raft);
     if (raft->view.role != RAFT_LEADER)
         return;
+    if (raft_is_transferring(raft))
+        return; /* RAFT-13: the number stays, so that nobody hears a later one */
     raft->view.round++;
     raft->round_starts[raft->view.round % RAFT_ROUNDS_MAX] = raft->now_ns;
     raft_check_stalled(raft);
+    raft_note_behind(raft);
     raft_try_confirm(raft);
 }
 
@@ -42,12 +46,14 @@ void raft_try_confirm(struct raft *raft)
     for (size_t i = 0; i < raft->peer_count; i++)
         rounds[i] = i == raft->self_place ? view->round : raft->peers[i].round;
     uint64_t round = raft_quorum_value(raft_configuration(raft), QUORUM_CONFIRMATION, rounds);
-    if (round <= view->confirmed_round || view->round - round >= RAFT_ROUNDS_MAX)
+    if (round <= view->confirmed_round || view->round - round >= RAFT_ROUNDS_MAX ||
+        raft_is_transferring(raft))
         return;
     assert(round <= view->round);
     view->confirmed_round = round;
     view->confirmed_start_ns = raft->round_starts[round % RAFT_ROUNDS_MAX];
     view->lease_until_ns = view->confirmed_start_ns + lease_ns(raft);
+    raft_hand_over_tail(raft);
 }
 
 void raft_confirm(struct raft *raft, struct peer *peer, uint64_t round)
@@ -59,9 +65,18 @@ void raft_confirm(struct raft *raft, struct peer *peer, uint64_t round)
     raft_try_confirm(raft);
 }
 
+/* It needs nobody to confirm it: not so when it leads a configuration without itself (4.2.2). */
+static bool is_enough_alone(const struct raft *raft)
+{
+    uint64_t present[RAFT_MEMBERS_MAX] = {0};
+    if (raft->self_place < raft->peer_count)
+        present[raft->self_place] = 1;
+    return raft_quorum_value(raft_configuration(raft), QUORUM_CONFIRMATION, present) != 0;
+}
+
 uint64_t raft_quorum_contact_ns(const struct raft *raft)
 {
-    if (raft_confirmation_count(raft_configuration(raft)) <= 1)
+    if (is_enough_alone(raft))
         return raft->now_ns;
     uint64_t start = raft->view.confirmed_start_ns;
     return start > raft->elected_ns ? start : raft->elected_ns;
@@ -72,6 +87,8 @@ uint64_t raft_quorum_contact_ns(const struct raft *raft)
 void raft_check_quorum(struct raft *raft)
 {
     uint64_t limit = raft_quorum_contact_ns(raft) + raft->options.election_timeout_max_ns;
+    if (raft_is_transferring(raft))
+        return; /* its end is near, and a new count begins there */
     if (raft->now_ns >= limit)
         raft_become_follower(raft, raft->view.term, (struct replica_id){0});
 }
@@ -98,7 +115,7 @@ void raft_handle_heartbeat_answer(struct raft *raft, const struct raft_event *ev
     if (raft->view.role != RAFT_LEADER || event->term != raft->view.term)
         return;
     raft_note_clock(raft, peer, event->message.wall_us);
-    if (peer->probing)
+    if (peer->probing && peer->next >= raft->view.first_index)
         peer->probe_sent = false; /* it is there and has not matched yet: ask again */
     if (!event->agreed)
         return;
@@ -113,13 +130,13 @@ bool raft_lease_is_valid(const struct raft *raft, uint64_t now_ns)
 bool raft_is_serving(const struct raft *raft)
 {
     const struct raft_view *view = &raft->view;
-    return view->role == RAFT_LEADER && view->commit >= view->term_start;
+    return view->role == RAFT_LEADER && view->commit >= view->term_start &&
+           !raft_is_transferring(raft) && !raft_self_is_witness(raft); /* RAFT-18 */
 }
 
 bool raft_agrees(const struct raft *raft, struct replica_id leader, uint64_t term)
 {
     const struct raft_view *view = &raft->view;
     return view->role == RAFT_FOLLOWER && view->term == term &&
-           replica_id_equal(view->leader, leader) &&
-           view->saved_version == view->state_version; /* RAFT-5 */
+           replica_id_equal(view->leader, leader) && raft_is_saved(raft); /* RAFT-5 */
 }

@@ -34,9 +34,11 @@ static const char *role_text(enum raft_role role)
 static void print_log(const struct raft *raft, struct buffer *text)
 {
     const struct raft_view *view = &raft->view;
-    print(text, "  log last %llu persisted %llu commit %llu terms",
-          (unsigned long long)view->last_index, (unsigned long long)view->persisted,
-          (unsigned long long)view->commit);
+    print(text, "  log");
+    if (view->first_index > 1)
+        print(text, " first %llu", (unsigned long long)view->first_index);
+    print(text, " last %llu persisted %llu commit %llu terms", (unsigned long long)view->last_index,
+          (unsigned long long)view->persisted, (unsigned long long)view->commit);
     for (size_t i = 0; i < raft->terms.count; i++)
         print(text, " %llu@%llu", (unsigned long long)raft->terms.starts[i].term,
               (unsigned long long)raft->terms.starts[i].first_index);
@@ -56,6 +58,8 @@ static void print_members(const struct raft *raft, struct buffer *text)
               kinds[c->members[i].kind]);
         if (c->joint)
             print(text, "/%s", kinds[c->members[i].old_kind]);
+        if (c->members[i].out_of_sync)
+            print(text, " out of sync");
     }
     print(text, "\n");
 }
@@ -69,10 +73,13 @@ static void print_progress(const struct raft *raft, struct buffer *text)
         const struct peer *peer = &raft->peers[i];
         if (i == raft->self_place)
             continue;
-        print(text, "  peer %llu written %llu persisted %llu next %llu round %llu%s\n",
+        print(text, "  peer %llu written %llu persisted %llu next %llu round %llu%s",
               (unsigned long long)peer->replica.value, (unsigned long long)peer->written,
               (unsigned long long)peer->persisted, (unsigned long long)peer->next,
               (unsigned long long)peer->round, peer->probing ? " probing" : "");
+        if (peer->snapshot > peer->written)
+            print(text, " snapshot %llu", (unsigned long long)peer->snapshot);
+        print(text, "\n");
     }
 }
 
@@ -83,6 +90,8 @@ void raft_dump(const struct raft *raft, struct buffer *text)
           (unsigned long long)raft->options.self.value, role_text(view->role),
           (unsigned long long)view->term, (unsigned long long)raft->vote.value,
           (unsigned long long)view->leader.value);
+    if (view->unsure)
+        print(text, " unsure");
     if (view->saved_version != view->state_version)
         print(text, " unsaved");
     if (raft->ignored)

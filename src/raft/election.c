@@ -11,11 +11,13 @@
 
 #include <assert.h>
 
+/* A witness lets the others try first (RAFT-18). */
 uint64_t raft_draw_timeout(struct raft *raft)
 {
     uint64_t min = raft->options.election_timeout_min_ns;
     uint64_t max = raft->options.election_timeout_max_ns;
-    return min + random_below(&raft->random, max - min + 1);
+    uint64_t wait = min + random_below(&raft->random, max - min + 1);
+    return raft_self_is_witness(raft) ? wait + max : wait;
 }
 
 static uint64_t short_wait(const struct raft *raft)
@@ -39,9 +41,20 @@ static uint64_t promise_end_ns(const struct raft *raft, struct replica_id candid
     return heard_end > end ? heard_end : end;
 }
 
-static uint64_t promise_remaining_ns(const struct raft *raft, struct replica_id candidate)
+/* The leader itself asks for this campaign. It had given its lease up in `round` at the latest, so
+ * the promise to it binds nobody (3.10) - but for who has heard a later round: it leads again. */
+static bool promise_is_released(const struct raft *raft, const struct raft_message *message)
 {
-    uint64_t end = promise_end_ns(raft, candidate);
+    uint64_t heard = raft->view.role == RAFT_LEADER ? raft->view.round : raft->leader_round;
+    return message->transfer && message->term <= raft->view.term + 1 &&
+           heard <= message->round; /* RAFT-13 */
+}
+
+/* What was promised before a restart is forgotten here, and nobody can release it. */
+static uint64_t promise_remaining_ns(const struct raft *raft, const struct raft_message *message)
+{
+    uint64_t end = promise_is_released(raft, message) ? raft->view.withheld_until_ns
+                                                      : promise_end_ns(raft, message->from);
     return end > raft->now_ns ? end - raft->now_ns : 0;
 }
 
@@ -84,12 +97,15 @@ static void set_term(struct raft *raft, uint64_t term, struct replica_id vote)
     raft->view.term = term;
     raft->vote = vote;
     raft_state_changed(raft);
+    raft->term_version = raft->view.state_version;
 }
 
 static void leave_leadership(struct raft *raft)
 {
     raft->view.term_start = 0;
     raft->view.lease_until_ns = 0;
+    raft->view.transfer_to = (struct replica_id){0};
+    raft->view.unsure_election = false;
     raft->matched = raft->view.commit;
 }
 
@@ -113,10 +129,14 @@ void raft_become_follower(struct raft *raft, uint64_t term, struct replica_id le
         raft->deadline_ns = raft->now_ns + draw_short_wait(raft);
 }
 
-/* A message of the current or a newer term from its leader. False: another one leads this term. */
+/* A message of the current or a newer term from its leader. False: another one leads this term, or
+ * it has asked this replica to run. */
 bool raft_hear_leader(struct raft *raft, uint64_t term, struct replica_id leader, uint64_t round)
 {
     struct raft_view *view = &raft->view;
+    bool campaigns = view->role == RAFT_PRE_CANDIDATE && raft->transfer;
+    if (campaigns && term == view->term && round <= raft->transfer_round)
+        return false; /* it waits for this campaign, which its own heartbeats must not end */
     bool known = term == view->term && view->leader.value != 0;
     if (known && !replica_id_equal(view->leader, leader)) { /* RAFT-1: two leaders in a term */
         raft->ignored++;
@@ -136,7 +156,7 @@ bool raft_hear_leader(struct raft *raft, uint64_t term, struct replica_id leader
 void raft_handle_leader_lost(struct raft *raft)
 {
     raft->leader_lost = true;
-    if (raft->view.role != RAFT_FOLLOWER)
+    if (raft->view.role != RAFT_FOLLOWER || raft_self_is_witness(raft))
         return;
     uint64_t deadline = raft->now_ns + draw_short_wait(raft);
     if (deadline < raft->deadline_ns)
@@ -160,54 +180,9 @@ static void yield_to_other(struct raft *raft, uint64_t wait_ns)
     raft->deadline_ns = raft->now_ns + wait_ns;
 }
 
-static uint64_t absolute_difference(int64_t a, int64_t b)
-{
-    return a > b ? (uint64_t)a - (uint64_t)b : (uint64_t)b - (uint64_t)a;
-}
-
-static bool is_more_advanced(const struct peer *a, const struct peer *b)
-{
-    return a->last_term != b->last_term ? a->last_term > b->last_term
-                                        : a->last_index > b->last_index;
-}
-
-/* Clocks that are near this one, of those who answered and our own. */
-static size_t count_near(const struct raft *raft, int64_t offset_us, int64_t own_us)
-{
-    size_t count = absolute_difference(offset_us, own_us) <= raft->options.max_skew_us;
-    for (size_t i = 0; i < raft->peer_count; i++) {
-        const struct peer *peer = &raft->peers[i];
-        if (peer->clock_answered && peer != &raft->peers[raft->self_place])
-            count +=
-                absolute_difference(peer->clock_offset_us, offset_us) <= raft->options.max_skew_us;
-    }
-    return count;
-}
-
-/* R12: a node whose clock is further off than max_skew_us from more voters than agree with it does
- * not campaign. Strictly more: two pairs that differ would otherwise wait for each other for ever.
- * The most advanced of them, or NULL. */
-static struct peer *find_better_clock(struct raft *raft)
-{
-    int64_t own = raft->wall_us - (int64_t)(raft->now_ns / 1000);
-    struct peer *best = NULL;
-    if (!raft->options.max_skew_us)
-        return NULL;
-    size_t with_own = count_near(raft, own, own);
-    for (size_t i = 0; i < raft->peer_count; i++) {
-        struct peer *peer = &raft->peers[i];
-        bool off = peer->clock_answered &&
-                   absolute_difference(peer->clock_offset_us, own) > raft->options.max_skew_us;
-        if (off && count_near(raft, peer->clock_offset_us, own) > with_own &&
-            (!best || is_more_advanced(peer, best)))
-            best = peer;
-    }
-    return best;
-}
-
 static void become_candidate(struct raft *raft)
 {
-    struct peer *better = find_better_clock(raft);
+    struct peer *better = raft_find_better_clock(raft);
     if (better) {
         ask_to_run(raft, better);
         yield_to_other(raft, raft_draw_timeout(raft));
@@ -228,6 +203,8 @@ static void become_candidate(struct raft *raft)
         message.index = raft->view.last_index;
         message.log_term = raft->view.last_term;
         message.transfer = raft->transfer;
+        message.round = raft->transfer ? raft->transfer_round : 0;
+        message.everybody = raft->everybody;
         raft_send_when_saved(raft, &message);
     }
 }
@@ -259,14 +236,22 @@ static void evaluate_pre_votes(struct raft *raft)
     uint64_t granted[RAFT_MEMBERS_MAX], ready[RAFT_MEMBERS_MAX];
     uint64_t answers_end = raft->transfer ? 0 : answers_end_ns(raft);
     const struct raft_configuration *configuration = raft_configuration(raft);
+    uint64_t last_ready = 0;
     for (size_t i = 0; i < raft->peer_count; i++) {
-        granted[i] = raft->peers[i].granted;
-        ready[i] = raft->peers[i].granted ? UINT64_MAX - raft->peers[i].ready_ns : 0;
+        const struct peer *peer = &raft->peers[i];
+        granted[i] = peer->granted && !peer->unsure;
+        ready[i] = granted[i] ? UINT64_MAX - peer->ready_ns : 0;
+        if (raft_is_voter(raft, i) && peer->ready_ns > last_ready)
+            last_ready = peer->ready_ns;
     }
-    if (raft_quorum_value(configuration, QUORUM_ELECTION, granted) == 0)
+    bool sure =
+        !raft->view.unsure && raft_quorum_value(configuration, QUORUM_ELECTION, granted) != 0;
+    if (!sure && !raft_everybody_granted(raft)) /* RAFT-17 */
         return;
     raft->pre_vote_won = true;
-    raft->vote_at_ns = UINT64_MAX - raft_quorum_value(configuration, QUORUM_ELECTION, ready);
+    raft->everybody = !sure;
+    raft->vote_at_ns =
+        sure ? UINT64_MAX - raft_quorum_value(configuration, QUORUM_ELECTION, ready) : last_ready;
     if (raft->vote_at_ns < answers_end)
         raft->vote_at_ns = answers_end;
     if (raft->now_ns >= raft->vote_at_ns)
@@ -276,7 +261,7 @@ static void evaluate_pre_votes(struct raft *raft)
 /* Terms rise only after a won pre-vote (dissertation 9.6): who cannot win does not disturb. */
 void raft_campaign(struct raft *raft)
 {
-    if (!raft_self_is_voter(raft) || raft->view.role == RAFT_LEADER)
+    if (!raft_may_campaign(raft) || raft->view.role == RAFT_LEADER)
         return;
     raft->view.role = RAFT_PRE_CANDIDATE;
     raft->view.leader = (struct replica_id){0};
@@ -286,10 +271,13 @@ void raft_campaign(struct raft *raft)
     for (size_t i = 0; i < raft->peer_count; i++) {
         struct peer *peer = &raft->peers[i];
         peer->answered = peer->granted = i == raft->self_place;
-        peer->clock_answered = false;
+        peer->clock_answered = peer->unsure = false;
         peer->ready_ns = 0;
         if (i == raft->self_place)
-            peer->ready_ns = raft->transfer ? 0 : promise_end_ns(raft, raft->options.self);
+            peer->unsure = raft->view.unsure;
+        if (i == raft->self_place)
+            peer->ready_ns = raft->transfer ? raft->view.withheld_until_ns
+                                            : promise_end_ns(raft, raft->options.self);
         if (i == raft->self_place || !raft_is_voter(raft, i))
             continue;
         struct raft_message message = raft_message_to(raft, RAFT_PRE_VOTE, peer->replica);
@@ -297,6 +285,8 @@ void raft_campaign(struct raft *raft)
         message.index = raft->view.last_index;
         message.log_term = raft->view.last_term;
         message.transfer = raft->transfer;
+        message.round = raft->transfer ? raft->transfer_round : 0;
+        message.unsure = raft->view.unsure;
         raft_send(raft, &message);
     }
     evaluate_pre_votes(raft);
@@ -326,7 +316,14 @@ static bool own_campaign_goes_on(struct raft *raft, const struct raft_message *m
         message->log_term == raft->view.last_term && message->index == raft->view.last_index;
     if (raft->view.role == RAFT_CANDIDATE)
         return equal;
-    if (raft->view.role != RAFT_PRE_CANDIDATE || !equal || ranks_before(raft, message))
+    if (raft->view.role != RAFT_PRE_CANDIDATE || !equal)
+        return false;
+    if (message->unsure != raft->view.unsure)
+        return message->unsure; /* the sure one first */
+    bool witness = raft_self_is_witness(raft);
+    if (witness != raft_is_witness(raft, message->from))
+        return !witness; /* RAFT-18 */
+    if (ranks_before(raft, message))
         return false;
     struct peer *peer = raft_peer(raft, message->from);
     return !(peer && peer->answered && !peer->granted);
@@ -334,7 +331,7 @@ static bool own_campaign_goes_on(struct raft *raft, const struct raft_message *m
 
 static bool would_vote(struct raft *raft, const struct raft_message *message, bool *live)
 {
-    *live = !message->transfer && leader_is_live(raft, message->from);
+    *live = !promise_is_released(raft, message) && leader_is_live(raft, message->from);
     return !*live && message->term > raft->view.term &&
            log_is_up_to_date(raft, message->log_term, message->index) &&
            !own_campaign_goes_on(raft, message);
@@ -343,7 +340,7 @@ static bool would_vote(struct raft *raft, const struct raft_message *message, bo
 void raft_handle_pre_vote(struct raft *raft, const struct raft_message *message)
 {
     bool live, granted = would_vote(raft, message, &live);
-    uint64_t remaining = message->transfer ? 0 : promise_remaining_ns(raft, message->from);
+    uint64_t remaining = promise_remaining_ns(raft, message);
     struct raft_message answer = raft_message_to(raft, RAFT_PRE_VOTE_ANSWER, message->from);
     answer.granted = granted;
     answer.term = granted ? message->term : raft->view.term;
@@ -351,7 +348,9 @@ void raft_handle_pre_vote(struct raft *raft, const struct raft_message *message)
     answer.log_term = raft->view.last_term;
     answer.wall_us = raft->wall_us;
     answer.lease_remaining_ns = granted || live ? remaining : 0; /* refused for the log: 0 */
-    if (granted && raft->view.role != RAFT_LEADER) {
+    answer.unsure = raft->view.unsure;
+    bool can_win = raft->view.unsure || !message->unsure; /* else this one may yet be needed */
+    if (granted && can_win && raft->view.role != RAFT_LEADER) {
         uint64_t wait = remaining + short_wait(raft) + draw_short_wait(raft);
         if (raft->view.role != RAFT_FOLLOWER || raft->deadline_ns < raft->now_ns + wait)
             yield_to_other(raft, wait);
@@ -367,11 +366,16 @@ static bool should_run_instead(const struct raft *raft, const struct peer *peer)
     size_t place = (size_t)(peer - raft->peers);
     if (configuration->members[place].kind != RAFT_VOTER || peer->asked)
         return false;
+    if (peer->unsure && raft_sure_voters_suffice(raft))
+        return false;
     if (peer->last_term != view->last_term)
         return peer->last_term > view->last_term;
     if (peer->last_index != view->last_index)
         return peer->last_index > view->last_index;
-    uint8_t own = configuration->members[raft->self_place].priority;
+    if (raft_self_is_witness(raft))
+        return true; /* RAFT-18 */
+    bool member = raft->self_place < raft->peer_count;
+    uint8_t own = member ? configuration->members[raft->self_place].priority : 0;
     return configuration->members[place].priority > own;
 }
 
@@ -383,6 +387,7 @@ static void note_answer(struct raft *raft, struct peer *peer, const struct raft_
         remaining = most;
     peer->answered = true;
     peer->granted = message->granted;
+    peer->unsure = message->unsure;
     peer->ready_ns = remaining ? raft->now_ns + with_drift(raft, remaining) : 0;
     peer->last_index = message->index;
     peer->last_term = message->log_term;
@@ -418,15 +423,23 @@ void raft_handle_pre_vote_answer(struct raft *raft, const struct raft_message *m
 
 void raft_handle_run_now(struct raft *raft, const struct raft_message *message)
 {
-    bool from_leader = message->transfer && message->term == raft->view.term &&
-                       replica_id_equal(raft->view.leader, message->from);
+    bool known =
+        replica_id_equal(raft->view.leader, message->from) ||
+        (raft->view.leader.value == 0 && replica_id_equal(raft->heard_from, message->from));
+    bool from_leader = message->transfer && message->term == raft->view.term && known &&
+                       raft->leader_round <= message->round; /* RAFT-13 */
     if (raft->view.role == RAFT_LEADER || raft->view.role == RAFT_CANDIDATE || raft->pre_vote_won)
         return;
-    if (!raft_peer(raft, message->from) || (!from_leader && leader_is_live(raft, message->from)))
+    if (!raft_peer(raft, message->from) || message->transfer != from_leader)
+        return; /* a late one: that leader leads on, or another does */
+    if (!from_leader && leader_is_live(raft, message->from))
+        return;
+    if (from_leader && raft->view.unsure)
         return;
     if (message->term > raft->view.term)
         raft_become_follower(raft, message->term, (struct replica_id){0});
     raft->transfer = from_leader;
+    raft->transfer_round = message->round;
     raft_campaign(raft);
 }
 
@@ -439,7 +452,8 @@ static void answer_vote(struct raft *raft, const struct raft_message *message, b
     answer.index = raft->view.last_index;
     answer.log_term = raft->view.last_term;
     answer.wall_us = raft->wall_us;
-    answer.lease_remaining_ns = message->transfer ? 0 : promise_remaining_ns(raft, message->from);
+    answer.lease_remaining_ns = promise_remaining_ns(raft, message);
+    answer.unsure = raft->view.unsure;
     raft_send_when_saved(raft, &answer); /* RAFT-5 */
 }
 
@@ -447,11 +461,10 @@ static void answer_vote(struct raft *raft, const struct raft_message *message, b
  * RAFT-10). */
 static bool vote_is_promised_away(const struct raft *raft, const struct raft_message *message)
 {
-    if (message->transfer)
-        return false;
-    if (raft->view.role == RAFT_LEADER && leader_is_live(raft, message->from))
+    if (raft->view.role == RAFT_LEADER && !promise_is_released(raft, message) &&
+        leader_is_live(raft, message->from))
         return true;
-    return promise_remaining_ns(raft, message->from) > 0;
+    return promise_remaining_ns(raft, message) > 0;
 }
 
 void raft_handle_vote(struct raft *raft, const struct raft_message *message)
@@ -464,7 +477,8 @@ void raft_handle_vote(struct raft *raft, const struct raft_message *message)
         raft_become_follower(raft, message->term, (struct replica_id){0});
     bool free = raft->vote.value == 0 || replica_id_equal(raft->vote, message->from);
     bool granted = raft->view.role == RAFT_FOLLOWER && raft->view.leader.value == 0 && free &&
-                   log_is_up_to_date(raft, message->log_term, message->index);
+                   log_is_up_to_date(raft, message->log_term, message->index) &&
+                   (!raft->view.unsure || message->everybody); /* RAFT-17 */
     if (granted) {
         set_term(raft, message->term, message->from);
         raft->deadline_ns = raft->now_ns + raft_draw_timeout(raft);
@@ -475,8 +489,10 @@ void raft_handle_vote(struct raft *raft, const struct raft_message *message)
 static void become_leader(struct raft *raft)
 {
     assert(replica_id_equal(raft->vote, raft->options.self)); /* RAFT-1 */
-    assert(raft->view.saved_version == raft->view.state_version);
+    assert(raft_is_saved(raft));
+    assert(!raft->view.unsure || raft->everybody); /* RAFT-17 */
     raft->view.role = RAFT_LEADER;
+    raft->view.unsure_election = raft->everybody;
     raft->view.leader = raft->options.self;
     raft->view.term_start = raft->view.last_index + 1;
     raft->transfer = false;
@@ -491,7 +507,10 @@ static void give_up_when_lost(struct raft *raft)
     uint64_t possible[RAFT_MEMBERS_MAX];
     for (size_t i = 0; i < raft->peer_count; i++)
         possible[i] = raft->peers[i].granted || !raft->peers[i].answered;
-    if (raft_quorum_value(raft_configuration(raft), QUORUM_ELECTION, possible) != 0)
+    bool lost = false;
+    for (size_t i = 0; i < raft->peer_count; i++)
+        lost = lost || (raft->everybody && raft_is_voter(raft, i) && !possible[i]);
+    if (!lost && raft_quorum_value(raft_configuration(raft), QUORUM_ELECTION, possible) != 0)
         return;
     raft_become_follower(raft, raft->view.term, (struct replica_id){0});
     raft->deadline_ns = raft->now_ns + draw_short_wait(raft);
@@ -500,11 +519,12 @@ static void give_up_when_lost(struct raft *raft)
 void raft_evaluate_votes(struct raft *raft)
 {
     uint64_t granted[RAFT_MEMBERS_MAX];
-    if (raft->view.role != RAFT_CANDIDATE || raft->view.saved_version != raft->view.state_version)
+    if (raft->view.role != RAFT_CANDIDATE || !raft_is_saved(raft))
         return;
     for (size_t i = 0; i < raft->peer_count; i++)
         granted[i] = raft->peers[i].granted;
-    if (raft_quorum_value(raft_configuration(raft), QUORUM_ELECTION, granted) != 0)
+    bool won = raft_quorum_value(raft_configuration(raft), QUORUM_ELECTION, granted) != 0;
+    if (won && (!raft->everybody || raft_everybody_granted(raft)))
         become_leader(raft);
     else
         give_up_when_lost(raft);
@@ -530,6 +550,7 @@ void raft_handle_vote_answer(struct raft *raft, const struct raft_message *messa
 void raft_election_tick(struct raft *raft)
 {
     if (raft->view.role == RAFT_LEADER) {
+        raft_transfer_tick(raft);
         raft_check_quorum(raft);
         if (raft->view.role == RAFT_LEADER)
             raft_check_stalled(raft);
@@ -540,33 +561,4 @@ void raft_election_tick(struct raft *raft)
         raft->transfer = false;
         raft_campaign(raft);
     }
-}
-
-/* ---- clocks (R12) ---- */
-
-void raft_note_clock(struct raft *raft, struct peer *peer, int64_t wall_us)
-{
-    if (wall_us == 0)
-        return;
-    peer->clock_known = true;
-    peer->clock_offset_us = (int64_t)((uint64_t)wall_us - raft->now_ns / 1000);
-}
-
-int64_t raft_median_wall_us(const struct raft *raft, uint64_t now_ns, int64_t own_wall_us)
-{
-    int64_t clocks[RAFT_MEMBERS_MAX + 1];
-    size_t count = 0;
-    for (size_t i = 0; i < raft->peer_count; i++) {
-        const struct peer *peer = &raft->peers[i];
-        bool own = i == raft->self_place;
-        if (!raft_is_voter(raft, i) || !(own || peer->clock_known))
-            continue;
-        int64_t clock =
-            own ? own_wall_us : (int64_t)((uint64_t)peer->clock_offset_us + now_ns / 1000);
-        size_t at = count++;
-        for (; at > 0 && clocks[at - 1] > clock; at--)
-            clocks[at] = clocks[at - 1];
-        clocks[at] = clock;
-    }
-    return count ? clocks[(count - 1) / 2] : own_wall_us;
 }

@@ -40,14 +40,14 @@ static struct held *find_slot(struct raft *raft, const struct raft_message *mess
 void raft_send_when_saved(struct raft *raft, const struct raft_message *message)
 {
     struct held *slot = find_slot(raft, message);
-    if (raft->view.saved_version == raft->view.state_version) { /* RAFT-5 */
+    if (raft_is_saved(raft)) { /* RAFT-5 */
         if (slot)
             slot->version = 0;
         raft_send(raft, message);
         return;
     }
     if (slot)
-        *slot = (struct held){*message, raft->view.state_version};
+        *slot = (struct held){*message, raft->term_version};
 }
 
 void raft_release_held(struct raft *raft)

@@ -3,13 +3,15 @@
 
 #include <assert.h>
 
-#define STATE_VERSION 1
-#define STATE_SIZE    25 /* version, term, vote, self */
+/* version, term, vote, self. Version 2 is the same and says that the replica is unsure. */
+#define STATE_VERSION        1
+#define STATE_VERSION_UNSURE 2
+#define STATE_SIZE           25
 
 void raft_state_encode(const struct raft *raft, struct buffer *out)
 {
     uint8_t bytes[STATE_SIZE];
-    bytes[0] = STATE_VERSION;
+    bytes[0] = raft->view.unsure ? STATE_VERSION_UNSURE : STATE_VERSION;
     store_u64(bytes + 1, raft->view.term);
     store_u64(bytes + 9, raft->vote.value);
     store_u64(bytes + 17, raft->options.self.value);
@@ -19,12 +21,14 @@ void raft_state_encode(const struct raft *raft, struct buffer *out)
 
 enum status raft_state_decode(struct slice bytes, struct raft_state *out)
 {
-    if (bytes.size != STATE_SIZE || bytes.at[0] != STATE_VERSION)
+    if (bytes.size != STATE_SIZE ||
+        (bytes.at[0] != STATE_VERSION && bytes.at[0] != STATE_VERSION_UNSURE))
         return STATUS_INVALID;
     struct raft_state state = {
         .term = load_u64(bytes.at + 1),
         .vote = {load_u64(bytes.at + 9)},
         .self = {load_u64(bytes.at + 17)},
+        .unsure = bytes.at[0] == STATE_VERSION_UNSURE,
     };
     if (state.self.value == 0)
         return STATUS_INVALID;
@@ -103,6 +107,10 @@ void raft_log_truncate(struct raft *raft, uint64_t from)
             ticket_at(raft, i)->last_index = from - 1;
     if (view->persisted >= from)
         view->persisted = from - 1;
+    if (view->everywhere >= from)
+        view->everywhere = from - 1;
+    if (raft->old_last >= from)
+        raft->old_last = from - 1;
     raft_term_table_truncate(&raft->terms, from);
     view->last_index = from - 1;
     view->last_term = raft_term_at(raft, view->last_index);

@@ -10,7 +10,8 @@ static void load_log(struct raft *raft, const struct raft_restart *restart)
 {
     struct raft_view *view = &raft->view;
     raft_term_table_load(&raft->terms, restart->terms, restart->term_count);
-    view->first_index = 1;
+    view->first_index = restart->snapshot_index + 1;
+    view->commit = raft->matched = restart->snapshot_index;
     view->last_index = view->persisted = restart->last_index;
     view->last_term = raft_term_at(raft, view->last_index);
     view->term = restart->term;
@@ -19,7 +20,12 @@ static void load_log(struct raft *raft, const struct raft_restart *restart)
         view->term) { /* a record that was written before its term's: never voted in it */
         view->term = view->last_term;
         raft->vote = (struct replica_id){0};
-        view->state_version = 1;
+        raft->term_version = view->state_version = 1;
+    }
+    view->unsure = restart->unsure;
+    if (view->unsure) {
+        raft->old_last = view->last_index;
+        view->state_version = 1; /* it is to be saved, too */
     }
 }
 
@@ -29,7 +35,7 @@ static void load_configurations(struct raft *raft, const struct raft_restart *re
 {
     struct raft_configuration nobody = {0};
     assert(restart->configuration_count > 0);
-    if (restart->configurations[0].index > 0)
+    if (restart->configurations[0].index > restart->snapshot_index)
         raft_configuration_activate(raft, &nobody, 0);
     for (size_t i = 0; i < restart->configuration_count; i++)
         raft_configuration_activate(raft, &restart->configurations[i],
@@ -54,12 +60,14 @@ static void start_waiting(struct raft *raft)
 static void update_deadline(struct raft *raft)
 {
     struct raft_view *view = &raft->view;
-    if (view->role == RAFT_LEADER)
+    if (raft_is_transferring(raft))
+        view->deadline_ns = raft->transfer_end_ns;
+    else if (view->role == RAFT_LEADER)
         view->deadline_ns = raft_quorum_contact_ns(raft) + raft->options.election_timeout_max_ns;
     else if (view->role == RAFT_PRE_CANDIDATE && raft->pre_vote_won)
         view->deadline_ns = raft->vote_at_ns;
     else
-        view->deadline_ns = raft_self_is_voter(raft) ? raft->deadline_ns : UINT64_MAX;
+        view->deadline_ns = raft_may_campaign(raft) ? raft->deadline_ns : UINT64_MAX;
 }
 
 struct raft *raft_create(const struct raft_options *options, const struct raft_restart *restart)
@@ -67,6 +75,7 @@ struct raft *raft_create(const struct raft_options *options, const struct raft_r
     assert(options->self.value != 0 && options->election_timeout_min_ns > 0);
     assert(options->election_timeout_max_ns >= options->election_timeout_min_ns);
     assert(options->drift_ppm < 1000000 && options->inflight_entries_max > 0);
+    assert(restart->snapshot_index <= restart->last_index);
     struct raft *raft = memory_zeroed(1, sizeof *raft);
     raft->options = *options;
     raft->now_ns = restart->now_ns;
@@ -103,6 +112,8 @@ static void receive(struct raft *raft, const struct raft_event *event)
     case RAFT_APPEND: raft_handle_append(raft, event); break;
     case RAFT_ACCEPT: raft_handle_accept(raft, message); break;
     case RAFT_RUN_NOW: raft_handle_run_now(raft, message); break;
+    case RAFT_SNAPSHOT_OFFER: raft_handle_snapshot_offer(raft, message); break;
+    case RAFT_SNAPSHOT_ANSWER: raft_handle_snapshot_answer(raft, message); break;
     }
 }
 
@@ -155,6 +166,10 @@ static void dispatch(struct raft *raft, const struct raft_event *event)
     case RAFT_PEER_LOST: lose_peer(raft, event->from); break;
     case RAFT_ACKNOWLEDGED: acknowledged(raft, event->index); break;
     case RAFT_STEP_DOWN: step_down(raft); break;
+    case RAFT_COMPACTED: raft_handle_compacted(raft, event->index); break;
+    case RAFT_SNAPSHOT_SENT: raft_handle_snapshot_sent(raft, event); break;
+    case RAFT_SNAPSHOT_INSTALLED: raft_handle_snapshot_installed(raft, event); break;
+    case RAFT_TRANSFER: raft_handle_transfer(raft, event->from); break;
     case RAFT_CAMPAIGN: raft_campaign(raft); break;
     }
 }
@@ -180,8 +195,12 @@ void raft_step(struct raft *raft, const struct raft_event *event, struct raft_ou
         raft->now_ns = event->now_ns;
     raft->wall_us = event->wall_us;
     dispatch(raft, event);
+    raft_check_sure(raft);
     announce_state(raft);
     update_deadline(raft);
+    const struct raft_configuration *configuration = raft_configuration(raft);
+    raft->view.leave_joint =
+        configuration->joint && raft_is_serving(raft) && configuration->index <= raft->view.commit;
     raft->outputs = NULL;
 }
 
@@ -193,4 +212,11 @@ const struct raft_view *raft_view(const struct raft *raft)
 uint64_t raft_term_at(const struct raft *raft, uint64_t index)
 {
     return raft_term_table_at(&raft->terms, raft->view.last_index, index);
+}
+
+size_t raft_term_starts(const struct raft *raft, uint64_t index,
+                        const struct raft_term_start **starts)
+{
+    *starts = raft->terms.starts;
+    return raft_term_table_rows(&raft->terms, index);
 }

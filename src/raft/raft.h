@@ -7,7 +7,7 @@
  *
  * The caller's duties after each step, in this order:
  *   1. outputs.truncate_from: drop its own entries at and past that index (and everything executed
- * from them, R3).
+ * from them, R3; what may have been acknowledged it sets aside first, R10).
  *   2. outputs.save_state: append raft_state_encode() to the log (always synced); when durable,
  * step RAFT_STATE_SAVED with the version.
  *   3. outputs.messages: send them, at once; raft itself holds back a message that must wait for a
@@ -21,24 +21,42 @@
  * RAFT_HEARTBEAT_ANSWER.
  *
  * Promises (each asserted here and proven by scripts, thesis tests and simulation; ids in
- * docs/invariants.md) RAFT-1  At most one leader in a term.                       RAFT-2  A leader
- * never overwrites or deletes entries of its own log. RAFT-3  Logs that agree on (index, term)
- * agree before it.   RAFT-4  Only an entry of the current term commits by counting (fig. 8). RAFT-5
- * Term, vote and configuration are durable before any message that relies on them leaves. RAFT-6  A
- * completion of a write counts only for entries not truncated since (the ABA of asynchronous
- * storage). RAFT-7  Commit never goes back; nothing committed is truncated. RAFT-8  A learner is
- * counted in no quorum. RAFT-9  Every voter of the configuration counts in the denominator,
- * whatever its state (R1). RAFT-10 Lease: no other leader can be elected before lease_until_ns, on
- * clocks of bounded drift (R11); a restarted voter withholds its vote for one full lease. RAFT-11 A
- * read is confirmed only by a round begun after it. RAFT-12 (C, E) overlap: C + E > N and 2E > N.
+ * docs/invariants.md):
+ *   RAFT-1  At most one leader in a term.
+ *   RAFT-2  A leader never overwrites or deletes entries of its own log.
+ *   RAFT-3  Logs that agree on (index, term) agree before it.
+ *   RAFT-4  Only an entry of the current term commits by counting (fig. 8).
+ *   RAFT-5  Term, vote and configuration are durable before any message that relies on them leaves.
+ *   RAFT-6  A completion of a write counts only for entries not truncated since (the ABA of
+ *           asynchronous storage).
+ *   RAFT-7  Commit never goes back; nothing committed is truncated.
+ *   RAFT-8  A learner is counted in no quorum.
+ *   RAFT-9  Every voter of the configuration counts in the denominator, whatever its state (R1).
+ *   RAFT-10 Lease: no other leader can be elected before lease_until_ns, on clocks of bounded drift
+ *           (R11); a restarted voter withholds its vote for one full lease.
+ *   RAFT-11 A read is confirmed only by a round begun after it.
+ *   RAFT-12 (C, E) overlap: C + E > N and 2E > N.
+ *   RAFT-13 A leader that hands over has no lease and takes no proposal until it leads again; what
+ *           it allowed the other is void for every voter that has heard a later round of it.
+ *   RAFT-14 The log begins only behind what is committed and durable; an installed snapshot cuts
+ *           nothing committed, and what it cuts is told first.
+ *   RAFT-15 Voters and quorums change through a joint configuration only, one change at a time, and
+ *           none before an entry of the own term is committed.
+ *   RAFT-16 A voter leaves the in-sync set only by a committed entry (R15).
+ *   RAFT-17 An unsure replica votes and leads only by an election that every voter answers, and its
+ *           old log is not counted (R4). This needs links in order: nothing that a replica has sent
+ *           or was sent before its restart arrives after it.
+ *   RAFT-18 A witness runs only when no voter with data has as good a log, and leads only to hand
+ *           over: it takes no proposal but its no-op and serves nothing (R14).
  * Non-promises: it does not keep a session's order, retry a proposal, or know what an entry does.
  *
  * Persistence is asynchronous: the caller writes entries to its log as "tickets" (RAFT_WRITTEN:
  * everything up to last_index is now in the write of this ticket), and later steps
  * RAFT_PERSISTED{ticket}. The leader's own write runs parallel to sending.
  *
- * Sources: Ongaro's dissertation 2014, chapters 3, 4, 6 (section numbers at each function); DESIGN
- * section 10 R1, R2, R5, R6, R11, R17; flexible quorums: Howard, Malkhi, Spiegelman 2016. */
+ * Sources: Ongaro's dissertation 2014, chapters 3 to 6 (section numbers at each function); DESIGN
+ * section 10 R1 to R6, R10, R11, R14, R15, R17, R18; flexible quorums: Howard, Malkhi, Spiegelman
+ * 2016. */
 #ifndef HOLDFAST_RAFT_RAFT_H
 #define HOLDFAST_RAFT_RAFT_H
 
@@ -52,7 +70,7 @@
 enum raft_member_kind {
     RAFT_VOTER = 1,
     RAFT_LEARNER,
-    RAFT_WITNESS /* a voter without state (R14), later */
+    RAFT_WITNESS /* a voter without state (R14): keeps the log's tail, leads only to hand it over */
 };
 
 struct raft_member {
@@ -61,6 +79,8 @@ struct raft_member {
     enum raft_member_kind kind;     /* in the new (or only) configuration */
     enum raft_member_kind old_kind; /* in the old half of a joint configuration; 0: absent there */
     uint8_t priority;               /* decides only among equals; 0 = ordinary */
+    bool out_of_sync; /* voter: the ACK `all` does not wait for it (R15); it counts in every quorum
+                       */
 };
 
 /* A set of members with its two quorums (R2). `joint`: both halves must agree; election and commit
@@ -78,6 +98,23 @@ struct raft_configuration {
  * INVALID otherwise. */
 void raft_configuration_encode(const struct raft_configuration *configuration, struct buffer *out);
 MUST_USE enum status raft_configuration_decode(struct slice bytes, struct raft_configuration *out);
+
+/* The configuration that leads from `now` to the wanted members and quorums of `wanted` (its
+ * `joint` and old fields are not looked at): joint when voters or quorums change (dissertation 4.3,
+ * R2), else the new one itself. Two or four voters must be asked for by `even` (R18). INVALID:
+ * `why` says why, in words for people. Whether a new voter has caught up is the caller's to know
+ * (raft_progress). */
+MUST_USE enum status raft_configuration_change(const struct raft_configuration *now,
+                                               const struct raft_configuration *wanted, bool even,
+                                               struct raft_configuration *out, const char **why);
+/* What follows a joint configuration: its new half. */
+void raft_configuration_leave(const struct raft_configuration *joint,
+                              struct raft_configuration *out);
+/* `now` with a voter put out of the in-sync set or back (R15). INVALID: not a voter, or no change.
+ */
+MUST_USE enum status raft_configuration_set_sync(const struct raft_configuration *now,
+                                                 struct replica_id voter, bool in_sync,
+                                                 struct raft_configuration *out);
 
 enum raft_role {
     RAFT_FOLLOWER = 0,
@@ -106,12 +143,17 @@ enum raft_message_kind {
     RAFT_PRE_VOTE_ANSWER, /* granted; index/log_term: voter's last; wall_us; lease_remaining_ns */
     RAFT_VOTE,
     RAFT_VOTE_ANSWER, /* as above */
-    RAFT_APPEND, /* index/log_term: previous entry; last_index: last entry of this message; commit;
-                    acked; round. Bytes by caller */
+    RAFT_APPEND, /* persisted: see view.everywhere. index/log_term: previous entry; last_index: last
+                    entry of this message; commit; acked; round. Bytes by caller */
     RAFT_ACCEPT, /* granted: matches through `written`, `persisted`; else rejected: index = previous
                   * index that failed, written = hint: highest index at which it may match, log_term
                   * = its term there; round echoed */
-    RAFT_RUN_NOW, /* "campaign now": R17 and transfer (dissertation 3.10) */
+    RAFT_RUN_NOW, /* "campaign now": R17; transfer (dissertation 3.10): `round` is the last one in
+                     which the leader's lease may have been confirmed */
+    RAFT_SNAPSHOT_OFFER,  /* index, log_term: of the last entry in the leader's snapshot; acked;
+                             round.  The bytes of snapshots are the caller's business */
+    RAFT_SNAPSHOT_ANSWER, /* to the offer of `index`: granted: has all of it, matches through
+                             `written`, `persisted`; else: not yet; round echoed */
 };
 
 /* Between replicas of one group, fixed size; wire/ gives it bytes. Fields that a kind does not name
@@ -128,8 +170,12 @@ struct raft_message {
     uint64_t lease_remaining_ns;
     int64_t wall_us;
     bool granted;
-    bool transfer; /* VOTE, PRE_VOTE: asked for by the leader; the leader's stickiness does not
-                      refuse it */
+    bool transfer;  /* VOTE, PRE_VOTE, RUN_NOW: asked for by the leader, which holds no lease since
+                       `round`: its promise does not refuse it, unless a later round was heard */
+    bool unsure;    /* the sender may have lost entries (R4): what it grants holds only if everybody
+                       answers. APPEND: the leader knows that of the receiver, and its commit is of
+                       since then */
+    bool everybody; /* VOTE: every voter has answered the pre-vote, and none has a better log */
 };
 
 enum raft_event_kind {
@@ -153,7 +199,21 @@ enum raft_event_kind {
                           shortens no lease (R11) */
     RAFT_ACKNOWLEDGED, /* leader: the caller has acknowledged entries up to `index` to clients */
     RAFT_STEP_DOWN,    /* give up leadership (disk trouble, tests) */
+    RAFT_COMPACTED, /* entries up to `index` are gone from the log, a valid snapshot has them (R3)
+                     */
+    RAFT_SNAPSHOT_SENT,      /* an OFFER of the snapshot at `index` went to peer `from` */
+    RAFT_SNAPSHOT_INSTALLED, /* the snapshot at (`index`, `term`) is durable here and in the store,
+                                and so is all that was written to the log before (R3); with
+                                `configurations` (one, its .index set) and `terms` as of there.
+                                After the step: first_index = index + 1: the log is empty and begins
+                                there; else it has that entry already and stays */
+    RAFT_TRANSFER, /* leader: hand leadership to `from`, or with 0 to the best candidate (3.10).
+                      Begun: view.transfer_to */
     RAFT_CAMPAIGN, /* start an election without waiting (first start of a group of one; tests) */
+};
+
+struct raft_term_start {
+    uint64_t term, first_index;
 };
 
 struct raft_event {
@@ -161,7 +221,7 @@ struct raft_event {
     uint64_t now_ns;
     int64_t wall_us;             /* this node's wall clock; only compared, never trusted (R12) */
     struct raft_message message; /* RECEIVE */
-    struct replica_id from;      /* HEARTBEAT*, SENT (the peer), PEER_LOST */
+    struct replica_id from;      /* HEARTBEAT*, SENT (the peer), PEER_LOST, TRANSFER (to whom) */
     uint64_t term, round, index, commit, ticket, version, bytes;
     bool agreed; /* HEARTBEAT_ANSWER */
     const uint64_t
@@ -171,6 +231,8 @@ struct raft_event {
     size_t configuration_count;
     const uint64_t *configuration_indexes;
     const struct raft_configuration *configurations; /* PROPOSE_CONFIGURATION: one */
+    size_t term_count;                               /* SNAPSHOT_INSTALLED; borrowed for the call */
+    const struct raft_term_start *terms;
 };
 
 struct raft_outputs {
@@ -186,7 +248,7 @@ struct raft_view {
     enum raft_role role;
     uint64_t term;
     struct replica_id leader; /* 0: not known */
-    uint64_t first_index;     /* of the log; 1 without snapshots */
+    uint64_t first_index;     /* of the log: what is before it is in a snapshot; 1 without */
     uint64_t last_index, last_term;
     uint64_t commit;
     uint64_t persisted;  /* own log, durable through */
@@ -202,25 +264,46 @@ struct raft_view {
     uint64_t acked;              /* highest index known acknowledged to a client by any leader */
     uint64_t elections, state_version, saved_version;
     uint64_t withheld_until_ns; /* restarted: no vote before this */
+    /* Leader, handing over: to whom; 0: not. It takes no proposals and has no lease meanwhile.
+     * After one minimum election timeout it goes on leading. */
+    struct replica_id transfer_to;
+    /* Leader: the joint configuration is committed, and the caller must now step
+     * PROPOSE_CONFIGURATION with raft_configuration_leave of it. So must the leader that follows
+     * when this one fails before; nothing else ends a change. */
+    bool leave_joint;
+    /* A snapshot that is needed to go on, of a leader that has nothing older: get it, install it,
+     * step SNAPSHOT_INSTALLED. 0: none. It stays wanted when the leader changes. */
+    uint64_t offered_index, offered_term;
+    struct replica_id offered_by;
+    /* May have lost entries that it said were persisted (R4). It neither votes nor leads, but in an
+     * election that everybody answers, until a leader has brought it to its commit index. In the
+     * state record, too: a replica that stopped while unsure starts unsure. */
+    bool unsure;
+    /* Every voter with data has persisted the log through here, says the leader: a witness may let
+     * go of it, as far as it is committed (RAFT_COMPACTED, without a snapshot). */
+    uint64_t everywhere;
+    bool unsure_election; /* leader: came to power by such an election: what was lost is unknown */
 };
 
 struct raft;
 
 /* A new replica, or one after restart. `configuration` is the newest in the log (its index set) or
  * the initial one. The log is described by the term table: `terms[i]` is (term, first index of that
- * term), ascending; last_index 0: empty log. Entries up to last_index are durable. On restart
- * commit is 0: it is learnt again. Owned by the caller. */
-struct raft_term_start {
-    uint64_t term, first_index;
-};
+ * term), ascending, from the first entry ever: the table is kept for ever, in snapshots too (R10);
+ * last_index 0: empty log. Entries up to last_index are durable. The log may begin behind a
+ * snapshot at snapshot_index, else 0. On restart commit is there: the rest is learnt again. Owned
+ * by the caller. */
 struct raft_restart {
     uint64_t term;
     struct replica_id vote;
-    uint64_t last_index;
+    bool unsure; /* entries that were persisted may be missing: R4 says when; or the state record
+                    does */
+    uint64_t snapshot_index, last_index;
     size_t term_count;
     const struct raft_term_start *terms;
     /* every configuration entry in the log, ascending (their .index set); the last is active. At
-     * least one (the first may be the initial one, with index 0). Borrowed for the call. */
+     * least one (the first may be the initial one, with index 0; behind a snapshot it must be the
+     * one in force there). Borrowed for the call. */
     size_t configuration_count;
     const struct raft_configuration *configurations;
     uint64_t now_ns;
@@ -234,45 +317,78 @@ void raft_step(struct raft *raft, const struct raft_event *event, struct raft_ou
 
 const struct raft_view *raft_view(const struct raft *raft);
 const struct raft_configuration *raft_configuration(const struct raft *raft);
-uint64_t raft_term_at(const struct raft *raft, uint64_t index); /* 0: not in the log */
+/* Also of entries that are only in the snapshot; 0: never was there. */
+uint64_t raft_term_at(const struct raft *raft, uint64_t index);
+/* For a snapshot at `index`: the configuration in force there (NULL: `index` is before the log's
+ * first), and the rows of the term table through there. Both borrowed until the next step. */
+const struct raft_configuration *raft_configuration_at(const struct raft *raft, uint64_t index);
+size_t raft_term_starts(const struct raft *raft, uint64_t index,
+                        const struct raft_term_start **starts);
 
 /* Leader, lease not over at `now_ns`, and its no-op committed. Checked after executing, not only
  * before (R11). */
 bool raft_lease_is_valid(const struct raft *raft, uint64_t now_ns);
 
-/* Leader and an entry of its own term is committed: it may execute and serve. */
+/* Leader, an entry of its own term is committed, and it is not handing over: it may execute and
+ * serve. A proposal is refused while it hands over. */
 bool raft_is_serving(const struct raft *raft);
 
 /* What to answer to a HEARTBEAT (from `leader`, `term`) after stepping it: agreed only when this
  * replica follows that leader in that term and the term is durable (RAFT-5). */
 bool raft_agrees(const struct raft *raft, struct replica_id leader, uint64_t term);
 
-/* What to send to `peer` next: false when there is nothing to send or its window is full. On true:
- * message without entries (kind APPEND, prev, commit, round), and entries first .. last may go
- * along (last < first: an empty append, for commit or probing). The caller may send fewer: it
- * lowers message->last_index, and says so by RAFT_SENT. `commit_only`: also answer true when merely
- * the commit index is news. */
-bool raft_next_append(const struct raft *raft, struct replica_id peer, bool commit_only,
-                      struct raft_message *message, uint64_t *first, uint64_t *last);
+/* What to send to `peer` next. NOTHING: there is nothing, or its window is full. ENTRIES: `message`
+ * without entries (kind APPEND, prev, commit, round), and entries first .. last may go along (last
+ * < first: an empty append, for commit or probing). The caller may send fewer: it lowers
+ * message->last_index, and says so by RAFT_SENT. `commit_only`: also when merely the commit index
+ * is news. SNAPSHOT: what it needs is not in the log any more; `message` is an OFFER of a snapshot
+ * at first_index - 1. The caller raises index and log_term to the snapshot that it has, sends it
+ * and steps RAFT_SNAPSHOT_SENT; until then it is asked for again. It may also do nothing: then that
+ * peer waits. */
+enum raft_next {
+    RAFT_NEXT_NOTHING = 0,
+    RAFT_NEXT_ENTRIES,
+    RAFT_NEXT_SNAPSHOT
+};
+enum raft_next raft_next_append(const struct raft *raft, struct replica_id peer, bool commit_only,
+                                struct raft_message *message, uint64_t *first, uint64_t *last);
 
 /* Progress of a member as the leader sees it, for status and for deciding what memory to keep. */
 struct raft_progress {
     uint64_t written, persisted, next, last_contact_ns, inflight_bytes;
+    uint64_t snapshot_index; /* offered, and not there yet; 0: none */
     bool probing;
+    /* Catching up goes in rounds: what the log had when one began, the next with what came in
+     * meanwhile (4.2.1). caught_up: it answers, and the last round took less than the minimum
+     * election timeout, as the one under way has until now: it may become a voter. */
+    uint64_t lag; /* entries */
+    uint32_t catch_up_rounds;
+    uint64_t catch_up_ns; /* of the last round */
+    bool caught_up;
+    uint64_t behind_since_ns; /* it has not persisted what the log had then; 0: it has. To a
+                                 heartbeat (R15: insync-timeout) */
 };
 MUST_USE enum status raft_progress(const struct raft *raft, struct replica_id peer,
                                    struct raft_progress *out);
+
+/* Leader: the highest index that the leader and `copies` - 1 other voters with data have, durably
+ * or at least received. RAFT_COPIES_ALL: every voter of the in-sync set (R15). 0: none, or no
+ * leader. Whether that is committed is another question. It may go back: a voter turns out to be
+ * unsure. */
+#define RAFT_COPIES_ALL UINT32_MAX
+uint64_t raft_acked_by(const struct raft *raft, uint32_t copies, bool persisted);
 
 /* Median of the voters' wall clocks now, from the answers of the last election and heartbeats, own
  * clock included (R12). */
 int64_t raft_median_wall_us(const struct raft *raft, uint64_t now_ns, int64_t own_wall_us);
 
-/* The durable state record: term, vote, own replica id, format version. decode: INVALID for
+/* The durable state record: term, vote, own replica id, unsure, format version. decode: INVALID for
  * anything else. */
 void raft_state_encode(const struct raft *raft, struct buffer *out);
 struct raft_state {
     uint64_t term;
     struct replica_id vote, self;
+    bool unsure;
 };
 MUST_USE enum status raft_state_decode(struct slice bytes, struct raft_state *out);
 

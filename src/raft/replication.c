@@ -25,7 +25,10 @@ void raft_reset_progress(struct raft *raft)
 {
     for (size_t i = 0; i < raft->peer_count; i++) {
         struct peer *peer = &raft->peers[i];
-        peer->written = peer->persisted = peer->round = peer->commit_sent = 0;
+        peer->written = peer->persisted = peer->round = peer->commit_sent = peer->snapshot = 0;
+        peer->unsure = false;
+        peer->catch_up_start_ns = peer->catch_up_rounds = 0;
+        peer->behind_ns = peer->behind_index = 0;
         raft_start_probing(peer);
         peer->next = raft->view.last_index + 1; /* a guess that holds for a follower in step */
         peer->contact_ns = peer->stalled_ns = raft->now_ns;
@@ -44,8 +47,6 @@ void raft_try_commit(struct raft *raft)
     if (index <= view->commit || raft_term_at(raft, index) != view->term) /* RAFT-4 */
         return;
     view->commit = index;
-    if (raft->configuration_count > 1)
-        raft_configuration_committed(raft);
     /* Its own removal is committed: the others go on without it (dissertation 4.2.2). */
     if (raft_configuration(raft)->index <= index && !raft_self_is_voter(raft))
         raft_become_follower(raft, view->term, (struct replica_id){0});
@@ -53,20 +54,12 @@ void raft_try_commit(struct raft *raft)
 
 void raft_handle_propose(struct raft *raft)
 {
-    if (raft->view.role == RAFT_LEADER)
-        raft_log_append(raft, raft->view.term);
-}
-
-/* One change at a time, and only after an entry of the own term is committed: two leaders could
- * else each append a configuration whose quorums do not meet. */
-void raft_handle_propose_configuration(struct raft *raft, const struct raft_event *event)
-{
-    if (!raft_is_serving(raft) || !event->configurations ||
-        raft_configuration(raft)->index > raft->view.commit ||
-        !raft_configuration_may_follow(raft, event->configurations))
+    const struct raft_view *view = &raft->view;
+    bool no_op = view->last_index < view->term_start;
+    if (view->role != RAFT_LEADER || raft_is_transferring(raft)) /* RAFT-13 */
         return;
-    raft_log_append(raft, raft->view.term);
-    raft_configuration_activate(raft, event->configurations, raft->view.last_index);
+    if (no_op || !raft_self_is_witness(raft)) /* RAFT-18 */
+        raft_log_append(raft, raft->view.term);
 }
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -93,18 +86,33 @@ static uint64_t window_end(const struct raft *raft, const struct peer *peer)
     return least(last, peer->written + raft->options.inflight_entries_max);
 }
 
-bool raft_next_append(const struct raft *raft, struct replica_id replica, bool commit_only,
-                      struct raft_message *message, uint64_t *first, uint64_t *last)
+/* What the peer needs next was compacted away (dissertation 5, figure 5.3). */
+static enum raft_next next_snapshot(const struct raft *raft, struct replica_id replica,
+                                    struct raft_message *message)
+{
+    *message = raft_message_to(raft, RAFT_SNAPSHOT_OFFER, replica);
+    message->index = raft->view.first_index - 1;
+    message->log_term = raft_term_at(raft, message->index);
+    message->acked = raft->view.acked;
+    message->round = raft->view.round;
+    return RAFT_NEXT_SNAPSHOT;
+}
+
+enum raft_next raft_next_append(const struct raft *raft, struct replica_id replica,
+                                bool commit_only, struct raft_message *message, uint64_t *first,
+                                uint64_t *last)
 {
     const struct raft_view *view = &raft->view;
     const struct peer *peer = view->role == RAFT_LEADER ? find_peer(raft, replica) : NULL;
     if (!peer || (peer->probing && peer->probe_sent))
-        return false;
+        return RAFT_NEXT_NOTHING;
+    if (peer->next < view->first_index)
+        return next_snapshot(raft, replica, message);
     uint64_t end = window_end(raft, peer);
     if (end < peer->next) {
         end = peer->next - 1;
         if (!peer->probing && !(commit_only && view->commit > peer->commit_sent))
-            return false;
+            return RAFT_NEXT_NOTHING;
     }
     *message = raft_message_to(raft, RAFT_APPEND, replica);
     message->index = peer->next - 1;
@@ -113,9 +121,11 @@ bool raft_next_append(const struct raft *raft, struct replica_id replica, bool c
     message->commit = view->commit;
     message->acked = view->acked;
     message->round = view->round;
+    message->unsure = peer->unsure;
+    message->persisted = raft_everywhere(raft);
     *first = peer->next;
     *last = end;
-    return true;
+    return RAFT_NEXT_ENTRIES;
 }
 
 /* A full ring joins the newest two batches: their bytes leave the window a little later. */
@@ -145,8 +155,10 @@ static void release_batches(struct peer *peer, uint64_t written)
 void raft_handle_sent(struct raft *raft, const struct raft_event *event)
 {
     struct peer *peer = raft_peer(raft, event->from);
-    if (raft->view.role != RAFT_LEADER || !peer || event->index > raft->view.last_index)
+    if (raft->view.role != RAFT_LEADER || !peer || event->index > raft->view.last_index ||
+        event->index + 1 < raft->view.first_index)
         return; /* entries read from disk may be sent after another leader has cut them */
+    raft_begin_catch_up(raft, peer);
     peer->commit_sent = raft->view.commit;
     if (peer->probing) {
         peer->probe_sent = true;
@@ -178,12 +190,13 @@ void raft_check_stalled(struct raft *raft)
     }
 }
 
-static void peer_matched(struct raft *raft, struct peer *peer, const struct raft_message *message)
+void raft_peer_matched(struct raft *raft, struct peer *peer, const struct raft_message *message)
 {
     if (message->written > peer->written) {
         peer->written = message->written;
         peer->stalled_ns = raft->now_ns;
         release_batches(peer, peer->written);
+        raft_transfer_tick(raft);
     }
     if (peer->next <= peer->written)
         peer->next = peer->written + 1;
@@ -198,6 +211,7 @@ static void peer_matched(struct raft *raft, struct peer *peer, const struct raft
         peer->persisted = message->persisted;
         raft_try_commit(raft);
     }
+    raft_note_progress(raft, peer);
 }
 
 /* One step back for each conflicting term, not for each entry (dissertation 3.5, last paragraphs).
@@ -240,33 +254,23 @@ void raft_handle_accept(struct raft *raft, const struct raft_message *message)
         return;
     }
     raft_confirm(raft, peer, message->round);
+    raft_note_unsure(raft, peer, message->unsure);
     if (message->granted)
-        peer_matched(raft, peer, message);
+        raft_peer_matched(raft, peer, message);
     else
         peer_rejected(raft, peer, message);
 }
 
-enum status raft_progress(const struct raft *raft, struct replica_id replica,
-                          struct raft_progress *out)
-{
-    const struct peer *peer = raft->view.role == RAFT_LEADER ? find_peer(raft, replica) : NULL;
-    if (!peer)
-        return STATUS_NOT_FOUND;
-    *out = (struct raft_progress){
-        .written = peer->written,
-        .persisted = peer->persisted,
-        .next = peer->next,
-        .last_contact_ns = peer->contact_ns,
-        .inflight_bytes = peer->inflight_bytes,
-        .probing = peer->probing,
-    };
-    return STATUS_OK;
-}
-
 /* ---- the follower's side ---- */
 
-/* What this replica has of the current leader's log. Durable entries that this leader has not
- * confirmed do not count. */
+/* Durable entries that this leader has not confirmed do not count. */
+uint64_t raft_counted_persisted(const struct raft *raft)
+{
+    uint64_t index = least(raft->view.persisted, raft->matched);
+    return raft->view.unsure && index <= raft->old_last ? 0 : index; /* RAFT-17 */
+}
+
+/* What this replica has of the current leader's log. */
 void raft_send_accept(struct raft *raft)
 {
     const struct raft_view *view = &raft->view;
@@ -275,7 +279,8 @@ void raft_send_accept(struct raft *raft)
     struct raft_message message = raft_message_to(raft, RAFT_ACCEPT, view->leader);
     message.granted = true;
     message.written = raft->matched;
-    message.persisted = least(view->persisted, raft->matched);
+    message.persisted = raft_counted_persisted(raft);
+    message.unsure = view->unsure;
     message.round = raft->leader_round;
     raft_send_when_saved(raft, &message);
 }
@@ -288,6 +293,7 @@ static void reject_append(struct raft *raft, const struct raft_message *append)
     message.written = raft_term_table_search(&raft->terms, limit, append->log_term);
     message.log_term = raft_term_at(raft, message.written);
     message.round = append->term == raft->view.term ? raft->leader_round : 0;
+    message.unsure = raft->view.unsure;
     raft_send_when_saved(raft, &message);
 }
 
@@ -297,8 +303,8 @@ void raft_follow_commit(struct raft *raft, uint64_t commit)
     if (commit <= raft->view.commit)
         return;
     raft->view.commit = commit;
-    if (raft->configuration_count > 1)
-        raft_configuration_committed(raft);
+    if (raft->view.offered_index <= commit)
+        raft->view.offered_index = 0;
 }
 
 /* The first index of the message that is not in the log as it stands there; last_index + 1: all
@@ -343,6 +349,10 @@ static void accept_entries(struct raft *raft, const struct raft_event *event)
         raft->matched = message->last_index;
     if (message->acked > raft->view.acked)
         raft->view.acked = message->acked;
+    raft_hear_commit(raft, message);
+    uint64_t everywhere = least(message->persisted, raft->matched);
+    if (everywhere > raft->view.everywhere)
+        raft->view.everywhere = everywhere;
     raft_follow_commit(raft, message->commit);
     if (!is_new) /* else the answer comes with the sync */
         raft_send_accept(raft);

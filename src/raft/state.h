@@ -1,8 +1,10 @@
 /* state.h - the insides of one raft, shared by the files of this folder only.
  *
- * Who owns what: election.c the role and the votes; replication.c the log's shape and the peers'
- * progress; confirmation.c the rounds; configuration.c the stack of configurations; persistence.c
- * tickets and saved state; outbox.c what leaves. */
+ * Who owns what: election.c the role and the votes, clocks.c the voters' clocks, unsure.c R4;
+ * replication.c the log's shape and the peers' place in it; progress.c what is known of each;
+ * snapshot.c where the log begins; confirmation.c the rounds; transfer.c the handing over;
+ * configuration.c the stack of configurations, change.c what may follow one; persistence.c tickets
+ * and saved state; outbox.c what leaves. */
 #ifndef HOLDFAST_RAFT_STATE_H
 #define HOLDFAST_RAFT_STATE_H
 
@@ -28,7 +30,8 @@ struct peer {
     bool answered, granted;
     uint64_t ready_ns; /* from then on it may give its real vote */
     uint64_t last_index, last_term;
-    bool asked; /* was sent RUN_NOW since a leader was last heard */
+    bool unsure; /* said so in this campaign, or since this replica leads */
+    bool asked;  /* was sent RUN_NOW since a leader was last heard */
 
     bool clock_known, clock_answered; /* ever; in this campaign */
     int64_t clock_offset_us;          /* its wall clock minus our monotonic clock */
@@ -38,6 +41,11 @@ struct peer {
     uint64_t round, commit_sent;
     uint64_t contact_ns, stalled_ns, probe_ns;
     bool probing, probe_sent;
+    uint64_t snapshot;                        /* the newest that was offered */
+    uint64_t catch_up_start_ns, catch_up_end; /* the round under way; start 0: none */
+    uint64_t catch_up_ns;
+    uint32_t catch_up_rounds;
+    uint64_t behind_ns, behind_index; /* since then it lacks this one; 0: nothing */
     uint64_t inflight_bytes;
     uint32_t batch_first, batch_count; /* a ring */
     struct batch batches[RAFT_BATCHES_MAX];
@@ -66,6 +74,7 @@ struct raft {
     int64_t wall_us;
 
     struct replica_id vote;
+    uint64_t term_version;      /* of the state since which term and vote are what they are */
     uint64_t announced_version; /* the caller was asked to save this one */
     struct term_table terms;
     struct raft_configuration *configurations; /* owned; ascending by index; the last is active */
@@ -82,14 +91,23 @@ struct raft {
     uint64_t matched;      /* own log is the leader's log through here, in this term */
     uint64_t election_timeout_ns, deadline_ns;
 
+    /* Unsure (R4). */
+    uint64_t old_last;               /* what of its log is from before the restart */
+    uint64_t sure_term, sure_commit; /* to where a leader that knows must bring it */
+
     /* Candidate. */
-    bool pre_vote_won, transfer;
-    uint64_t campaign_ns; /* when its pre-vote began */
-    uint64_t vote_at_ns;  /* pre-vote won: when enough voters are free to vote */
+    bool pre_vote_won;
+    bool everybody;          /* won by an election that unsure voters take part in */
+    bool transfer;           /* the leader asked for this campaign, */
+    uint64_t transfer_round; /* and holds no lease since this round of its */
+    uint64_t campaign_ns;    /* when its pre-vote began */
+    uint64_t vote_at_ns;     /* pre-vote won: when enough voters are free to vote */
 
     /* Leader. */
     uint64_t elected_ns;
     uint64_t round_starts[RAFT_ROUNDS_MAX];
+    bool transfer_to_any;
+    uint64_t transfer_end_ns, run_now_ns; /* view.transfer_to: gives up; RUN_NOW was sent, 0: not */
 
     uint32_t ticket_first, ticket_count; /* a ring */
     struct ticket tickets[RAFT_TICKETS_MAX];
@@ -103,25 +121,51 @@ enum quorum {
     QUORUM_ELECTION,
     QUORUM_CONFIRMATION
 };
+enum half {
+    HALF_NEW = 0,
+    HALF_OLD
+};
+bool raft_votes_in(const struct raft_member *member, enum half half);
+size_t raft_voter_count(const struct raft_configuration *configuration, enum half half);
+size_t raft_quorum_size(const struct raft_configuration *c, enum quorum quorum, enum half half);
 bool raft_configuration_is_valid(const struct raft_configuration *configuration);
 bool raft_member_is_voter(const struct raft_member *member); /* in either half */
 /* The highest v such that a quorum has values >= v, in each half; `values` by place of the member.
  * 0 without voters. */
 uint64_t raft_quorum_value(const struct raft_configuration *configuration, enum quorum quorum,
                            const uint64_t *values);
-size_t raft_confirmation_count(const struct raft_configuration *configuration);
 void raft_configuration_activate(struct raft *raft, const struct raft_configuration *configuration,
                                  uint64_t index);
 void raft_configuration_truncate(struct raft *raft, uint64_t from);
-void raft_configuration_committed(struct raft *raft);
-bool raft_configuration_may_follow(const struct raft *raft, const struct raft_configuration *next);
-struct peer *raft_peer(struct raft *raft, struct replica_id replica); /* NULL: not a member */
+void raft_configuration_compacted(struct raft *raft, uint64_t index);
+void raft_configuration_replace(struct raft *raft, const struct raft_configuration *configuration);
+const struct raft_member *raft_find_member(const struct raft_configuration *configuration,
+                                           struct replica_id replica); /* NULL: none */
+struct peer *raft_peer(struct raft *raft, struct replica_id replica);  /* NULL: not a member */
 bool raft_is_voter(const struct raft *raft, size_t place);
-bool raft_is_alone(const struct raft *raft); /* the only voter */
+bool raft_is_witness(const struct raft *raft, struct replica_id replica);
+static inline bool raft_self_is_witness(const struct raft *raft)
+{
+    return raft_is_witness(raft, raft->options.self);
+}
+bool raft_may_campaign(const struct raft *raft);
+bool raft_is_alone(const struct raft *raft); /* the only voter, and always was */
 static inline bool raft_self_is_voter(const struct raft *raft)
 {
     return raft->self_place < raft->peer_count && raft_is_voter(raft, raft->self_place);
 }
+
+/* change.c */
+bool raft_configuration_may_follow(const struct raft_configuration *now,
+                                   const struct raft_configuration *next);
+void raft_handle_propose_configuration(struct raft *raft, const struct raft_event *event);
+
+/* progress.c */
+void raft_begin_catch_up(const struct raft *raft, struct peer *peer); /* something was sent */
+void raft_note_progress(const struct raft *raft, struct peer *peer);
+void raft_note_behind(struct raft *raft); /* a round begins */
+
+uint64_t raft_everywhere(const struct raft *raft); /* leader: see the view */
 
 /* term_table.c */
 void raft_term_table_load(struct term_table *table, const struct raft_term_start *starts,
@@ -133,6 +177,9 @@ void raft_term_table_truncate(struct term_table *table, uint64_t from);
 /* The highest index <= limit whose term is <= term; 0: none. */
 uint64_t raft_term_table_search(const struct term_table *table, uint64_t limit, uint64_t term);
 
+size_t raft_term_table_rows(const struct term_table *table,
+                            uint64_t index); /* that begin by then */
+
 /* outbox.c */
 struct raft_message raft_message_to(const struct raft *raft, enum raft_message_kind kind,
                                     struct replica_id to);
@@ -141,7 +188,18 @@ void raft_send_when_saved(struct raft *raft, const struct raft_message *message)
 void raft_release_held(struct raft *raft);
 void raft_drop_held(struct raft *raft);
 
+/* unsure.c */
+void raft_note_unsure(struct raft *raft, struct peer *peer, bool unsure); /* leader */
+void raft_hear_commit(struct raft *raft, const struct raft_message *append);
+void raft_check_sure(struct raft *raft);
+bool raft_sure_voters_suffice(const struct raft *raft); /* candidate */
+bool raft_everybody_granted(const struct raft *raft);
+
 /* persistence.c */
+static inline bool raft_is_saved(const struct raft *raft) /* term and vote: RAFT-5 */
+{
+    return raft->view.saved_version >= raft->term_version;
+}
 void raft_state_changed(struct raft *raft);
 void raft_handle_state_saved(struct raft *raft, uint64_t version);
 void raft_handle_written(struct raft *raft, uint64_t ticket);
@@ -164,21 +222,44 @@ void raft_handle_vote(struct raft *raft, const struct raft_message *message);
 void raft_handle_vote_answer(struct raft *raft, const struct raft_message *message);
 void raft_handle_run_now(struct raft *raft, const struct raft_message *message);
 void raft_handle_leader_lost(struct raft *raft);
-void raft_note_clock(struct raft *raft, struct peer *peer, int64_t wall_us);
 uint64_t raft_draw_timeout(struct raft *raft);
+
+/* clocks.c */
+void raft_note_clock(struct raft *raft, struct peer *peer, int64_t wall_us);
+struct peer *raft_find_better_clock(struct raft *raft); /* R12; NULL: none */
+
+/* transfer.c */
+void raft_handle_transfer(struct raft *raft, struct replica_id to);
+void raft_transfer_tick(
+    struct raft *raft); /* leader: time has passed, or a peer has matched more */
+void raft_end_transfer(struct raft *raft);
+void raft_hand_over_tail(struct raft *raft); /* a round was confirmed */
+static inline bool raft_is_transferring(const struct raft *raft)
+{
+    return raft->view.transfer_to.value != 0;
+}
 
 /* replication.c */
 void raft_reset_progress(struct raft *raft);
 void raft_try_commit(struct raft *raft);
+uint64_t raft_counted_persisted(const struct raft *raft);
 void raft_send_accept(struct raft *raft);
 void raft_handle_append(struct raft *raft, const struct raft_event *event);
 void raft_follow_commit(struct raft *raft, uint64_t commit);
 void raft_handle_accept(struct raft *raft, const struct raft_message *message);
 void raft_handle_sent(struct raft *raft, const struct raft_event *event);
 void raft_handle_propose(struct raft *raft);
-void raft_handle_propose_configuration(struct raft *raft, const struct raft_event *event);
 void raft_check_stalled(struct raft *raft);
 void raft_start_probing(struct peer *peer);
+
+void raft_peer_matched(struct raft *raft, struct peer *peer, const struct raft_message *message);
+
+/* snapshot.c */
+void raft_handle_compacted(struct raft *raft, uint64_t index);
+void raft_handle_snapshot_sent(struct raft *raft, const struct raft_event *event);
+void raft_handle_snapshot_installed(struct raft *raft, const struct raft_event *event);
+void raft_handle_snapshot_offer(struct raft *raft, const struct raft_message *message);
+void raft_handle_snapshot_answer(struct raft *raft, const struct raft_message *message);
 
 /* confirmation.c */
 void raft_start_rounds(struct raft *raft);

@@ -36,7 +36,7 @@ void raft_term_table_deinit(struct term_table *table)
 
 /* How many rows begin at or before `index`. The last row first: nearly every question is about the
  * tail. */
-static size_t rows_through(const struct term_table *table, uint64_t index)
+size_t raft_term_table_rows(const struct term_table *table, uint64_t index)
 {
     size_t low = 0, high = table->count;
     if (high > 0 && table->starts[high - 1].first_index <= index)
@@ -55,7 +55,7 @@ uint64_t raft_term_table_at(const struct term_table *table, uint64_t last_index,
 {
     if (index == 0 || index > last_index)
         return 0;
-    size_t rows = rows_through(table, index);
+    size_t rows = raft_term_table_rows(table, index);
     return rows ? table->starts[rows - 1].term : 0;
 }
 
@@ -76,7 +76,7 @@ void raft_term_table_truncate(struct term_table *table, uint64_t from)
 
 uint64_t raft_term_table_search(const struct term_table *table, uint64_t limit, uint64_t term)
 {
-    size_t rows = rows_through(table, limit);
+    size_t rows = raft_term_table_rows(table, limit);
     while (rows && table->starts[rows - 1].term > term) {
         limit = table->starts[rows - 1].first_index - 1;
         rows--;

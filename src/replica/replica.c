@@ -46,6 +46,13 @@ void replica_destroy(struct replica *replica)
     memory_free(replica);
 }
 
+void replica_retire(struct replica *replica, struct replica_turn *turn)
+{
+    if (replica->reader != LOG_READER_NONE)
+        wal_read_end(turn->wal, replica->options.group);
+    replica_destroy(replica);
+}
+
 /* ---- recovery ---- */
 
 /* An entry at `index` makes everything at and past it void. */
@@ -132,6 +139,7 @@ enum status replica_recover_state(struct replica *replica, const struct wal_reco
         return STATUS_INVALID;
     replica->restart.term = state.term;
     replica->restart.vote = state.vote;
+    replica->restart.unsure = state.unsure;
     return STATUS_OK;
 }
 
@@ -324,7 +332,8 @@ uint64_t replica_applied(const struct replica *replica)
 
 bool replica_is_serving(const struct replica *replica)
 {
-    return replica->serving_term && replica->serving_term == raft_view(replica->raft)->term;
+    return replica->serving_term && replica->serving_term == raft_view(replica->raft)->term &&
+           raft_is_serving(replica->raft);
 }
 
 struct node_id replica_leader_node(const struct replica *replica)

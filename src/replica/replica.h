@@ -81,6 +81,8 @@ enum replica_fault {
 
 struct replica *replica_create(const struct replica_options *options);
 void replica_destroy(struct replica *replica);
+/* The same for one that has been running in a node that goes on: its log is no longer read. */
+void replica_retire(struct replica *replica, struct replica_turn *turn);
 
 /* Recovery, in log order. INVALID: what the record says cannot be. */
 MUST_USE enum status replica_recover_entry(struct replica *replica,
@@ -114,6 +116,11 @@ void replica_peer_changed(struct replica *replica, struct replica_turn *turn, st
 void replica_log_moved(struct replica *replica,
                        struct replica_turn *turn); /* durable ticket or a read moved */
 void replica_step_down(struct replica *replica, struct replica_turn *turn);
+/* Leader: hands leadership to the best of the others (R11, dissertation 3.10); to be called again
+ * in later turns while it answers true. False: it does not lead, or nobody else is there. */
+bool replica_hand_over(struct replica *replica, struct replica_turn *turn);
+/* Asks for votes without waiting for a time-out: the first candidate of a new group. */
+void replica_campaign(struct replica *replica, struct replica_turn *turn);
 
 /* Tells raft which log batch holds what was appended; before each flush of the log. */
 void replica_note_written(struct replica *replica, struct replica_turn *turn);

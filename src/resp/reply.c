@@ -2,7 +2,6 @@
  * or not at all (RESP-3); the maximum of the buffer is the caller's. */
 #include "resp/resp.h"
 
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -150,17 +149,12 @@ void reply_boolean(struct reply *reply, bool value)
 
 void reply_double(struct reply *reply, double value)
 {
-    char text[40];
-    if (isnan(value))
-        memcpy(text, "nan", 4);
-    else if (isinf(value))
-        memcpy(text, value > 0 ? "inf" : "-inf", value > 0 ? 4 : 5);
-    else
-        snprintf(text, sizeof text, "%.17g", value);
+    char text[TEXT_OF_DOUBLE_MAX];
+    struct slice slice = slice_of(text, text_of_double(value, text));
     if (is_newer(reply))
-        write_line(reply, ',', slice_of_text(text));
+        write_line(reply, ',', slice);
     else
-        reply_text(reply, text);
+        reply_bulk(reply, slice);
 }
 
 void reply_verbatim(struct reply *reply, struct slice text)

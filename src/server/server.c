@@ -285,7 +285,8 @@ bool server_drain(struct server *server)
         io_close(server->io, server->listener);
     server->listening = false;
     server->draining = true;
-    return list_is_empty(&server->busy) && list_is_empty(&server->dirty);
+    return list_is_empty(&server->busy) && list_is_empty(&server->dirty) &&
+           list_is_empty(&server->held);
 }
 
 void server_facts(const struct server *server, struct server_facts *out)

@@ -4,21 +4,21 @@
 
 #include "base/checksum.h"
 
-static uint64_t list_digest(const struct store_entry *entry)
+/* Elements have one order for one content, which lists are given and the others have by nature. */
+static uint64_t tree_digest(const struct store_tree *tree)
 {
-    struct store_list_walk walk;
+    struct store_tree_walk walk = {.tree = tree};
     struct slice element;
-    uint64_t digest = store_list_length(entry);
-    store_list_walk_init(&walk, entry, 0);
-    while (store_list_walk_next(&walk, &element))
+    uint64_t digest = tree->length;
+    while (store_tree_walk_next(&walk, &element))
         digest = checksum_seeded(element.at, element.size, digest);
     return digest;
 }
 
 static uint64_t value_digest(const struct store_entry *entry)
 {
-    if (store_entry_type(entry) == STORE_LIST)
-        return list_digest(entry);
+    if (store_entry_type(entry) != STORE_STRING)
+        return tree_digest(store_entry_tree(entry));
     struct slice string = store_entry_string(entry);
     return checksum(string.at, string.size);
 }

@@ -40,6 +40,18 @@ struct store_entry *store_entry_create(struct store *store, const struct store_k
     return entry;
 }
 
+struct store_entry *store_entry_create_empty(struct store *store, const struct store_key *key,
+                                             enum store_type type)
+{
+    assert(type == STORE_LIST || type == STORE_HASH || type == STORE_SET ||
+           type == STORE_SORTED_SET);
+    struct store_entry *entry = store_entry_create(store, key, type, 0);
+    if (type == STORE_SORTED_SET)
+        store_entry_scored(entry)->by_member = NULL;
+    *store_entry_tree(entry) = (struct store_tree){.is_ordered = type != STORE_LIST};
+    return entry;
+}
+
 static void free_shell(struct store *store, struct store_entry *entry)
 {
     store_room_give(store, entry, store_entry_size(entry));
@@ -48,8 +60,10 @@ static void free_shell(struct store *store, struct store_entry *entry)
 void store_entry_destroy(struct store *store, struct store_entry *entry)
 {
     assert(store_entry_position(entry) == ENTRY_NO_POSITION);
-    if (store_entry_type(entry) == STORE_LIST)
-        store_deque_destroy(store, store_entry_deque(entry));
+    if (store_entry_type(entry) != STORE_STRING)
+        store_tree_destroy(store, store_entry_tree(entry));
+    if (store_entry_type(entry) == STORE_SORTED_SET)
+        store_scored_drop_members(store, store_entry_scored(entry));
     if (entry->flags & ENTRY_OUTSIDE) {
         struct store_outside *outside = store_entry_outside(entry);
         store_room_give(store, outside->at, outside->capacity);
@@ -57,17 +71,54 @@ void store_entry_destroy(struct store *store, struct store_entry *entry)
     free_shell(store, entry);
 }
 
+/* Another entry with the same value under `key`: both have hold of it, so that one of them must go
+ * or get its own. The deadline is not taken along. */
+static struct store_entry *shared_under(struct store *store, const struct store_entry *entry,
+                                        const struct store_key *key, unsigned flags)
+{
+    struct store_entry *other = store_entry_create(store, key, flags, entry->value_size);
+    memcpy(other->body, entry->body, store_entry_due_at(flags));
+    if (store_entry_type(entry) == STORE_STRING && !(flags & ENTRY_OUTSIDE))
+        memcpy(store_entry_value(other), store_entry_value(entry), entry->value_size);
+    return other;
+}
+
 struct store_entry *store_entry_with_due(struct store *store, struct store_entry *entry)
 {
     assert(!(entry->flags & ENTRY_DUE));
     struct store_key key = {.database = entry->database, .bytes = store_entry_key_inline(entry)};
     unsigned flags = (entry->flags & ~ENTRY_WIDE_KEY) | ENTRY_DUE;
-    struct store_entry *moved = store_entry_create(store, &key, flags, entry->value_size);
-    memcpy(moved->body, entry->body, store_entry_due_at(flags));
-    if (store_entry_type(entry) == STORE_STRING && !(flags & ENTRY_OUTSIDE))
-        memcpy(store_entry_value(moved), store_entry_value(entry), entry->value_size);
+    struct store_entry *moved = shared_under(store, entry, &key, flags);
     free_shell(store, entry);
     return moved;
+}
+
+struct store_entry *store_entry_move(struct store *store, struct store_entry *entry,
+                                     const struct store_key *key)
+{
+    assert(store_entry_position(entry) == ENTRY_NO_POSITION);
+    struct store_entry *moved = shared_under(store, entry, key, entry->flags & ~ENTRY_WIDE_KEY);
+    free_shell(store, entry);
+    return moved;
+}
+
+struct store_entry *store_entry_copy(struct store *store, const struct store_entry *entry,
+                                     const struct store_key *key)
+{
+    unsigned dropped = store_entry_deadline_us(entry) ? ENTRY_WIDE_KEY : ENTRY_WIDE_KEY | ENTRY_DUE;
+    unsigned flags = entry->flags & ~dropped;
+    struct store_entry *copy = shared_under(store, entry, key, flags);
+    if (flags & ENTRY_OUTSIDE) {
+        uint8_t *at = store_room_take(store, entry->value_size);
+        memcpy(at, store_entry_value(entry), entry->value_size);
+        *store_entry_outside(copy) =
+            (struct store_outside){.at = at, .capacity = entry->value_size};
+    }
+    if (store_entry_type(entry) != STORE_STRING)
+        *store_entry_tree(copy) = store_tree_copy(store, store_entry_tree(entry));
+    if (store_entry_type(entry) == STORE_SORTED_SET)
+        store_scored_copy_members(store, store_entry_scored(copy));
+    return copy;
 }
 
 struct store_entry *store_entry_with_outside(struct store *store, struct store_entry *entry,

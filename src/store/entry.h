@@ -2,15 +2,15 @@
  *
  *     flags 1 | database 1 | key size 2 | value size 4 | parts | key | value
  *
- * The parts are there when the flags say so, in this order: the deque of a LIST (24 bytes) or the
- * place of an outside value (16); the deadline with its position in the heap (12); the size of a
- * wide key (4). A plain small string has none: 8 bytes of header in front of key and value. The
- * room of a deadline stays when the deadline goes (it is then 0), so that setting and dropping it
- * again does not move the entry. */
+ * The parts are there when the flags say so, in this order: the tree of a LIST, HASH or SET (24
+ * bytes), the trees of a SORTED_SET (32) or the place of an outside string (16); the deadline with
+ * its position in the heap (12); the size of a wide key (4). A plain small string has none: 8 bytes
+ * of header in front of key and value. The room of a deadline stays when the deadline goes (it is
+ * then 0), so that setting and dropping it again does not move the entry. */
 #ifndef HOLDFAST_STORE_ENTRY_H
 #define HOLDFAST_STORE_ENTRY_H
 
-#include "store/inside.h"
+#include "store/tree.h"
 
 enum store_entry_flags {
     ENTRY_TYPE = 7,      /* enum store_type */
@@ -32,10 +32,10 @@ struct store_outside {
     uint64_t capacity;
 };
 
-struct store_deque {
-    void *root; /* owned: a leaf when level is 0, else an inner node; NULL when empty */
-    uint64_t length;
-    uint64_t level;
+/* See scored.c. */
+struct store_scored {
+    struct store_tree by_score;
+    struct store_tree *by_member; /* owned; NULL while the set is small */
 };
 
 #define ENTRY_DUE_SIZE      12
@@ -48,9 +48,10 @@ _Static_assert(STORE_VALUE_SIZE_MAX <= UINT32_MAX && STORE_KEY_SIZE_MAX <= UINT3
 
 static inline size_t store_entry_due_at(unsigned flags)
 {
-    if ((flags & ENTRY_TYPE) == STORE_LIST)
-        return sizeof(struct store_deque);
-    return flags & ENTRY_OUTSIDE ? sizeof(struct store_outside) : 0;
+    if ((flags & ENTRY_TYPE) == STORE_STRING)
+        return flags & ENTRY_OUTSIDE ? sizeof(struct store_outside) : 0;
+    bool is_scored = (flags & ENTRY_TYPE) == STORE_SORTED_SET;
+    return is_scored ? sizeof(struct store_scored) : sizeof(struct store_tree);
 }
 
 static inline size_t store_entry_parts_size(unsigned flags)
@@ -76,24 +77,41 @@ static inline struct store_outside *store_entry_outside(const struct store_entry
     return (struct store_outside *)(uintptr_t)entry->body;
 }
 
-static inline struct store_deque *store_entry_deque(const struct store_entry *entry)
+/* The elements of all types but STRING; of a SORTED_SET by score. */
+static inline struct store_tree *store_entry_tree(const struct store_entry *entry)
 {
-    return (struct store_deque *)(uintptr_t)entry->body;
+    return (struct store_tree *)(uintptr_t)entry->body;
+}
+
+static inline struct store_scored *store_entry_scored(const struct store_entry *entry)
+{
+    return (struct store_scored *)(uintptr_t)entry->body;
 }
 
 /* The allocated size of an entry; a value counts when it is inside. */
 size_t store_entry_size(const struct store_entry *entry);
 size_t store_entry_size_of(unsigned flags, size_t key_size, size_t value_size);
 
-/* `flags` without ENTRY_WIDE_KEY. The value's bytes, the outside place and the deque are left for
+/* `flags` without ENTRY_WIDE_KEY. The value's bytes, the outside place and the trees are left for
  * the caller to fill in; there is no deadline yet. */
 struct store_entry *store_entry_create(struct store *store, const struct store_key *key,
                                        unsigned flags, size_t value_size);
+/* Of a type that is not STRING, with nothing in it yet. */
+struct store_entry *store_entry_create_empty(struct store *store, const struct store_key *key,
+                                             enum store_type type);
 /* Frees the value too. The entry is in no heap any more. */
 void store_entry_destroy(struct store *store, struct store_entry *entry);
 
 /* The same entry, moved to a place with room for a deadline; frees the old one. */
 struct store_entry *store_entry_with_due(struct store *store, struct store_entry *entry);
+
+/* The same value under another key, without deadline but with room for one if there was one: the
+ * old entry, which is in no heap any more, is freed, or (copy) stays as it is. A copy is linear in
+ * the value. */
+struct store_entry *store_entry_move(struct store *store, struct store_entry *entry,
+                                     const struct store_key *key);
+struct store_entry *store_entry_copy(struct store *store, const struct store_entry *entry,
+                                     const struct store_key *key);
 
 /* The same string, moved to an allocation of its own with `capacity` bytes. */
 struct store_entry *store_entry_with_outside(struct store *store, struct store_entry *entry,
@@ -111,8 +129,12 @@ bool store_entry_is(const struct store_entry *entry, const struct store_key *key
 /* The order behind equal hashes: bytes, then databases. */
 int store_entry_compare(const struct store_entry *a, const struct store_entry *b);
 
-/* list.c */
-void store_deque_destroy(struct store *store, struct store_deque *deque);
-void store_deque_validate(const struct store_deque *deque);
+/* scored.c: frees the tree by member, if there is one; copies it from another entry's. */
+void store_scored_drop_members(struct store *store, struct store_scored *scored);
+void store_scored_copy_members(struct store *store, struct store_scored *scored);
+
+/* Asserts the relations within the value. members.c, scored.c */
+void store_entry_validate_members(const struct store *store, const struct store_entry *entry);
+void store_entry_validate_scored(const struct store *store, const struct store_entry *entry);
 
 #endif

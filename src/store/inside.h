@@ -31,10 +31,23 @@ struct store {
     uint64_t keys[STORE_DATABASES];
     uint64_t with_deadline[STORE_DATABASES];
     struct store_deadlines deadlines;
+    struct store_view *view; /* the open one, borrowed; NULL: none */
     struct store_page *pages[STORE_PAGES];
 };
 
 uint64_t store_hash(uint64_t seed, uint8_t database, struct slice bytes);
+
+/* Every change of a key (create, change, remove; a rename is one of two keys) begins with this
+ * call, before anything of the entry is touched: an open view then keeps what the key was. Pointers
+ * into the store stay good. view.c */
+void store_view_keep(struct store *store, const struct store_key *key);
+static inline void store_view_before(struct store *store, const struct store_key *key)
+{
+    if (__builtin_expect(store->view != NULL, 0))
+        store_view_keep(store, key);
+}
+/* The same before all keys go: an open view takes the tables over, and the store is empty. */
+void store_view_take_all(struct store *store);
 
 /* What an allocator of 16-byte steps and 8 bytes of overhead really uses for `size` bytes. Asking
  * for all of it makes the room known without storing it: sizes of one step may overwrite one

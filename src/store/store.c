@@ -13,12 +13,14 @@ void store_destroy(struct store *store)
 {
     if (!store)
         return;
+    assert(!store->view); /* it ends first */
     store_clear(store);
     memory_free(store);
 }
 
 void store_clear(struct store *store)
 {
+    store_view_take_all(store);
     store_deadlines_clear(store);
     store_table_clear(store);
     memset(store->keys, 0, sizeof store->keys);
@@ -34,10 +36,19 @@ static void remove_placed(struct store *store, uint32_t slot, const struct store
                             .bytes = store_entry_key_inline(entry)};
     uint64_t *place = store_table_find(store, &key, placed->hash);
     assert(place && store_word_entry(*place) == entry);
+    store_view_before(store, &key);
     store_table_remove(store, key.slot, placed->hash, place);
     store_deadline_drop(store, entry);
     store->keys[key.database]--;
     store_entry_destroy(store, entry);
+}
+
+static bool is_alone(const struct store *store, uint8_t database)
+{
+    for (size_t i = 0; i < STORE_DATABASES; i++)
+        if (i != database && store->keys[i])
+            return false;
+    return true;
 }
 
 void store_clear_database(struct store *store, uint8_t database)
@@ -45,6 +56,10 @@ void store_clear_database(struct store *store, uint8_t database)
     struct store_span span;
     struct store_crowd crowd;
     assert(database < STORE_DATABASES);
+    if (is_alone(store, database)) {
+        store_clear(store); /* an open view takes the whole, not key by key */
+        return;
+    }
     store_crowd_init(&crowd);
     bool more = store->keys[database] && store_span_from(store, 0, 0, &span);
     for (; more; more = store->keys[database] && store_span_next(store, &span)) {
@@ -73,6 +88,18 @@ uint64_t store_memory_bytes(const struct store *store)
     return store->memory_bytes;
 }
 
+static void validate_value(const struct store *store, const struct store_entry *entry)
+{
+    switch (store_entry_type(entry)) {
+    case STORE_STRING: return;
+    case STORE_LIST: store_tree_validate(store_entry_tree(entry)); return;
+    case STORE_HASH:
+    case STORE_SET: store_entry_validate_members(store, entry); return;
+    case STORE_SORTED_SET: store_entry_validate_scored(store, entry); return;
+    }
+    assert(false); /* no such type */
+}
+
 static void validate_entry(const struct store *store, uint32_t slot,
                            const struct store_placed *placed)
 {
@@ -84,10 +111,7 @@ static void validate_entry(const struct store *store, uint32_t slot,
     const uint64_t *place = store_table_find(store, &key, placed->hash);
     assert(place && store_word_entry(*place) == entry);
     assert(!store_entry_deadline_us(entry) == (store_entry_position(entry) == ENTRY_NO_POSITION));
-    if (store_entry_type(entry) == STORE_LIST)
-        store_deque_validate(store_entry_deque(entry));
-    else
-        assert(store_entry_type(entry) == STORE_STRING);
+    validate_value(store, entry);
 }
 
 void store_validate(const struct store *store)

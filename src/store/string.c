@@ -1,49 +1,11 @@
 /* string.c - strings and the deadlines of keys. */
 #include "store/deadlines.h"
+#include "store/spot.h"
 
 #define OUTSIDE_FROM_PUT                                                                           \
     16384                       /* longer values live outside: a deadline then moves only the key  \
                                  */
 #define OUTSIDE_FROM_APPEND 512 /* a value that grows past this gets room to grow */
-
-/* Where a key is, found once and then used for looking, moving and putting. */
-struct spot {
-    const struct store_key *key;
-    uint64_t hash;
-    uint64_t *place;           /* NULL: absent */
-    struct store_entry *entry; /* NULL: absent */
-};
-
-static struct spot spot_of(const struct store *store, const struct store_key *key)
-{
-    assert(key->database < STORE_DATABASES && key->slot < STORE_SLOTS);
-    struct spot spot = {.key = key, .hash = store_key_hash(store, key)};
-    spot.place = store_table_find(store, key, spot.hash);
-    spot.entry = spot.place ? store_word_entry(*spot.place) : NULL;
-    return spot;
-}
-
-/* `entry` takes the place of what was found, or a new one. */
-static void spot_fill(struct store *store, struct spot *spot, struct store_entry *entry)
-{
-    if (spot->place) {
-        store_table_replace(spot->place, entry);
-    } else {
-        store_table_insert(store, spot->key->slot, spot->hash, entry);
-        store->keys[spot->key->database]++;
-    }
-    spot->entry = entry;
-}
-
-static void spot_set_deadline(struct store *store, struct spot *spot, int64_t deadline_us)
-{
-    if (store_entry_deadline_us(spot->entry) == deadline_us)
-        return;
-    if (!(spot->entry->flags & ENTRY_DUE))
-        spot_fill(store, spot, store_entry_with_due(store, spot->entry));
-    unsigned above = store_due_above(spot->key->slot, spot->hash);
-    store_deadline_set(store, spot->entry, above, deadline_us);
-}
 
 /* Whether a string of `size` bytes can be written where the old value is. */
 static bool can_hold(const struct store_entry *entry, size_t size)
@@ -76,10 +38,11 @@ void store_put_string(struct store *store, const struct store_key *key, struct s
                       int64_t deadline_us)
 {
     assert(value.size <= STORE_VALUE_SIZE_MAX);
-    struct spot spot = spot_of(store, key);
+    store_view_before(store, key);
+    struct store_spot spot = store_spot_of(store, key);
     struct store_entry *old = spot.entry;
     if (!old || !can_hold(old, value.size)) {
-        spot_fill(store, &spot, create_string(store, key, value.size, deadline_us != 0));
+        store_spot_fill(store, &spot, create_string(store, key, value.size, deadline_us != 0));
         if (old) {
             store_deadline_drop(store, old);
             store_entry_destroy(store, old);
@@ -88,7 +51,7 @@ void store_put_string(struct store *store, const struct store_key *key, struct s
     spot.entry->value_size = (uint32_t)value.size;
     if (value.size)
         memcpy(store_entry_value(spot.entry), value.at, value.size);
-    spot_set_deadline(store, &spot, deadline_us);
+    store_spot_set_deadline(store, &spot, deadline_us);
 }
 
 /* More room than is needed, in proportion: what is copied stays constant per appended byte. */
@@ -131,32 +94,59 @@ static struct store_entry *grow_inside(struct store *store, const struct store_k
     return grown;
 }
 
+/* Room for `size` bytes, at least those that are there; what is new is for the caller to fill. */
+static void lengthen(struct store *store, struct store_spot *spot, size_t size)
+{
+    assert(store_entry_type(spot->entry) == STORE_STRING && size <= STORE_VALUE_SIZE_MAX);
+    if (spot->entry->flags & ENTRY_OUTSIDE)
+        grow_outside(store, spot->entry, size);
+    else if (!can_hold(spot->entry, size))
+        store_spot_fill(store, spot, grow_inside(store, spot->key, spot->entry, size));
+    spot->entry->value_size = (uint32_t)size;
+}
+
 size_t store_append_string(struct store *store, const struct store_key *key, struct slice more)
 {
-    struct spot spot = spot_of(store, key);
+    struct store_spot spot = store_spot_of(store, key);
     if (!spot.entry) {
         store_put_string(store, key, more, 0);
         return more.size;
     }
-    assert(store_entry_type(spot.entry) == STORE_STRING);
+    store_view_before(store, key);
     size_t before = spot.entry->value_size, size = before + more.size;
-    assert(size <= STORE_VALUE_SIZE_MAX);
-    if (spot.entry->flags & ENTRY_OUTSIDE)
-        grow_outside(store, spot.entry, size);
-    else if (!can_hold(spot.entry, size))
-        spot_fill(store, &spot, grow_inside(store, key, spot.entry, size));
-    spot.entry->value_size = (uint32_t)size;
+    lengthen(store, &spot, size);
     if (more.size)
         memcpy(store_entry_value(spot.entry) + before, more.at, more.size);
     return size;
 }
 
+size_t store_write_string(struct store *store, const struct store_key *key, size_t offset,
+                          struct slice bytes)
+{
+    struct store_spot spot = store_spot_of(store, key);
+    if (!spot.entry) {
+        store_put_string(store, key, slice_of(NULL, 0), 0);
+        spot = store_spot_of(store, key);
+    } else {
+        store_view_before(store, key);
+    }
+    size_t before = spot.entry->value_size, end = offset + bytes.size;
+    if (end > before) {
+        lengthen(store, &spot, end);
+        memset(store_entry_value(spot.entry) + before, 0, end - before);
+    }
+    if (bytes.size)
+        memcpy(store_entry_value(spot.entry) + offset, bytes.at, bytes.size);
+    return spot.entry->value_size;
+}
+
 bool store_set_deadline(struct store *store, const struct store_key *key, int64_t deadline_us)
 {
-    struct spot spot = spot_of(store, key);
+    struct store_spot spot = store_spot_of(store, key);
     if (!spot.entry)
         return false;
-    spot_set_deadline(store, &spot, deadline_us);
+    store_view_before(store, key);
+    store_spot_set_deadline(store, &spot, deadline_us);
     return true;
 }
 
@@ -164,17 +154,15 @@ bool store_set_deadline(struct store *store, const struct store_key *key, int64_
  * its first deadline. The door promises less, so that the table may also move entries some day. */
 struct store_entry *store_find(struct store *store, const struct store_key *key)
 {
-    return spot_of(store, key).entry;
+    return store_spot_of(store, key).entry;
 }
 
 bool store_remove(struct store *store, const struct store_key *key)
 {
-    struct spot spot = spot_of(store, key);
+    struct store_spot spot = store_spot_of(store, key);
     if (!spot.entry)
         return false;
-    store_table_remove(store, key->slot, spot.hash, spot.place);
-    store_deadline_drop(store, spot.entry);
-    store_entry_destroy(store, spot.entry);
-    store->keys[key->database]--;
+    store_view_before(store, key);
+    store_spot_remove(store, &spot);
     return true;
 }

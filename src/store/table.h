@@ -35,7 +35,7 @@
 /* One cache line: entry words carry the tag above the pointer. */
 struct store_bucket {
     uint64_t words[BUCKET_ENTRIES]; /* the first `count` */
-    uint32_t epoch;                 /* reserved for the point-in-time view */
+    uint32_t epoch;                 /* reserved */
     uint32_t spilled : 24;          /* entries of this home in the spill; > 0 only when full */
     uint32_t count : 8;
 };

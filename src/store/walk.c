@@ -106,3 +106,13 @@ uint64_t store_walk(const struct store *store, uint64_t cursor, size_t max,
     *count = answer.count;
     return answer.next;
 }
+
+uint64_t store_cursor_at(unsigned slot)
+{
+    return (uint64_t)slot << (PREFIX_BITS + PART_BITS);
+}
+
+unsigned store_cursor_slot(uint64_t cursor)
+{
+    return (unsigned)(cursor >> (PREFIX_BITS + PART_BITS)) % STORE_SLOTS;
+}

@@ -2,12 +2,16 @@
  *
  *   HELLO          cluster high, low; from; to; incarnation; u32 worker, u32 workers; u8 link, 0 x
  * 7; address (64 bytes, the rest of them zero) IDLE           nothing RAFT           u8 kind, u8
- * flags (1 granted, 2 transfer), 0 x 6; group; from; to; term; index; log_term; last_index; commit;
- * acked; written; persisted; round; lease_remaining_ns; i64 wall_us; then the entries of an APPEND
- *   HEARTBEAT      i64 wall_us; u32 count, 0 x 4; count times: group; from; to; term; round;
- * commit; and ..ANSWER   u8 agreed, 0 x 7 FORWARD        group; session; sequence; u32 epoch, u8
- * flags, u8 database, 0 x 2; the request FORWARD_REPLY  session; sequence; leader; u32 epoch, u8
- * outcome, 0 x 3; the reply FORWARD_CLOSE  session */
+ * flags (1 granted, 2 transfer, 4 unsure, 8 everybody), 0 x 6; group; from; to; term; index;
+ * log_term; last_index; commit; acked; written; persisted; round; lease_remaining_ns; i64 wall_us;
+ * then the entries of an APPEND HEARTBEAT      i64 wall_us; u32 count, 0 x 4; count times: group;
+ * from; to; term; round; commit; and ..ANSWER   u8 agreed, 0 x 7 FORWARD        group; session;
+ * sequence; u32 epoch, u8 flags, u8 database, 0 x 2; the request FORWARD_REPLY  session; sequence;
+ * leader; u32 epoch, u8 outcome, 0 x 3; the reply FORWARD_CLOSE  session
+ *
+ * Version 1 grew before it was released: raft kinds 8 and 9 (snapshot offer, answer), flags 4
+ * and 8. A build that does not know them finds the frame INVALID and drops the link; it guesses
+ * nothing. */
 #include "wire/layout.h"
 
 #include <assert.h>
@@ -50,6 +54,12 @@ void wire_add_idle(struct wire_frame *frame)
     message_begin(frame, WIRE_IDLE, 0);
 }
 
+static uint8_t raft_flags(const struct raft_message *message)
+{
+    return (uint8_t)((message->granted ? 1 : 0) | (message->transfer ? 2 : 0) |
+                     (message->unsure ? 4 : 0) | (message->everybody ? 8 : 0));
+}
+
 void wire_add_raft(struct wire_frame *frame, const struct raft_message *message,
                    const struct slice *entries, size_t pieces)
 {
@@ -62,7 +72,7 @@ void wire_add_raft(struct wire_frame *frame, const struct raft_message *message,
     assert(message->kind == RAFT_APPEND || size == WIRE_RAFT_SIZE);
     uint8_t *at = message_begin(frame, WIRE_RAFT, size);
     put_u8(&at, (uint8_t)message->kind);
-    put_u8(&at, (uint8_t)((message->granted ? 1 : 0) | (message->transfer ? 2 : 0)));
+    put_u8(&at, raft_flags(message));
     put_zeros(&at, 6);
     put_u64(&at, message->group.value);
     put_u64(&at, message->from.value);

@@ -46,10 +46,12 @@ static enum status raft_take(struct slice body, struct raft_message *out, struct
     const uint8_t *at = body.at;
     out->kind = (enum raft_message_kind)get_u8(&at);
     uint8_t flags = get_u8(&at);
-    if (flags > 3 || !get_zeros(&at, 6))
+    if (flags > 15 || !get_zeros(&at, 6))
         return STATUS_INVALID;
     out->granted = flags & 1;
     out->transfer = flags & 2;
+    out->unsure = flags & 4;
+    out->everybody = flags & 8;
     out->group.value = get_u64(&at);
     out->from.value = get_u64(&at);
     out->to.value = get_u64(&at);

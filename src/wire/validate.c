@@ -27,7 +27,7 @@ static bool is_number(uint64_t value)
 /* What raft itself would ignore is let through; what would confuse arithmetic is not. */
 bool wire_raft_is_valid(const struct raft_message *m)
 {
-    if (m->kind < RAFT_PRE_VOTE || m->kind > RAFT_RUN_NOW)
+    if (m->kind < RAFT_PRE_VOTE || m->kind > RAFT_SNAPSHOT_ANSWER)
         return false;
     if (m->from.value == 0 || m->to.value == 0)
         return false;

@@ -12,6 +12,7 @@ enum {
     TIMER_WORKER = 0,
     TIMER_PEER = 1
 };
+#define HAND_OVER_NS 1000000000ull
 #define OVERSLEPT_NS 200000000u
 #define TAG_WAL      (1ull << 40)
 #define TAG_PEER     (2ull << 40)
@@ -27,7 +28,7 @@ struct worker {
     struct command *rows; /* owned; behind the table */
     struct admin admin;
     bool stopping, ending;
-    uint64_t stop_deadline_ns;
+    uint64_t stop_deadline_ns, hand_over_until_ns;
     uint64_t due_ns; /* when the next turn was to begin at the latest */
     char failure[WORKER_LINE_SIZE];
     char (*lines)[WORKER_LINE_SIZE];
@@ -271,10 +272,18 @@ static void set_timer(struct worker *worker)
         io_timer_set(worker->io, TIMER_WORKER, deadline);
 }
 
-/* Answers what waits, then the clean mark; at the latest after the deadline. */
+/* Others lead before anything is closed: their clients notice nothing. */
+static bool hands_over(struct worker *worker, uint64_t now_ns)
+{
+    return now_ns < worker->hand_over_until_ns && node_hand_over(worker->node);
+}
+
+/* Hands over, answers what waits, then the clean mark; at the latest after the deadline. */
 static bool end_step(struct worker *worker)
 {
     uint64_t now_ns = node_turn(worker->node)->now_ns;
+    if (!worker->ending && hands_over(worker, now_ns))
+        return false;
     bool drained = server_drain(worker->server) || now_ns >= worker->stop_deadline_ns;
     if (drained && !worker->ending) {
         worker->ending = true;
@@ -320,6 +329,7 @@ void worker_stop(struct worker *worker)
         return;
     worker->stopping = true;
     worker->stop_deadline_ns = io_now_ns(worker->io) + 3000000000ull;
+    worker->hand_over_until_ns = io_now_ns(worker->io) + HAND_OVER_NS;
     io_timer_set(worker->io, TIMER_WORKER, io_now_ns(worker->io));
 }
 

@@ -3,7 +3,9 @@
 #include "base/random.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -169,6 +171,58 @@ static void slices_are_taken_from_the_front(void **state)
     assert_int_equal(STATUS_OK, slice_take(&from, 0, &part));
 }
 
+static void doubles_are_short_and_read_back(void **state)
+{
+    static const struct {
+        double value;
+        const char *text;
+    } cases[] = {
+        {0.0, "0"},
+        {1, "1"},
+        {-17, "-17"},
+        {0.1, "0.1"},
+        {-0.5, "-0.5"},
+        {0.1 + 0.2, "0.30000000000000004"},
+        {1.0 / 3, "0.3333333333333333"},
+        {3.14159265358979, "3.14159265358979"},
+        {1683456789.1234, "1683456789.1234"},
+        {123456.7891234567, "1.234567891234567e+5"},
+        {1e-5, "0.00001"},
+        {0.000123, "0.000123"},
+        {1e-7, "1e-7"},
+        {1.5e-9, "1.5e-9"},
+        {9007199254740992, "9007199254740992"},
+        {4611686018427387904, "4611686018427387904"},
+        {4.7e18, "4.7e+18"},
+        {1e21, "1e+21"},
+        {123456789012345680000.0, "123456789012345680000"},
+        {1.7976931348623157e308, "1.7976931348623157e+308"},
+        {2.2250738585072014e-308, "2.2250738585072014e-308"},
+        {5e-324, "5e-324"},
+        {INFINITY, "inf"},
+        {-INFINITY, "-inf"},
+        {NAN, "nan"},
+    };
+    char text[TEXT_OF_DOUBLE_MAX + 1];
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        text[text_of_double(cases[i].value, text)] = '\0';
+        assert_string_equal(text, cases[i].text);
+    }
+    uint64_t bits = 88172645463325252u;
+    for (int i = 0; i < 100000; i++) {
+        double value;
+        bits ^= bits << 13;
+        bits ^= bits >> 7;
+        bits ^= bits << 17;
+        memcpy(&value, &bits, sizeof value);
+        size_t size = text_of_double(value, text);
+        assert_true(size < TEXT_OF_DOUBLE_MAX);
+        text[size] = '\0';
+        assert_true(isnan(value) || strtod(text, NULL) == value);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +234,7 @@ int main(void)
         cmocka_unit_test(buffers_never_pass_their_maximum),
         cmocka_unit_test(buffers_keep_what_is_behind),
         cmocka_unit_test(slices_are_taken_from_the_front),
+        cmocka_unit_test(doubles_are_short_and_read_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

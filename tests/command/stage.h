@@ -44,14 +44,15 @@ struct step {
 };
 void stage_play(struct stage *stage, const struct step *steps, size_t count);
 
-/* A whole script on a fresh stage in RESP2. */
-#define STAGE_PLAY(...)                                                                            \
+/* A whole script on a fresh stage. */
+#define STAGE_PLAY_AS(protocol, ...)                                                               \
     do {                                                                                           \
         static const struct step steps[] = {__VA_ARGS__};                                          \
         struct stage stage;                                                                        \
-        stage_open(&stage, 2);                                                                     \
+        stage_open(&stage, protocol);                                                              \
         stage_play(&stage, steps, sizeof steps / sizeof *steps);                                   \
         stage_close(&stage);                                                                       \
     } while (0)
+#define STAGE_PLAY(...) STAGE_PLAY_AS(2, __VA_ARGS__)
 
 #endif

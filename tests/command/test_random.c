@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-#define COMMANDS 6000
+#define COMMANDS 10000
 
 struct writer {
     char text[512];
@@ -15,8 +15,9 @@ struct writer {
     struct random random;
 };
 
-/* K key, L key of a list as a rule, V value, N small number, I index, S seconds, M milliseconds,
- * A a moment in milliseconds; the rest as it stands. */
+/* K key of any type; as a rule L key of a list, H of a hash, T of a set, Z of a sorted set. V
+ * value, N small number, I index, C small count, S seconds, M milliseconds, A a moment in
+ * milliseconds; the rest as it stands. */
 static const char *const forms[] = {
     "SET K V",        "SET K V NX",     "SET K V XX GET",  "SET K V EX S",
     "SET K V PX M",   "SET K V PXAT A", "SET K V KEEPTTL", "SET K V GET EX S",
@@ -33,7 +34,95 @@ static const char *const forms[] = {
     "LLEN L",         "LINDEX L I",     "PEXPIRE L M",     "DBSIZE",
     "KEYS *1*",       "SCAN 0 COUNT 7", "FLUSHDB",         "FLUSHALL",
     "@db 0",          "@db 3",          "@ms 1",           "@ms 7",
-    "@ms 40",
+    "@ms 40",         "PEXPIRE H M",    "PEXPIRE T M",     "PEXPIRE Z M",
+};
+
+static const char *const more_forms[] = {
+    "SETRANGE K C V",
+    "GETRANGE K I I",
+    "SETBIT K C 1",
+    "SETBIT K C 0",
+    "GETBIT K C",
+    "BITCOUNT K I I BIT",
+    "BITPOS K 0 I",
+    "BITOP XOR K K K",
+    "BITOP NOT K K",
+    "BITFIELD K INCRBY i7 C N GET u9 C",
+    "BITFIELD K OVERFLOW FAIL SET u3 C C OVERFLOW SAT INCRBY i4 C N",
+    "RENAME K K",
+    "RENAMENX H H",
+    "RENAME Z T",
+    "COPY K K",
+    "COPY L K REPLACE DB 3",
+    "COPY T Z DB 0 REPLACE",
+    "COPY Z K REPLACE",
+    "RANDOMKEY",
+    "OBJECT ENCODING K",
+    "SORT L ALPHA STORE L",
+    "SORT T BY key:* STORE K",
+    "SORT Z ALPHA BY nosort LIMIT C C STORE L",
+    "SORT L ALPHA BY key:* GET # GET list:* LIMIT 0 3",
+    "SORT_RO Z BY key:* DESC",
+    "LPOP L",
+    "RPOP L C",
+    "LMPOP 2 L L RIGHT COUNT 3",
+    "LSET L I V",
+    "LREM L N V",
+    "LTRIM L I I",
+    "LINSERT L BEFORE V V",
+    "LPOS L V RANK -1 COUNT 0",
+    "LMOVE L L LEFT RIGHT",
+    "RPOPLPUSH L L",
+    "HSET H V V",
+    "HSET H V V V V V V",
+    "HMSET H V V",
+    "HSETNX H V V",
+    "HDEL H V V",
+    "HINCRBY H V N",
+    "HINCRBYFLOAT H V N",
+    "HGETALL H",
+    "HMGET H V V",
+    "HRANDFIELD H N WITHVALUES",
+    "HSCAN H 0 COUNT 3",
+    "SADD T V V V",
+    "SADD T N N",
+    "SREM T V V",
+    "SMOVE T T V",
+    "SPOP T",
+    "SPOP T C",
+    "SRANDMEMBER T N",
+    "SMEMBERS T",
+    "SINTER T T",
+    "SINTERSTORE T T T",
+    "SUNIONSTORE T T T",
+    "SUNIONSTORE K T",
+    "SDIFFSTORE T T T",
+    "SINTERCARD 2 T T",
+    "SSCAN T 0",
+    "ZADD Z N V N V",
+    "ZADD Z XX CH N V N V",
+    "ZADD Z GT INCR N V",
+    "ZADD Z NX N V",
+    "ZINCRBY Z N V",
+    "ZREM Z V V",
+    "ZRANK Z V WITHSCORE",
+    "ZRANGE Z I I REV WITHSCORES",
+    "ZRANGEBYSCORE Z (N +inf LIMIT 1 2",
+    "ZRANGESTORE Z Z I I",
+    "ZRANGESTORE K Z N +inf BYSCORE LIMIT 0 2",
+    "ZREMRANGEBYRANK Z I I",
+    "ZREMRANGEBYSCORE Z N N",
+    "ZREMRANGEBYLEX Z - (b",
+    "ZPOPMIN Z",
+    "ZPOPMAX Z C",
+    "ZMPOP 2 Z Z MIN COUNT 2",
+    "ZRANDMEMBER Z N WITHSCORES",
+    "ZUNIONSTORE Z 2 Z T WEIGHTS N N",
+    "ZINTERSTORE Z 2 Z Z AGGREGATE MAX",
+    "ZDIFFSTORE Z 2 Z T",
+    "ZUNION 2 Z T WITHSCORES",
+    "ZINTERCARD 2 Z Z",
+    "ZSCAN Z 0",
 };
 
 static void write_value(struct writer *writer)
@@ -45,7 +134,8 @@ static void write_value(struct writer *writer)
     if (choice < 6)
         writer->size += (size_t)snprintf(at, room, "%s", values[choice]);
     else
-        writer->size += (size_t)snprintf(at, room, "%0*d", choice == 6 ? 60 : 7, (int)choice);
+        writer->size += (size_t)snprintf(at, room, "%0*d", choice == 6 ? 60 : 7,
+                                         (int)random_below(&writer->random, 200));
 }
 
 static void write_letter(struct writer *writer, char letter, int64_t now_us)
@@ -54,12 +144,20 @@ static void write_letter(struct writer *writer, char letter, int64_t now_us)
     char *at = writer->text + writer->size;
     size_t room = sizeof writer->text - writer->size;
     uint64_t some = random_below(random, 12);
+    static const char letters[] = "LHTZ";
+    static const char *const kinds[] = {"list", "hash", "set", "sorted"};
+    const char *kind = strchr(letters, letter);
     int written = 0;
+    if (kind) {
+        const char *name = some < 11 ? kinds[kind - letters] : "key";
+        writer->size += (size_t)snprintf(at, room, "%s:%d", name, (int)some % 3);
+        return;
+    }
     switch (letter) {
     case 'K': written = snprintf(at, room, "key:%d", (int)some); break;
-    case 'L': written = snprintf(at, room, some < 10 ? "list:%d" : "key:%d", (int)some % 4); break;
     case 'V': write_value(writer); break;
     case 'N': written = snprintf(at, room, "%d", (int)some - 5); break;
+    case 'C': written = snprintf(at, room, "%d", (int)some); break;
     case 'I': written = snprintf(at, room, "%d", (int)some * 3 - 12); break;
     case 'S': written = snprintf(at, room, "%d", (int)some / 4); break;
     case 'M': written = snprintf(at, room, "%d", (int)some * 9 - 2); break;
@@ -72,13 +170,15 @@ static void write_letter(struct writer *writer, char letter, int64_t now_us)
 
 static void write_command(struct writer *writer, int64_t now_us)
 {
-    size_t choice = random_below(&writer->random, sizeof forms / sizeof *forms);
-    bool flushes = strncmp(forms[choice], "FLUSH", 5) == 0;
-    const char *form = flushes && random_below(&writer->random, 20) ? "GET K" : forms[choice];
+    size_t first = sizeof forms / sizeof *forms, all = first + sizeof more_forms / sizeof *forms;
+    size_t choice = random_below(&writer->random, all);
+    const char *form = choice < first ? forms[choice] : more_forms[choice - first];
+    if (strncmp(form, "FLUSH", 5) == 0 && random_below(&writer->random, 40))
+        form = "GET K";
     writer->size = 0;
     for (const char *at = form; *at; at++) {
         bool alone = (at == form || at[-1] == ' ') && (at[1] == ' ' || at[1] == '\0');
-        if (alone && strchr("KLVNISMA", *at))
+        if (alone && strchr("KLHTZVNICSMA", *at))
             write_letter(writer, *at, now_us);
         else
             writer->text[writer->size++] = *at;

@@ -11,8 +11,9 @@ static void any_case(void **state)
 {
     struct command_table *table = command_table_create(NULL, 0);
     (void)state;
-    static const char *const unknown[] = {
-        "", "GE", "GETT", "G\x05T", "[ET", "incrbyfloatx", "_SETUNTIL", "_DEADLINE", "\307ET"};
+    static const char *const unknown[] = {"",      "GE",           "GETT",      "G\x05T",
+                                          "[ET",   "incrbyfloatx", "_SETUNTIL", "_DEADLINE",
+                                          "_ZPUT", "_COPYFROM",    "\307ET"};
     for (size_t i = 0; i < command_count(table); i++) {
         const struct command *command = command_at(table, i);
         char name[32];
@@ -104,7 +105,10 @@ static void rows_are_whole(void **state)
         assert_true((strstr(command->categories, "@fast") != NULL) == fast);
         assert_true((strstr(command->categories, "@slow") != NULL) != fast);
         assert_true((strstr(command->categories, "@write") != NULL) == writes);
-        assert_true(whole == (command->first_key == 0));
+        bool named =
+            command->first_key > 0 || (command->flags & (COMMAND_COUNTED_1 | COMMAND_COUNTED_2));
+        assert_true(whole || named); /* SORT and COPY are both: they name a part of their keys */
+        assert_true(!whole || !named || !(command->flags & COMMAND_EFFECT));
         assert_true(!(command->flags & COMMAND_EFFECT) || writes);
         assert_true(strlen(command->summary) && strlen(command->group) && strlen(command->since));
     }
@@ -113,28 +117,110 @@ static void rows_are_whole(void **state)
 
 /* ---- arity and keys ---- */
 
+/* Requests as text; the keys of each as text too. */
 static void keys_of_requests(void **state)
 {
     static const struct {
-        const char *name;
-        size_t count, first, step, keys;
+        const char *request, *keys;
         bool fits;
     } cases[] = {
-        {"GET", 2, 1, 1, 1, true},    {"GET", 1, 0, 0, 0, false},     {"GET", 3, 1, 1, 1, false},
-        {"SET", 9, 1, 1, 1, true},    {"SET", 2, 1, 1, 1, false},     {"DEL", 4, 1, 1, 3, true},
-        {"MSET", 5, 1, 2, 2, true},   {"MSET", 4, 1, 2, 2, true},     {"DBSIZE", 1, 0, 0, 0, true},
-        {"LRANGE", 4, 1, 1, 1, true}, {"FLUSHALL", 3, 0, 0, 0, true},
+        {"GET k", "k", true},
+        {"GET", "", false},
+        {"GET k x", "k", false},
+        {"SET k v EX 5 GET", "k", true},
+        {"SET k", "k", false},
+        {"DEL a b c", "a b c", true},
+        {"MSET a 1 b 2", "a b", true},
+        {"MSET a 1 b", "a b", true},
+        {"DBSIZE", "", true},
+        {"LRANGE k 0 1", "k", true},
+        {"FLUSHALL ASYNC x", "", true},
+        {"OBJECT ENCODING k", "k", true},
+        {"OBJECT HELP", "", true},
+        {"BITOP AND d a b", "d a b", true},
+        {"RENAME a b", "a b", true},
+        {"COPY a b DB 3", "a b", true},
+        {"SUNIONSTORE d a b", "d a b", true},
+        {"ZRANGESTORE d z 0 1", "d z", true},
+        {"LMPOP 2 a b LEFT", "a b", true},
+        {"LMPOP 9 a b LEFT", "a b LEFT", true},
+        {"LMPOP 0 a LEFT", "", true},
+        {"LMPOP -1 a LEFT", "", true},
+        {"LMPOP x a LEFT", "", true},
+        {"LMPOP 9223372036854775807 a LEFT", "a LEFT", true},
+        {"ZINTERCARD 1 a", "a", true},
+        {"ZINTERCARD 1 a LIMIT 1", "a", true},
+        {"ZUNION 3 a b c WEIGHTS 1 2 3", "a b c", true},
+        {"ZUNIONSTORE d 2 a b WEIGHTS 1 2", "d a b", true},
+        {"ZUNIONSTORE d 0 a", "d", true},
+        {"ZUNIONSTORE d x a", "d", true},
+        {"ZUNIONSTORE d", "d", false},
+        {"SORT k", "k", true},
+        {"SORT k STORE d", "k d", true},
+        {"SORT k STORE d STORE e", "k e", true},
+        {"SORT k BY STORE GET STORE LIMIT STORE 1 STORE d", "k d", true},
+        {"SORT k ASC STORE", "k", true},
+        {"SORT_RO k STORE d", "k", true},
     };
     struct command_table *table = command_table_create(NULL, 0);
+    struct resp_parser parser;
     (void)state;
+    resp_parser_init(&parser, 0);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        size_t first, step;
-        const struct command *command = command_find(table, slice_of_text(cases[i].name));
-        assert_int_equal(command_arity_fits(command, cases[i].count), cases[i].fits);
-        assert_int_equal(command_keys(command, cases[i].count, &first, &step), cases[i].keys);
-        assert_int_equal(first, cases[i].first);
-        assert_int_equal(step, cases[i].step);
+        char line[128], keys[128] = "";
+        size_t consumed, need, at = 0, size = 0;
+        snprintf(line, sizeof line, "%s\r\n", cases[i].request);
+        assert_int_equal(resp_parse(&parser, slice_of_text(line), &consumed, &need), STATUS_OK);
+        const struct command *command = command_find(table, parser.arguments[0]);
+        assert_int_equal(command_arity_fits(command, parser.count), cases[i].fits);
+        while ((at = command_next_key(command, parser.arguments, parser.count, at)) != 0)
+            size += (size_t)snprintf(keys + size, sizeof keys - size, "%s%.*s", size ? " " : "",
+                                     (int)parser.arguments[at].size, parser.arguments[at].at);
+        assert_string_equal(keys, cases[i].keys);
     }
+    resp_parser_deinit(&parser);
+    command_table_destroy(table);
+}
+
+/* Which requests touch more than they name: what waits for all keys, and what no partition can do
+ * alone. */
+static void whole_requests(void **state)
+{
+    static const struct {
+        const char *request;
+        bool whole;
+    } cases[] = {
+        {"GET k", false},
+        {"DBSIZE", true},
+        {"FLUSHALL", true},
+        {"RANDOMKEY", true},
+        {"SCAN 0", true},
+        {"KEYS get", true},
+        {"SORT k", false},
+        {"SORT k ALPHA", false},
+        {"SORT k STORE d", false},
+        {"SORT k by w*", true},
+        {"SORT k GET #", true},
+        {"SORT_RO k LIMIT 0 1", false},
+        {"SORT_RO k GET w*", true},
+        {"COPY db by", false},
+        {"COPY a b REPLACE", false},
+        {"COPY a b REPLACE DB 3", true},
+        {"ZUNION 2 a b", false},
+    };
+    struct command_table *table = command_table_create(NULL, 0);
+    struct resp_parser parser;
+    (void)state;
+    resp_parser_init(&parser, 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char line[64];
+        size_t consumed, need;
+        snprintf(line, sizeof line, "%s\r\n", cases[i].request);
+        assert_int_equal(resp_parse(&parser, slice_of_text(line), &consumed, &need), STATUS_OK);
+        const struct command *command = command_find(table, parser.arguments[0]);
+        assert_int_equal(command_is_whole(command, parser.arguments, parser.count), cases[i].whole);
+    }
+    resp_parser_deinit(&parser);
     command_table_destroy(table);
 }
 
@@ -213,7 +299,7 @@ static void describes(void **state)
 {
     (void)state;
     STAGE_PLAY(
-        {"COMMAND COUNT", ":44"},
+        {"COMMAND COUNT", ":136"},
         {"COMMAND COUNT x", "-ERR wrong number of arguments for 'command|count' command"},
         {"COMMAND INFO mset x",
          "*2 *10 $4 mset :-3 *2 +write +denyoom :1 :-1 :2 *3 +@write +@string +@slow *0 *1 *6 "
@@ -225,14 +311,31 @@ static void describes(void **state)
         {"COMMAND DOCS Get none",
          "*2 $3 get *6 $7 summary $26 Answer the string of a key $5 since $5 1.0.0 $5 group "
          "$6 string"},
+        {"COMMAND INFO zunionstore",
+         "*1 *10 $11 zunionstore :-4 *3 +write +denyoom +movablekeys :1 :1 :1 *3 +@write "
+         "+@sortedset +@slow *0 *2 *6 $5 flags *2 +RW +update $12 begin_search *4 $4 type $5 index "
+         "$4 spec *2 $5 index :1 $9 find_keys *4 $4 type $5 range $4 spec *6 $7 lastkey :0 "
+         "$7 keystep :1 $5 limit :0 *6 $5 flags *2 +RO +access $12 begin_search *4 $4 type "
+         "$5 index $4 spec *2 $5 index :2 $9 find_keys *4 $4 type $6 keynum $4 spec *6 "
+         "$9 keynumidx :0 $8 firstkey :1 $7 keystep :1 *0"},
+        {"COMMAND INFO sort",
+         "*1 *10 $4 sort :-2 *3 +write +denyoom +movablekeys :1 :1 :1 *6 +@write +@set "
+         "+@sortedset +@list +@slow +@dangerous *0 *2 *6 $5 flags *2 +RW +update $12 begin_search "
+         "*4 $4 type $5 index $4 spec *2 $5 index :1 $9 find_keys *4 $4 type $5 range $4 spec *6 "
+         "$7 lastkey :0 $7 keystep :1 $5 limit :0 *6 $5 flags *2 +RW +update $12 begin_search *4 "
+         "$4 type $7 unknown $4 spec *0 $9 find_keys *4 $4 type $7 unknown $4 spec *0 *0"},
         {"COMMAND GETKEYS mset a b c d", "*2 $1 a $1 c"},
+        {"COMMAND GETKEYS zunionstore d 2 a b weights 1 2", "*3 $1 d $1 a $1 b"},
+        {"COMMAND GETKEYS lmpop 2 a b left", "*2 $1 a $1 b"},
+        {"COMMAND GETKEYS sort a by w* store d", "*2 $1 a $1 d"},
         {"COMMAND GETKEYS nope a", "-ERR Invalid command specified"},
         {"COMMAND GETKEYS dbsize x", "-ERR The command has no key arguments"},
         {"COMMAND GETKEYS get a b", "-ERR Invalid number of arguments specified for command"},
         {"COMMAND GETKEYS", "-ERR wrong number of arguments for 'command|getkeys' command"},
         {"COMMAND FOO", "-ERR unknown subcommand 'FOO'. Try COMMAND HELP."},
-        {"COMMAND LIST FILTERBY PATTERN G*T", "*2 $3 get $6 getset"},
-        {"COMMAND LIST FILTERBY ACLCAT dangerous", "*3 $8 flushall $7 flushdb $4 keys"},
+        {"COMMAND LIST FILTERBY PATTERN G*T", "*3 $3 get $6 getbit $6 getset"},
+        {"COMMAND LIST FILTERBY ACLCAT dangerous",
+         "*5 $8 flushall $7 flushdb $4 keys $4 sort $7 sort_ro"},
         {"COMMAND LIST FILTERBY ACLCAT none", "*0"}, {"COMMAND LIST FILTERBY MODULE x", "*0"},
         {"COMMAND LIST FILTERBY FOO x", "-ERR syntax error"},
         {"COMMAND LIST x", "-ERR syntax error"});
@@ -268,7 +371,7 @@ static void describes_all(void **state)
         stage_open(&stage, protocol);
         for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
             stage_run(&stage, lines[i]);
-        assert_memory_equal(stage_run(&stage, "COMMAND"), "*44 *10 $6 append :3 ", 21);
+        assert_memory_equal(stage_run(&stage, "COMMAND"), "*136 *10 $6 append :3 ", 22);
         stage_close(&stage);
     }
 }
@@ -276,11 +379,12 @@ static void describes_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(any_case),           cmocka_unit_test(rows_of_others),
-        cmocka_unit_test(golden_numbers),     cmocka_unit_test(rows_are_whole),
-        cmocka_unit_test(keys_of_requests),   cmocka_unit_test(patterns),
-        cmocka_unit_test(hostile_pattern),    cmocka_unit_test(describes),
-        cmocka_unit_test(describes_in_resp3), cmocka_unit_test(describes_all),
+        cmocka_unit_test(any_case),         cmocka_unit_test(rows_of_others),
+        cmocka_unit_test(golden_numbers),   cmocka_unit_test(rows_are_whole),
+        cmocka_unit_test(keys_of_requests), cmocka_unit_test(whole_requests),
+        cmocka_unit_test(patterns),         cmocka_unit_test(hostile_pattern),
+        cmocka_unit_test(describes),        cmocka_unit_test(describes_in_resp3),
+        cmocka_unit_test(describes_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -499,6 +499,60 @@ static void remove_and_rename(void **state)
     assert_false(is_listed(contract_dir(), "b", 0));
 }
 
+static void publish_gives_a_name_in_place_of_another(void **state)
+{
+    struct io *io = contract_io(0);
+    (void)state;
+    io_file_close(io, make_file("draft", "new"));
+    io_file_publish_start(io, in_dir("draft"), in_dir("a"), DONE);
+    assert_status(STATUS_OK, wait_done());
+    expect_file("a", "new");
+    assert_false(is_listed(contract_dir(), "draft", 1));
+    struct io_file old = open_file("a", IO_FILE_READ);
+    io_file_close(io, make_file("draft", "newer"));
+    io_file_publish_start(io, in_dir("draft"), in_dir("a"), DONE);
+    assert_status(STATUS_OK, wait_done());
+    expect_file("a", "newer");
+    expect_bytes(old, "new", 0);
+    io_file_publish_start(io, in_dir("draft"), in_dir("a"), DONE); /* there is none */
+    assert_status(STATUS_IO, wait_done());
+    expect_file("a", "newer");
+    assert_hush(io);
+}
+
+static void a_background_removal_is_fine_with_nothing_there(void **state)
+{
+    struct io *io = contract_io(0);
+    (void)state;
+    struct io_file file = make_file("a", "abc");
+    io_file_remove_start(io, in_dir("a"), DONE);
+    assert_status(STATUS_OK, wait_done());
+    assert_false(is_listed(contract_dir(), "a", 0));
+    expect_bytes(file, "abc", 0); /* who has it open keeps it */
+    io_file_remove_start(io, in_dir("a"), DONE);
+    assert_status(STATUS_OK, wait_done());
+    assert_status(STATUS_OK, io_dir_make(io, in_dir("d")));
+    io_file_remove_start(io, in_dir("d"), DONE); /* not a file */
+    assert_status(STATUS_IO, wait_done());
+    assert_hush(io);
+}
+
+/* So that a name that is removed and given anew in one turn is there. */
+static void names_change_in_order(void **state)
+{
+    struct io *io = contract_io(0);
+    (void)state;
+    io_file_close(io, make_file("a", "old"));
+    io_file_close(io, make_file("b", "one"));
+    io_file_remove_start(io, in_dir("a"), DONE);
+    io_file_publish_start(io, in_dir("b"), in_dir("a"), DONE);
+    io_file_publish_start(io, in_dir("a"), in_dir("c"), DONE);
+    for (unsigned i = 0; i < 3; i++)
+        assert_status(STATUS_OK, wait_done());
+    expect_file("c", "one");
+    assert_true(is_listed(contract_dir(), "c", 1));
+}
+
 static void a_removed_file_stays_for_who_has_it_open(void **state)
 {
     struct io *io = contract_io(0);
@@ -577,6 +631,8 @@ static void an_io_may_end_in_the_middle_of_everything(void **state)
     io_file_prepare_start(io, in_dir("p"), 3 << 20, DONE);
     io_file_prepare_start(io, in_dir("q"), 3 << 20, DONE);
     start_save("s", "saved or not");
+    io_file_publish_start(io, in_dir("b"), in_dir("c"), DONE);
+    io_file_remove_start(io, in_dir("a"), DONE);
     assert_status(STATUS_OK, io_connect(io, "127.0.0.1:1", 1, &stream));
     io_timer_set(io, 1, 0);
     contract_destroy(0);
@@ -607,6 +663,9 @@ int run_file_tests(void)
         in_world(saves_happen_in_order),
         in_world(a_failed_save_keeps_the_old_file),
         in_world(remove_and_rename),
+        in_world(publish_gives_a_name_in_place_of_another),
+        in_world(a_background_removal_is_fine_with_nothing_there),
+        in_world(names_change_in_order),
         in_world(a_removed_file_stays_for_who_has_it_open),
         in_world(directories_are_made_and_listed),
         in_world(both_workers_see_the_same_files),

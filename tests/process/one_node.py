@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A cluster of one: what it acknowledged is there after kill -9; its end, its health pages; bad bytes harm nothing."""
 import json
+import re
 import os
 import random
 import shutil
@@ -181,14 +182,10 @@ class OneNode(unittest.TestCase):
             node.host, node.port, node.peer_port = "127.0.0.1", 0, 0
             node.start()
             cluster.wait_ready()
-            with open(f"/proc/{node.process.pid}/net/tcp", encoding="ascii") as file:
-                ports = [int(line.split()[1].split(":")[1], 16) for line in file.readlines()[1:] if line.split()[3] == "0A"]
-            found = [port for port in ports if self.is_ours(port)]
-            self.assertEqual(len(found), 1)
-
-    def is_ours(self, port):
-        code, out, _ = run(HOLDFAST, "-a", f"127.0.0.1:{port}", "status", "--json")
-        return code == 0 and json.loads(out)["nodes"][0]["addr"] == f"127.0.0.1:{port}"
+            address = wait_until(lambda: re.search(r"node 1 \((127\.0\.0\.1:\d+)\) leads", node.log()), 10, "its address").group(1)
+            self.assertNotEqual(address, "127.0.0.1:0")
+            code, out, _ = run(HOLDFAST, "-a", address, "status", "--json")
+            self.assertEqual((code, json.loads(out)["nodes"][0]["addr"]), (0, address))
 
     def test_the_newer_protocol(self):
         with Cluster(1) as cluster:

@@ -85,6 +85,42 @@ const struct raft_view *cluster_view(const struct cluster *cluster, uint64_t id)
     return raft_view(cluster->replicas[id].raft);
 }
 
+/* The newest configuration that is committed at or before `index`, with its index. */
+static struct raft_configuration committed_configuration(const struct cluster *cluster,
+                                                         uint64_t index)
+{
+    struct raft_configuration configuration = cluster->configurations[0];
+    while (index > 0 && !cluster->committed[index].configuration)
+        index--;
+    if (index > 0)
+        configuration = cluster->configurations[cluster->committed[index].configuration - 1];
+    configuration.index = index;
+    return configuration;
+}
+
+static size_t add_term(struct raft_term_start *terms, size_t count, uint64_t term, uint64_t index)
+{
+    if (count == 0 || terms[count - 1].term != term)
+        terms[count++] = (struct raft_term_start){term, index};
+    return count;
+}
+
+static size_t committed_terms(const struct cluster *cluster, uint64_t index,
+                              struct raft_term_start *terms)
+{
+    size_t count = 0;
+    for (uint64_t i = 1; i <= index; i++)
+        count = add_term(terms, count, cluster->committed[i].term, i);
+    return count;
+}
+
+/* Nobody may look at what was compacted. */
+static void spoil(struct entry *log, uint64_t through)
+{
+    for (uint64_t i = 1; i <= through; i++)
+        log[i] = (struct entry){.value = UINT64_MAX};
+}
+
 void cluster_start(struct cluster *cluster, uint64_t id)
 {
     struct replica *replica = &cluster->replicas[id];
@@ -92,17 +128,21 @@ void cluster_start(struct cluster *cluster, uint64_t id)
     struct raft_configuration configurations[CONFIGURATIONS_MAX];
     struct raft_restart restart = {.term = replica->durable_state.term,
                                    .vote = replica->durable_state.vote,
+                                   .unsure = cluster_is_unsure(cluster, id),
+                                   .snapshot_index = replica->durable_base,
                                    .last_index = replica->durable_last,
                                    .terms = terms,
                                    .configurations = configurations,
                                    .now_ns = cluster_now_of(cluster, id)};
-    configurations[restart.configuration_count++] = cluster->configurations[0];
+    configurations[restart.configuration_count++] =
+        committed_configuration(cluster, replica->durable_base);
     memcpy(replica->log, replica->durable_log, sizeof replica->log);
     replica->last = replica->durable_last;
-    for (uint64_t i = 1; i <= replica->last; i++) {
+    replica->base = replica->durable_base;
+    restart.term_count = committed_terms(cluster, replica->base, terms);
+    for (uint64_t i = replica->base + 1; i <= replica->last; i++) {
         struct entry *entry = &replica->log[i];
-        if (i == 1 || entry->term != replica->log[i - 1].term)
-            terms[restart.term_count++] = (struct raft_term_start){entry->term, i};
+        restart.term_count = add_term(terms, restart.term_count, entry->term, i);
         if (entry->configuration) {
             configurations[restart.configuration_count] =
                 cluster->configurations[entry->configuration - 1];
@@ -113,6 +153,7 @@ void cluster_start(struct cluster *cluster, uint64_t id)
     options.self.value = id;
     options.random_seed = cluster->seed * 1000 + id + 100 * replica->next_ticket;
     options.restarted = replica->ever_started;
+    replica->power_lost = false;
     replica->ever_started = true;
     replica->raft = raft_create(&options, &restart);
     replica->seen = replica->traced = *raft_view(replica->raft);
@@ -130,12 +171,33 @@ void cluster_crash(struct cluster *cluster, uint64_t id)
             cluster->reads[i].waiting = false;
 }
 
+bool cluster_is_unsure(const struct cluster *cluster, uint64_t id)
+{
+    const struct replica *replica = &cluster->replicas[id];
+    return replica->power_lost || replica->durable_state.unsure ||
+           (replica->raft && raft_view(replica->raft)->unsure);
+}
+
+void cluster_lose_power(struct cluster *cluster, uint64_t id, uint64_t entries)
+{
+    struct replica *replica = &cluster->replicas[id];
+    bool unsure = cluster_is_unsure(cluster, id);
+    cluster_crash(cluster, id);
+    uint64_t left = replica->durable_last - replica->durable_base;
+    replica->durable_last -= entries < left ? entries : left;
+    replica->power_lost = unsure || entries > 0;
+    for (size_t i = cluster->packet_count; i > 0; i--)
+        if (cluster->packets[i - 1].from == id || cluster->packets[i - 1].to == id)
+            cluster_drop(cluster, i - 1);
+}
+
 /* ---- the network ---- */
 
 static const char *kind_text(enum raft_message_kind kind)
 {
-    static const char *const texts[] = {"?",           "pre-vote", "pre-vote answer", "vote",
-                                        "vote answer", "append",   "accept",          "run now"};
+    static const char *const texts[] = {
+        "?",      "pre-vote", "pre-vote answer", "vote",           "vote answer",
+        "append", "accept",   "run now",         "snapshot offer", "snapshot answer"};
     return texts[kind];
 }
 
@@ -161,8 +223,16 @@ static void trace_packet(struct cluster *cluster, const struct packet *packet)
     else if (m->kind == RAFT_ACCEPT)
         snprintf(text, room, "reject term %" PRIu64 " after %" PRIu64 " hint %" PRIu64 "@%" PRIu64,
                  m->term, m->index, m->written, m->log_term);
+    else if (m->kind == RAFT_SNAPSHOT_OFFER)
+        snprintf(text, room, "snapshot offer term %" PRIu64 " through %" PRIu64 "@%" PRIu64,
+                 m->term, m->index, m->log_term);
+    else if (m->kind == RAFT_SNAPSHOT_ANSWER)
+        snprintf(text, room,
+                 "snapshot answer term %" PRIu64 " through %" PRIu64 " %s written %" PRIu64,
+                 m->term, m->index, m->granted ? "there" : "wanted", m->written);
     else if (m->kind == RAFT_RUN_NOW)
-        snprintf(text, room, "run now term %" PRIu64, m->term);
+        snprintf(text, room, "run now term %" PRIu64 "%s", m->term,
+                 m->transfer ? ", handed over" : "");
     else
         snprintf(text, room, "%s term %" PRIu64 " last %" PRIu64 "@%" PRIu64 "%s",
                  kind_text(m->kind), m->term, m->index, m->log_term,
@@ -216,8 +286,14 @@ static void check_leader(struct cluster *cluster, uint64_t id)
     if (*leader == id)
         return;
     *leader = id;
+    if (view->unsure_election && replica->last < cluster->committed_last) { /* R4: it says so */
+        trace(cluster, "what was committed past %" PRIu64 " is lost", replica->last);
+        cluster->committed_last = replica->last;
+    }
     for (uint64_t i = 1; i <= cluster->committed_last; i++) /* leader completeness */
-        require(cluster, i <= replica->last && replica->log[i].term == cluster->committed[i].term,
+        require(cluster,
+                i <= replica->base ||
+                    (i <= replica->last && replica->log[i].term == cluster->committed[i].term),
                 "RAFT-7: leader %" PRIu64 " of term %" PRIu64 " lacks committed entry %" PRIu64, id,
                 view->term, i);
     for (uint64_t other = 1; other <= cluster->count; other++) {
@@ -241,6 +317,8 @@ static void check_commit(struct cluster *cluster, uint64_t id)
         require(cluster, raft_term_at(replica->raft, view->commit) == view->term,
                 "RAFT-4 at %" PRIu64, view->commit);
     for (uint64_t i = replica->seen.commit + 1; i <= view->commit; i++) {
+        if (i <= replica->base)
+            continue;
         if (i > cluster->committed_last) {
             cluster->committed[i] = replica->log[i];
             cluster->committed_last = i;
@@ -276,7 +354,8 @@ void cluster_check_logs(struct cluster *cluster)
         for (uint64_t b = 1; b < a; b++) {
             struct replica *left = &cluster->replicas[a], *right = &cluster->replicas[b];
             bool agree = false;
-            for (uint64_t i = left->last < right->last ? left->last : right->last; i > 0; i--) {
+            uint64_t base = left->base > right->base ? left->base : right->base;
+            for (uint64_t i = left->last < right->last ? left->last : right->last; i > base; i--) {
                 bool same_term = left->log[i].term == right->log[i].term;
                 agree = agree || same_term;
                 require(cluster, !agree || (same_term && left->log[i].value == right->log[i].value),
@@ -342,6 +421,8 @@ static void trace_view(struct cluster *cluster, uint64_t id)
               roles[view->role], view->term, view->leader.value);
     if (replica->outputs.truncate_from)
         trace(cluster, "%" PRIu64 " truncates from %" PRIu64, id, replica->outputs.truncate_from);
+    if (view->transfer_to.value != seen->transfer_to.value)
+        trace(cluster, "%" PRIu64 " hands over to %" PRIu64, id, view->transfer_to.value);
     if (view->commit != seen->commit)
         trace(cluster, "%" PRIu64 " commits through %" PRIu64, id, view->commit);
     replica->traced = *view;
@@ -370,6 +451,28 @@ static void send_messages(struct cluster *cluster, uint64_t id)
     }
 }
 
+static bool is_witness(const struct raft *raft, uint64_t id)
+{
+    const struct raft_configuration *c = raft_configuration(raft);
+    for (size_t i = 0; i < c->member_count; i++)
+        if (c->members[i].replica.value == id)
+            return c->members[i].kind == RAFT_WITNESS;
+    return false;
+}
+
+static void offer_snapshot(struct cluster *cluster, uint64_t id, struct packet *packet)
+{
+    struct replica *replica = &cluster->replicas[id];
+    struct raft_event sent = {.kind = RAFT_SNAPSHOT_SENT,
+                              .from = {packet->to},
+                              .index = replica->base,
+                              .now_ns = cluster_now_of(cluster, id)};
+    packet->message.index = replica->base;
+    packet->message.log_term = raft_term_at(replica->raft, replica->base);
+    transmit(cluster, packet);
+    raft_step(replica->raft, &sent, &replica->outputs);
+}
+
 static void send_appends(struct cluster *cluster, uint64_t id)
 {
     struct replica *replica = &cluster->replicas[id];
@@ -377,8 +480,16 @@ static void send_appends(struct cluster *cluster, uint64_t id)
         struct packet packet = {.kind = PACKET_MESSAGE, .from = id, .to = to};
         struct raft_message *message = &packet.message;
         uint64_t first, last;
-        while (raft_next_append(replica->raft, (struct replica_id){to}, true, message, &first,
-                                &last)) {
+        enum raft_next next;
+        while ((next = raft_next_append(replica->raft, (struct replica_id){to}, true, message,
+                                        &first, &last)) != RAFT_NEXT_NOTHING) {
+            if (next == RAFT_NEXT_SNAPSHOT && is_witness(replica->raft, id))
+                break; /* it has none: that one waits */
+            if (next == RAFT_NEXT_SNAPSHOT) {
+                offer_snapshot(cluster, id, &packet);
+                continue;
+            }
+            require(cluster, first > replica->base, "RAFT-14: sends from a spoilt log");
             if (last >= first + APPEND_MAX)
                 last = first + APPEND_MAX - 1;
             message->last_index = last;
@@ -393,6 +504,18 @@ static void send_appends(struct cluster *cluster, uint64_t id)
     }
 }
 
+/* What waits for the disk are entries of a log that is gone. */
+static void begin_anew(struct replica *replica, uint64_t index)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < replica->record_count; i++)
+        if (replica->records[i].version)
+            replica->records[kept++] = replica->records[i];
+    replica->record_count = kept;
+    replica->base = replica->last = replica->durable_last = index;
+    spoil(replica->log, index);
+}
+
 void cluster_step(struct cluster *cluster, uint64_t id, struct raft_event *event)
 {
     struct replica *replica = &cluster->replicas[id];
@@ -402,6 +525,8 @@ void cluster_step(struct cluster *cluster, uint64_t id, struct raft_event *event
     const struct raft_view *view = raft_view(replica->raft);
     if (replica->outputs.truncate_from)
         replica->last = replica->outputs.truncate_from - 1;
+    if (event->kind == RAFT_SNAPSHOT_INSTALLED && view->first_index == event->index + 1)
+        begin_anew(replica, event->index);
     if (replica->outputs.save_state)
         save_state(cluster, replica);
     replica->round_wanted = replica->round_wanted || replica->outputs.round_wanted;
@@ -432,6 +557,12 @@ void cluster_step(struct cluster *cluster, uint64_t id, struct raft_event *event
 void cluster_event(struct cluster *cluster, uint64_t id, enum raft_event_kind kind)
 {
     struct raft_event event = {.kind = kind};
+    cluster_step(cluster, id, &event);
+}
+
+void cluster_transfer(struct cluster *cluster, uint64_t id, uint64_t to)
+{
+    struct raft_event event = {.kind = RAFT_TRANSFER, .from = {to}};
     cluster_step(cluster, id, &event);
 }
 
@@ -498,6 +629,16 @@ bool cluster_propose_configuration(struct cluster *cluster, uint64_t id,
     return true;
 }
 
+bool cluster_leave(struct cluster *cluster, uint64_t id)
+{
+    const struct raft_configuration *now = raft_configuration(cluster->replicas[id].raft);
+    struct raft_configuration next;
+    if (!now->joint)
+        return false;
+    raft_configuration_leave(now, &next);
+    return cluster_propose_configuration(cluster, id, &next);
+}
+
 void cluster_persist(struct cluster *cluster, uint64_t id, size_t records)
 {
     struct replica *replica = &cluster->replicas[id];
@@ -512,7 +653,7 @@ void cluster_persist(struct cluster *cluster, uint64_t id, size_t records)
         if (record->version) {
             version = record->version;
             replica->durable_state = record->state;
-        } else {
+        } else if (record->index > replica->durable_base) {
             replica->durable_log[record->index] = record->entry;
             replica->durable_last = record->index;
         }
@@ -526,6 +667,58 @@ void cluster_persist(struct cluster *cluster, uint64_t id, size_t records)
     }
     struct raft_event persisted = {.kind = RAFT_PERSISTED, .ticket = ticket};
     cluster_step(cluster, id, &persisted);
+}
+
+/* ---- snapshots ---- */
+
+void cluster_compact(struct cluster *cluster, uint64_t id, uint64_t index)
+{
+    struct replica *replica = &cluster->replicas[id];
+    struct raft_event event = {.kind = RAFT_COMPACTED, .index = index};
+    if (is_witness(replica->raft, id) && index > cluster_view(cluster, id)->everywhere)
+        index = cluster_view(cluster, id)->everywhere;
+    event.index = index;
+    if (index <= replica->base)
+        return;
+    const struct raft_configuration *configuration = raft_configuration_at(replica->raft, index);
+    require(cluster,
+            configuration && configuration->index == committed_configuration(cluster, index).index,
+            "RAFT-14: not the configuration at %" PRIu64, index);
+    replica->base = index;
+    if (replica->durable_base < index) /* else it has a newer one that raft did not need */
+        replica->durable_base = index;
+    spoil(replica->log, index);
+    spoil(replica->durable_log, index);
+    trace(cluster, "%" PRIu64 " compacts through %" PRIu64, id, index);
+    cluster_step(cluster, id, &event);
+}
+
+bool cluster_install(struct cluster *cluster, uint64_t id)
+{
+    struct replica *replica = &cluster->replicas[id];
+    struct raft_term_start terms[ENTRIES_MAX];
+    if (cluster_view(cluster, id)->offered_index)
+        cluster_persist(cluster, id, RECORDS_MAX); /* R3 */
+    uint64_t index = cluster_view(cluster, id)->offered_index;
+    uint64_t term = cluster_view(cluster, id)->offered_term;
+    if (index == 0)
+        return false;
+    require(cluster, index <= cluster->committed_last && cluster->committed[index].term == term,
+            "RAFT-14: %" PRIu64 " is offered %" PRIu64 ", which is not committed", id, index);
+    struct raft_configuration configuration = committed_configuration(cluster, index);
+    struct raft_event event = {.kind = RAFT_SNAPSHOT_INSTALLED,
+                               .index = index,
+                               .term = term,
+                               .configurations = &configuration,
+                               .terms = terms,
+                               .term_count = committed_terms(cluster, index, terms)};
+    replica->durable_base = index;
+    if (replica->durable_last < index || replica->durable_log[index].term != term)
+        replica->durable_last = index;
+    spoil(replica->durable_log, index);
+    trace(cluster, "%" PRIu64 " installs through %" PRIu64, id, index);
+    cluster_step(cluster, id, &event);
+    return true;
 }
 
 /* ---- delivery ---- */
@@ -604,6 +797,9 @@ void cluster_settle(struct cluster *cluster)
             if (!replica->raft)
                 continue;
             moved = moved || replica->record_count || replica->round_wanted;
+            moved = cluster_install(cluster, id) || moved;
+            if (cluster->leaves_joint && cluster_view(cluster, id)->leave_joint)
+                moved = cluster_leave(cluster, id) || moved;
             cluster_persist(cluster, id, RECORDS_MAX);
             if (replica->round_wanted)
                 cluster_round(cluster, id);

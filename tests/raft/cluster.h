@@ -53,15 +53,16 @@ struct replica {
     struct raft *raft; /* NULL: down */
     struct raft_outputs outputs;
     struct entry log[ENTRIES_MAX + 1];
-    uint64_t last;
-    /* The disk. */
+    uint64_t base, last; /* what a snapshot holds; its entries are spoilt in the log */
+    /* The disk. A snapshot is durable when it is made. */
     struct entry durable_log[ENTRIES_MAX + 1];
-    uint64_t durable_last;
+    uint64_t durable_base, durable_last;
     struct raft_state durable_state;
     struct record records[RECORDS_MAX]; /* not yet durable */
     size_t record_count;
     uint64_t next_ticket;
     bool ever_started;
+    bool power_lost; /* since it was last started: it will be unsure */
     /* Clocks. */
     int64_t drift_ppm, wall_offset_us;
     /* What was last seen, for the trace and the oracles. */
@@ -81,6 +82,7 @@ struct cluster {
     struct raft_options options;               /* what all replicas share */
     struct raft_configuration configurations[CONFIGURATIONS_MAX];
     size_t configuration_count; /* [0]: the initial one */
+    bool leaves_joint;          /* a leader that is told to leave a joint configuration does so */
     uint64_t now_ns;
     uint64_t seed;
     struct packet packets[PACKETS_MAX];
@@ -108,14 +110,21 @@ struct raft_configuration cluster_voters(size_t voters, size_t learners, uint32_
 
 void cluster_start(struct cluster *cluster, uint64_t id); /* the first time, and after a crash */
 void cluster_crash(struct cluster *cluster, uint64_t id);
+/* A crash that takes up to `entries` of the newest durable ones, and what is on the links. */
+void cluster_lose_power(struct cluster *cluster, uint64_t id, uint64_t entries);
+bool cluster_is_unsure(const struct cluster *cluster, uint64_t id); /* or will be */
 void cluster_step(struct cluster *cluster, uint64_t id, struct raft_event *event);
 void cluster_event(struct cluster *cluster, uint64_t id, enum raft_event_kind kind);
 void cluster_tick(struct cluster *cluster, uint64_t id);
+void cluster_transfer(struct cluster *cluster, uint64_t id, uint64_t to); /* 0: to the best */
 void cluster_round(struct cluster *cluster, uint64_t id);
 bool cluster_propose(struct cluster *cluster, uint64_t id);
 bool cluster_propose_configuration(struct cluster *cluster, uint64_t id,
                                    const struct raft_configuration *configuration);
+bool cluster_leave(struct cluster *cluster, uint64_t id); /* a joint configuration */
 void cluster_persist(struct cluster *cluster, uint64_t id, size_t records); /* the oldest ones */
+void cluster_compact(struct cluster *cluster, uint64_t id, uint64_t index);
+bool cluster_install(struct cluster *cluster, uint64_t id); /* what is offered; false: nothing */
 void cluster_lost(struct cluster *cluster, uint64_t id, uint64_t peer);
 void cluster_read(struct cluster *cluster, uint64_t id);
 

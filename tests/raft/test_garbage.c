@@ -22,7 +22,7 @@ static void receive_garbage(struct bench *bench, struct random *random)
     uint64_t terms[16];
     struct raft_event event = {.kind = RAFT_RECEIVE, .entry_terms = terms};
     struct raft_message *m = &event.message;
-    *m = bench_from(1 + random_below(random, 4), (enum raft_message_kind)random_below(random, 9),
+    *m = bench_from(1 + random_below(random, 4), (enum raft_message_kind)random_below(random, 11),
                     number(random));
     if (random_below(random, 4) && bench_view(bench)->term < 1000000)
         m->term = bench_view(bench)->term + random_below(random, 2);
@@ -38,15 +38,51 @@ static void receive_garbage(struct bench *bench, struct random *random)
     m->wall_us = (int64_t)number(random);
     m->granted = random_below(random, 2);
     m->transfer = random_below(random, 2);
+    m->unsure = random_below(random, 2);
+    m->everybody = random_below(random, 2);
     for (size_t i = 0; i < 16; i++)
         terms[i] = random_below(random, 3) ? m->log_term : number(random);
+    bench_step(bench, event);
+}
+
+/* A snapshot comes from outside, too. */
+static void install_garbage(struct bench *bench, struct random *random)
+{
+    struct raft_term_start starts[4];
+    struct raft_configuration configuration = bench->configuration;
+    for (size_t i = 0; i < 4; i++)
+        starts[i] = (struct raft_term_start){1 + i + random_below(random, 2),
+                                             1 + i * random_below(random, 4)};
+    configuration.index = number(random);
+    configuration.commit_quorum = 1 + (uint32_t)random_below(random, 3);
+    bench_step(bench, (struct raft_event){.kind = RAFT_SNAPSHOT_INSTALLED,
+                                          .index = number(random),
+                                          .term = number(random),
+                                          .configurations = &configuration,
+                                          .terms = starts,
+                                          .term_count = random_below(random, 5)});
+}
+
+/* Our own events, at any time. */
+static void own_event(struct bench *bench, struct random *random)
+{
+    struct raft_event event = {.from = {random_below(random, 6)}, .index = number(random)};
+    const struct raft_view *view = bench_view(bench);
+    uint64_t done = view->commit < view->persisted ? view->commit : view->persisted;
+    event.kind = random_below(random, 2) ? RAFT_SNAPSHOT_SENT : RAFT_TRANSFER;
+    if (random_below(random, 8) == 0 && done >= view->first_index) {
+        event.kind = RAFT_COMPACTED;
+        event.index = view->first_index + random_below(random, done - view->first_index + 1);
+    }
     bench_step(bench, event);
 }
 
 static void other_event(struct bench *bench, struct random *random)
 {
     uint64_t from = random_below(random, 6);
-    switch (random_below(random, 6)) {
+    switch (random_below(random, 8)) {
+    case 6: install_garbage(bench, random); break;
+    case 7: own_event(bench, random); break;
     case 0: bench_heartbeat(bench, from, number(random), number(random)); break;
     case 1: bench_heartbeat_answer(bench, from, number(random), number(random)); break;
     case 2: bench_event(bench, RAFT_CAMPAIGN); break;
@@ -97,8 +133,8 @@ static void random_configurations(void **state)
     (void)state;
     random_init(&random, 2);
     for (size_t i = 0; i < 3; i++)
-        c.members[i] =
-            (struct raft_member){{i + 300}, {i + 1}, RAFT_VOTER, i ? 0 : RAFT_VOTER, (uint8_t)i};
+        c.members[i] = (struct raft_member){{i + 300},          {i + 1},    RAFT_VOTER,
+                                            i ? 0 : RAFT_VOTER, (uint8_t)i, i == 1};
     buffer_init(&valid, 4096);
     buffer_init(&copy, 4096);
     raft_configuration_encode(&c, &valid);

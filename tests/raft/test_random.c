@@ -22,12 +22,15 @@ enum action {
     READ,
     CONFIGURE,
     BREAK,
+    SNAPSHOT,
+    TRANSFER,
     ACTIONS
 };
 
 struct run {
     struct random random;
     uint64_t seed, loss, crash, order, pace_ns;
+    bool unsynced; /* power cuts take entries that were persisted (R4) */
     uint64_t weights[ACTIONS],
         weight_sum; /* drawn for each seed: one storm of elections, one of entries, ... */
 };
@@ -83,6 +86,15 @@ static void pass_time(struct run *run, struct cluster *cluster)
     }
 }
 
+/* One at a time: what two of them have lost may be lost for good, and nobody would be wrong. */
+static bool sure_but(const struct cluster *cluster, uint64_t id)
+{
+    for (uint64_t other = 1; other <= cluster->count; other++)
+        if (other != id && cluster_is_unsure(cluster, other))
+            return false;
+    return true;
+}
+
 static void break_something(struct run *run, struct cluster *cluster)
 {
     uint64_t a = 1 + random_below(&run->random, cluster->count),
@@ -90,7 +102,10 @@ static void break_something(struct run *run, struct cluster *cluster)
     if (!cluster->replicas[a].raft)
         cluster_start(cluster, a);
     else if (chance(run, run->crash)) {
-        cluster_crash(cluster, a);
+        if (run->unsynced && sure_but(cluster, a))
+            cluster_lose_power(cluster, a, random_below(&run->random, 6));
+        else
+            cluster_crash(cluster, a);
         if (chance(run, 60))
             cluster_start(cluster, a);
     } else if (chance(run, 40))
@@ -101,23 +116,52 @@ static void break_something(struct run *run, struct cluster *cluster)
         cluster_event(cluster, a, chance(run, 50) ? RAFT_CAMPAIGN : RAFT_STEP_DOWN);
 }
 
-/* To the joint form of (the same voters, other quorums), or out of it. */
+/* To a random set of voters with random quorums, everybody else a learner or nobody. */
+static void draw_wanted(struct run *run, struct cluster *cluster, struct raft_configuration *wanted)
+{
+    uint32_t voters = 0;
+    *wanted = (struct raft_configuration){0};
+    uint64_t first = random_below(&run->random, cluster->count);
+    for (uint64_t i = 0; i < cluster->count; i++) {
+        uint64_t id = 1 + (first + i) % cluster->count;
+        bool votes = i == 0 || chance(run, 70);
+        if (!votes && chance(run, 50))
+            continue;
+        wanted->members[wanted->member_count++] = (struct raft_member){
+            .replica = {id}, .node = {id}, .kind = votes ? RAFT_VOTER : RAFT_LEARNER};
+        voters += votes;
+    }
+    uint32_t majority = voters / 2 + 1;
+    wanted->election_quorum =
+        majority + (uint32_t)random_below(&run->random, voters - majority + 1);
+    wanted->commit_quorum = voters - wanted->election_quorum + 1;
+}
+
 static void change_configuration(struct run *run, struct cluster *cluster, uint64_t id)
 {
-    struct raft_configuration next = *raft_configuration(cluster->replicas[id].raft);
-    bool enter = !next.joint;
-    for (size_t i = 0; i < next.member_count; i++)
-        next.members[i].old_kind = enter ? next.members[i].kind : 0;
-    next.old_commit_quorum = enter ? next.commit_quorum : 0;
-    next.old_election_quorum = enter ? next.election_quorum : 0;
-    next.joint = enter;
-    if (enter) {
-        uint32_t voters = (uint32_t)next.member_count, majority = voters / 2 + 1;
-        next.election_quorum =
-            majority + (uint32_t)random_below(&run->random, voters - majority + 1);
-        next.commit_quorum = voters - next.election_quorum + 1;
+    const struct raft_configuration *now = raft_configuration(cluster->replicas[id].raft);
+    struct raft_configuration wanted, next;
+    const char *why;
+    struct replica_id other = {1 + random_below(&run->random, cluster->count)};
+    if (chance(run, 30)) {
+        if (raft_configuration_set_sync(now, other, chance(run, 50), &next) == STATUS_OK)
+            cluster_propose_configuration(cluster, id, &next);
+        return;
     }
-    cluster_propose_configuration(cluster, id, &next);
+    draw_wanted(run, cluster, &wanted);
+    if (now->joint)
+        (void)cluster_leave(cluster, id);
+    else if (raft_configuration_change(now, &wanted, true, &next, &why) == STATUS_OK)
+        cluster_propose_configuration(cluster, id, &next);
+}
+
+static void compact_or_install(struct run *run, struct cluster *cluster, uint64_t id)
+{
+    const struct raft_view *view = cluster_view(cluster, id);
+    uint64_t first = view->first_index,
+             end = view->commit < view->persisted ? view->commit : view->persisted;
+    if (!cluster_install(cluster, id) && end >= first)
+        cluster_compact(cluster, id, first + random_below(&run->random, end - first + 1));
 }
 
 static enum action draw_action(struct run *run)
@@ -144,14 +188,18 @@ static void act(struct run *run, struct cluster *cluster)
     case READ: cluster_read(cluster, id); break;
     case CONFIGURE: change_configuration(run, cluster, id); break;
     case BREAK: break_something(run, cluster); break;
+    case SNAPSHOT: compact_or_install(run, cluster, id); break;
+    case TRANSFER:
+        cluster_transfer(cluster, id, chance(run, 50) ? pick_up(run, cluster) : 0);
+        break;
     case ACTIONS: break;
     }
 }
 
 static void draw_weather(struct run *run)
 {
-    static const uint64_t base[ACTIONS] = {40, 2, 8, 2, 1, 0, 0},
-                          range[ACTIONS] = {50, 12, 20, 12, 4, 3, 4};
+    static const uint64_t base[ACTIONS] = {40, 2, 8, 2, 1, 0, 0, 0, 0},
+                          range[ACTIONS] = {50, 12, 20, 12, 4, 3, 4, 5, 4};
     for (size_t i = 0; i < ACTIONS; i++) {
         run->weights[i] = base[i] + random_below(&run->random, range[i]);
         run->weight_sum += run->weights[i];
@@ -165,6 +213,7 @@ static void draw_weather(struct run *run)
 static void heal(struct run *run, struct cluster *cluster)
 {
     memset(cluster->cut, 0, sizeof cluster->cut);
+    cluster->leaves_joint = true;
     for (uint64_t id = 1; id <= cluster->count; id++)
         if (!cluster->replicas[id].raft)
             cluster_start(cluster, id);
@@ -177,9 +226,13 @@ static void heal(struct run *run, struct cluster *cluster)
     if (!leader || !cluster_propose(cluster, leader))
         failed(run, "no leader two seconds after healing");
     uint64_t index = cluster_view(cluster, leader)->last_index;
-    cluster_run(cluster, 200 * MILLISECOND);
-    for (uint64_t id = 1; id <= cluster->count; id++)
-        if (cluster_view(cluster, id)->commit < index)
+    cluster_run(cluster, 600 * MILLISECOND);
+    leader = cluster_leader(cluster); /* another one, if it was removed */
+    const struct raft_configuration *c = raft_configuration(cluster->replicas[leader].raft);
+    if (c->joint)
+        failed(run, "the joint configuration is not left");
+    for (size_t i = 0; i < c->member_count; i++)
+        if (cluster_view(cluster, c->members[i].replica.value)->commit < index)
             failed(run, "a healed replica does not catch up");
 }
 
@@ -191,11 +244,19 @@ static void run_seed(uint64_t seed, bool verbose)
     size_t count = sizes[random_below(&run.random, 5)];
     uint32_t majority = (uint32_t)count / 2 + 1;
     struct raft_configuration voters = cluster_voters(count, 0, majority, majority);
+    bool witness = count > 2 && chance(&run, 20);
+    if (witness)
+        voters.members[count - 1].kind = RAFT_WITNESS;
     struct cluster *cluster = cluster_create(count, &voters, seed);
     cluster->fail = failed;
     cluster->hook = &run;
     cluster->trace = verbose ? print_line : NULL;
     draw_weather(&run);
+    run.unsynced = count > 2 && chance(&run, 30);
+    if (run.unsynced || witness) {
+        run.weight_sum -= run.weights[CONFIGURE];
+        run.weights[CONFIGURE] = 0; /* a commit quorum of one has no second copy */
+    }
     for (uint64_t id = 1; id <= count; id++) {
         cluster->replicas[id].drift_ppm = (int64_t)random_below(&run.random, 1000) - 500;
         cluster_start(cluster, id);

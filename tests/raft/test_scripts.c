@@ -98,6 +98,8 @@ static void do_voters(struct script *script)
     struct raft_configuration c =
         cluster_voters(voters, learners, (uint32_t)option(script, "commit", majority),
                        (uint32_t)option(script, "election", majority));
+    for (uint64_t i = option(script, "witnesses", 0); i > 0; i--)
+        c.members[voters - i].kind = RAFT_WITNESS;
     uint64_t favourite = option(script, "favourite", 0);
     if (favourite)
         c.members[favourite - 1].priority = 1;
@@ -118,6 +120,24 @@ static void do_campaign(struct script *script)
 static void do_step_down(struct script *script)
 {
     cluster_event(script->cluster, replica_at(script, 0), RAFT_STEP_DOWN);
+}
+
+static void do_transfer(struct script *script)
+{
+    uint64_t to = script->word_count > 1 ? number(script, 1) : 0;
+    cluster_transfer(script->cluster, replica_at(script, 0), to);
+}
+
+static void do_compact(struct script *script)
+{
+    uint64_t id = replica_at(script, 0);
+    cluster_compact(script->cluster, id, number(script, 1));
+}
+
+static void do_install(struct script *script)
+{
+    if (!cluster_install(script->cluster, replica_at(script, 0)))
+        write_line(script, "nothing is offered");
 }
 
 static void do_advance(struct script *script)
@@ -231,6 +251,11 @@ static void do_crash(struct script *script)
     cluster_crash(script->cluster, replica_at(script, 0));
 }
 
+static void do_power(struct script *script)
+{
+    cluster_lose_power(script->cluster, replica_at(script, 0), number(script, 1));
+}
+
 static void do_restart(struct script *script)
 {
     cluster_start(script->cluster, replica_at(script, 0));
@@ -287,20 +312,72 @@ static void do_joint(struct script *script)
 
 static void do_leave(struct script *script)
 {
-    uint64_t id = replica_at(script, 0);
-    struct raft_configuration now = *raft_configuration(script->cluster->replicas[id].raft),
-                              c = now;
-    c.joint = false;
-    c.old_commit_quorum = c.old_election_quorum = 0;
-    c.member_count = 0;
-    for (size_t i = 0; i < now.member_count; i++) {
-        if (!now.members[i].kind)
-            continue;
-        c.members[c.member_count] = now.members[i];
-        c.members[c.member_count++].old_kind = 0;
-    }
-    if (!cluster_propose_configuration(script->cluster, id, &c))
+    if (!cluster_leave(script->cluster, replica_at(script, 0)))
         write_line(script, "refused");
+}
+
+/* change LEADER 1,2,4 [commit C] [election E] [even]: to these voters, as raft says how. */
+static void do_change(struct script *script)
+{
+    uint64_t id = replica_at(script, 0);
+    const char *why;
+    struct raft_configuration wanted = {0}, next;
+    for (const char *at = word(script, 1); *at; at += *at == ',') {
+        uint64_t member = strtoull(at, (char **)(uintptr_t)&at, 10);
+        wanted.members[wanted.member_count++] =
+            (struct raft_member){.replica = {member}, .node = {member}, .kind = RAFT_VOTER};
+    }
+    uint32_t majority = (uint32_t)wanted.member_count / 2 + 1;
+    wanted.commit_quorum = (uint32_t)option(script, "commit", majority);
+    wanted.election_quorum = (uint32_t)option(script, "election", majority);
+    bool even = strcmp(script->words[script->word_count - 1], "even") == 0;
+    const struct raft_configuration *now = raft_configuration(script->cluster->replicas[id].raft);
+    if (raft_configuration_change(now, &wanted, even, &next, &why))
+        write_line(script, why);
+    else if (!cluster_propose_configuration(script->cluster, id, &next))
+        write_line(script, "refused");
+}
+
+static void do_sync(struct script *script)
+{
+    uint64_t id = replica_at(script, 0);
+    struct raft_configuration next;
+    bool in_sync = strcmp(word(script, 2), "in") == 0;
+    const struct raft_configuration *now = raft_configuration(script->cluster->replicas[id].raft);
+    if (raft_configuration_set_sync(now, (struct replica_id){number(script, 1)}, in_sync, &next) ||
+        !cluster_propose_configuration(script->cluster, id, &next))
+        write_line(script, "refused");
+}
+
+static void do_acked(struct script *script)
+{
+    struct raft *raft = script->cluster->replicas[replica_at(script, 0)].raft;
+    bool all = strcmp(word(script, 1), "all") == 0;
+    uint32_t copies = all ? RAFT_COPIES_ALL : (uint32_t)number(script, 1);
+    char line[64];
+    snprintf(line, sizeof line, "acked through %llu",
+             (unsigned long long)raft_acked_by(raft, copies, true));
+    write_line(script, line);
+}
+
+static void do_progress(struct script *script)
+{
+    struct raft *raft = script->cluster->replicas[replica_at(script, 0)].raft;
+    struct raft_progress progress;
+    char line[128];
+    if (raft_progress(raft, (struct replica_id){number(script, 1)}, &progress)) {
+        write_line(script, "not a peer of a leader");
+        return;
+    }
+    snprintf(line, sizeof line, "lag %llu rounds %u %s%s", (unsigned long long)progress.lag,
+             progress.catch_up_rounds, progress.caught_up ? "caught up" : "not caught up",
+             progress.behind_since_ns ? " behind" : "");
+    write_line(script, line);
+}
+
+static void do_leaving(struct script *script)
+{
+    script->cluster->leaves_joint = true;
 }
 
 static void do_dump(struct script *script)
@@ -328,14 +405,17 @@ static const struct {
     const char *name;
     void (*run)(struct script *script);
 } commands[] = {
-    {"voters",
-     do_voters}, /* N [learners L] [spare S] [commit C] [election E] [favourite ID] [seed S] */
+    {"voters", do_voters}, /* N [learners L] [spare S] [commit C] [election E] [favourite ID] [seed
+                              S] [witnesses W]: the last W voters */
     {"campaign", do_campaign},   /* ID */
     {"step-down", do_step_down}, /* ID */
+    {"transfer", do_transfer},   /* ID [TO] */
+    {"compact", do_compact},     /* ID INDEX */
+    {"install", do_install},     /* ID: the snapshot that is offered */
     {"advance", do_advance},     /* DURATION: time goes on, nobody is told */
     {"tick", do_tick},           /* ID [DURATION] */
     {"run", do_run},             /* DURATION of normal life */
-    {"settle", do_settle},       /* persist and deliver everything, time stands still */
+    {"settle", do_settle},       /* persist, deliver, install everything, time stands still */
     {"round", do_round},         /* ID */
     {"propose", do_propose},     /* ID [xN] */
     {"persist", do_persist},     /* ID|all [RECORDS] */
@@ -345,13 +425,19 @@ static const struct {
     {"cut", do_cut},             /* A->B, or A both ways: from now on, and what waits */
     {"heal", do_heal},
     {"crash", do_crash},
+    {"power", do_power}, /* ID ENTRIES: a crash that takes so many durable ones with it */
     {"restart", do_restart},
     {"lost", do_lost},   /* ID PEER */
     {"clock", do_clock}, /* ID MILLISECONDS off */
     {"lease", do_lease},
-    {"joint", do_joint}, /* LEADER 1,2,4 [commit C] [election E] */
-    {"leave", do_leave}, /* LEADER */
-    {"dump", do_dump},   /* [ID] */
+    {"joint", do_joint},       /* LEADER 1,2,4 [commit C] [election E] */
+    {"leave", do_leave},       /* LEADER */
+    {"change", do_change},     /* LEADER 1,2,4 [commit C] [election E] [even] */
+    {"leaving", do_leaving},   /* from now on leaders leave a joint configuration when told to */
+    {"sync", do_sync},         /* LEADER ID in|out */
+    {"acked", do_acked},       /* LEADER COPIES|all */
+    {"progress", do_progress}, /* LEADER ID */
+    {"dump", do_dump},         /* [ID] */
 };
 
 /* ---- the runner ---- */

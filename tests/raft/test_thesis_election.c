@@ -311,6 +311,7 @@ static void transfer_is_not_refused(void **state)
     message.index = 3;
     message.log_term = 1;
     message.transfer = true;
+    message.round = 1;
     bench_receive(&bench, message);
     assert_true(bench_sent(&bench, RAFT_VOTE_ANSWER, 3)->granted);
     bench_stop(&bench);

@@ -8,7 +8,8 @@ static const uint64_t ones[] = {1, 1, 1};
 static bool next_append(const struct bench *bench, uint64_t peer, struct raft_message *message,
                         uint64_t *first, uint64_t *last)
 {
-    return raft_next_append(bench->raft, (struct replica_id){peer}, false, message, first, last);
+    return raft_next_append(bench->raft, (struct replica_id){peer}, false, message, first, last) ==
+           RAFT_NEXT_ENTRIES;
 }
 
 static void sent(struct bench *bench, uint64_t peer, uint64_t index, uint64_t bytes)

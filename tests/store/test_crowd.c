@@ -186,6 +186,39 @@ static void test_equal_hashes_among_others(void **state)
     crowd_deinit(&crowd);
 }
 
+/* STORE-4: keys of one hash come together, however small the pieces are; changes beside it. */
+static void test_view_of_equal_hashes(void **state)
+{
+    struct crowd crowd;
+    struct buffer out;
+    struct store_piece piece;
+    uint64_t keys = 0, content = 0;
+    (void)state;
+    crowd_init(&crowd, TAGS);
+    for (size_t i = 0; i < TAGS; i++)
+        equal_hash_key(crowd.keys[i], i);
+    for (size_t i = 0; i < TAGS; i += 3)
+        put(&crowd, i);
+    uint64_t digest = store_digest(crowd.store);
+    buffer_init(&out, 1 << 20);
+    struct store_view *view = store_view_begin(crowd.store, 1 << 20);
+    do {
+        for (size_t i = 0; i < TAGS; i += 2) {
+            struct store_key key = crowd_key(&crowd, i);
+            (void)store_remove(crowd.store, &key);
+            put(&crowd, i + 1);
+        }
+    } while (store_view_next(view, STORE_SLOTS - 1, 1, &out, &piece) == STATUS_OK);
+    store_view_end(view);
+    struct store *copy = store_create(SEED);
+    assert_int_equal(store_load(copy, slice_of_buffer(&out), &keys, &content), STATUS_OK);
+    assert_int_equal(keys, TAGS / 3);
+    assert_true(store_digest(copy) == digest);
+    store_destroy(copy);
+    buffer_deinit(&out);
+    crowd_deinit(&crowd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,6 +226,7 @@ int main(void)
         cmocka_unit_test(test_equal_tags),
         cmocka_unit_test(test_equal_hashes),
         cmocka_unit_test(test_equal_hashes_among_others),
+        cmocka_unit_test(test_view_of_equal_hashes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -128,6 +128,37 @@ static void test_append_keeps_the_deadline(void **state)
     store_destroy(store);
 }
 
+/* Beside a plain array: every place, within the string, across its end and far behind it. */
+static void test_writing_anywhere(void **state)
+{
+    enum {
+        SIZE_MAX_HERE = 40000
+    };
+    static const size_t offsets[] = {0,   1,   7,    63,    64,    100,  511,
+                                     512, 600, 5000, 16380, 20000, 39000};
+    static const size_t sizes[] = {0, 1, 2, 9, 70, 600, 900};
+    struct store *store = store_create(1);
+    struct store_key key = key_named("k");
+    uint8_t *bytes = pattern(1000), *model = memory_zeroed(1, SIZE_MAX_HERE);
+    size_t end = 0;
+    (void)state;
+    assert_int_equal(store_write_string(store, &key, 0, slice_of(NULL, 0)), 0);
+    for (size_t i = 0; i < 13 * 7; i++) {
+        size_t offset = offsets[i * 5 % 13], size = sizes[i % 7];
+        memcpy(model + offset, bytes + i, size);
+        end = offset + size > end ? offset + size : end;
+        assert_int_equal(store_write_string(store, &key, offset, slice_of(bytes + i, size)), end);
+        assert_true(slice_equal(string_at(store, "k"), slice_of(model, end)));
+        if (i == 20)
+            assert_true(store_set_deadline(store, &key, 77));
+        store_validate(store);
+    }
+    assert_int_equal(store_entry_deadline_us(store_find(store, &key)), 77);
+    memory_free(bytes);
+    memory_free(model);
+    store_destroy(store);
+}
+
 static void test_a_deadline_moves_any_entry(void **state)
 {
     static const size_t key_sizes[] = {0, 3, 65535, 65536}, value_sizes[] = {0, 64, 20000};
@@ -194,6 +225,7 @@ int main(void)
         cmocka_unit_test(test_every_size_replaces_every_other),
         cmocka_unit_test(test_append_grows_with_constant_slack),
         cmocka_unit_test(test_append_keeps_the_deadline),
+        cmocka_unit_test(test_writing_anywhere),
         cmocka_unit_test(test_a_deadline_moves_any_entry),
         cmocka_unit_test(test_databases_are_apart),
         cmocka_unit_test(test_a_string_replaces_a_list),

@@ -94,7 +94,7 @@ static void raft_of(struct sample *sample, struct wire_message *out)
 {
     struct raft_message *message = &out->raft.message;
     *message = (struct raft_message){
-        .kind = (enum raft_message_kind)(RAFT_PRE_VOTE + below(sample, 7)),
+        .kind = (enum raft_message_kind)(RAFT_PRE_VOTE + below(sample, 9)),
         .group = {random_next(&sample->random)},
         .from = {1 + number(sample)},
         .to = {1 + number(sample)},
@@ -111,6 +111,8 @@ static void raft_of(struct sample *sample, struct wire_message *out)
         .wall_us = (int64_t)random_next(&sample->random),
         .granted = below(sample, 2),
         .transfer = below(sample, 2),
+        .unsure = below(sample, 2),
+        .everybody = below(sample, 2),
     };
     out->raft.entries = (struct slice){NULL, 0};
     if (message->kind == RAFT_APPEND)
@@ -251,7 +253,8 @@ static bool rafts_equal(const struct raft_message *a, const struct raft_message 
            a->last_index == b->last_index && a->commit == b->commit && a->acked == b->acked &&
            a->written == b->written && a->persisted == b->persisted && a->round == b->round &&
            a->lease_remaining_ns == b->lease_remaining_ns && a->wall_us == b->wall_us &&
-           a->granted == b->granted && a->transfer == b->transfer;
+           a->granted == b->granted && a->transfer == b->transfer && a->unsure == b->unsure &&
+           a->everybody == b->everybody;
 }
 
 static bool beats_equal(const struct wire_beat *a, const struct wire_beat *b)

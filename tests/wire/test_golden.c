@@ -113,6 +113,34 @@ static void say_raft(struct buffer *text)
     buffer_deinit(&entries);
 }
 
+static void say_snapshot(struct buffer *text)
+{
+    struct wire_message message = {.kind = WIRE_RAFT};
+    message.raft.message = (struct raft_message){.kind = RAFT_SNAPSHOT_OFFER,
+                                                 .group = {3},
+                                                 .from = {1},
+                                                 .to = {2},
+                                                 .term = 6,
+                                                 .index = 0x31,
+                                                 .log_term = 5,
+                                                 .acked = 0x32,
+                                                 .round = 0x33};
+    say_message(text, "frame with a snapshot offer", &message);
+    message.raft.message = (struct raft_message){.kind = RAFT_SNAPSHOT_ANSWER,
+                                                 .group = {3},
+                                                 .from = {2},
+                                                 .to = {1},
+                                                 .term = 6,
+                                                 .index = 0x31,
+                                                 .written = 0x34,
+                                                 .persisted = 0x35,
+                                                 .round = 0x33,
+                                                 .granted = true,
+                                                 .unsure = true,
+                                                 .everybody = true};
+    say_message(text, "frame with a snapshot answer, all flags but transfer", &message);
+}
+
 static void say_links(struct buffer *text)
 {
     const struct wire_beat beats[2] = {
@@ -194,6 +222,7 @@ static void bytes_are_the_golden_ones(void **state)
     buffer_init(&golden, 1u << 20);
     say_entries(&text);
     say_raft(&text);
+    say_snapshot(&text);
     say_links(&text);
     say_forwards(&text);
     if (getenv("REWRITE"))

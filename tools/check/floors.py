@@ -7,7 +7,7 @@ import source
 
 PURE_HEADERS = {"assert.h", "ctype.h", "float.h", "inttypes.h", "limits.h", "math.h", "stdalign.h", "stdarg.h", "stdbool.h",
                 "stddef.h", "stdint.h", "stdio.h", "stdlib.h", "string.h", "strings.h"}
-MORE_HEADERS = {"base": {"xxhash.h"}, "store": {"xxhash.h"}}
+MORE_HEADERS = {"base": {"xxhash.h"}, "store": {"xxhash.h"}, "snapshot": {"zstd.h"}, "control": {"jansson.h"}}
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?:"([^"]+)"|<([^>]+)>)', re.M)
 
 

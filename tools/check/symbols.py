@@ -27,7 +27,8 @@ LIBC = set("""
 MORE_LIBC = {"base": set("malloc calloc realloc free aligned_alloc malloc_usable_size abort stderr fputs fputc fwrite "
                          "fprintf vfprintf fflush".split())}
 FORTIFIED = re.compile(r"__(\w+)_chk$")
-CHECKSUM = re.compile(r"XXH")
+OUTSIDE_LIBRARIES = {"base": re.compile(r"XXH"), "snapshot": re.compile(r"ZSTD_"),
+                     "control": re.compile(r"json_")}
 COMPILER = re.compile(r"__u?(div|mod|divmod|mul)[dt]i\d$")  # arithmetic that the machine lacks
 # A signal handler is given no argument: what it wakes and sets is the one state that a program may hold in the open.
 MUTABLE_ALLOWED = {"src_holdfastd_main.c": {"signal_io", "stop_asked"}}
@@ -83,7 +84,7 @@ def may_use(name, folder):
     plain = FORTIFIED.match(name)
     if plain and (plain.group(1) in LIBC or plain.group(1) in MORE_LIBC.get(folder, set())):
         return True
-    return folder == "base" and bool(CHECKSUM.match(name))
+    return folder in OUTSIDE_LIBRARIES and bool(OUTSIDE_LIBRARIES[folder].match(name))
 
 
 def check():

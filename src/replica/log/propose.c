@@ -97,13 +97,12 @@ static uint64_t append_effect(struct replica *replica, struct replica_turn *turn
 /* The newest uncommitted write among the keys that a request touches. */
 static uint64_t read_gate(const struct replica *replica, const struct command_call *call)
 {
-    size_t first = 0, step = 0;
-    if (call->command->flags & COMMAND_WHOLE)
+    size_t at = 0;
+    if (command_is_whole(call->command, call->arguments, call->count))
         return raft_view(replica->raft)->last_index;
-    size_t keys = command_keys(call->command, call->count, &first, &step);
     uint64_t newest = replica->gates.whole;
-    for (size_t i = 0; i < keys; i++) {
-        struct store_key key = store_key_of(call->database, call->arguments[first + i * step]);
+    while ((at = command_next_key(call->command, call->arguments, call->count, at)) != 0) {
+        struct store_key key = store_key_of(call->database, call->arguments[at]);
         uint64_t index = gate_table_newest(&replica->gates, store_key_hash(replica->store, &key));
         if (index > newest)
             newest = index;

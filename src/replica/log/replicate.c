@@ -45,7 +45,8 @@ static void send_to(struct replica *replica, struct replica_turn *turn,
     size_t room = peer_room(turn->peers, member->node, WIRE_LINK_DATA);
     if (!frame || room < SEND_BYTES_MAX)
         return;
-    if (!raft_next_append(replica->raft, member->replica, false, &message, &first, &last))
+    if (raft_next_append(replica->raft, member->replica, false, &message, &first, &last) !=
+        RAFT_NEXT_ENTRIES)
         return;
     if (last >= first && !entries_have(&replica->entries, first)) {
         if (replica->reader == LOG_READER_NONE) {
@@ -234,5 +235,22 @@ void replica_log_moved(struct replica *replica, struct replica_turn *turn)
 void replica_step_down(struct replica *replica, struct replica_turn *turn)
 {
     struct raft_event event = {.kind = RAFT_STEP_DOWN};
+    replica_step(replica, turn, &event);
+}
+
+bool replica_hand_over(struct replica *replica, struct replica_turn *turn)
+{
+    const struct raft_view *view = raft_view(replica->raft);
+    struct raft_event event = {.kind = RAFT_TRANSFER};
+    if (view->role != RAFT_LEADER || replica_voters_heard(replica, turn->now_ns) < 2)
+        return false;
+    if (!view->transfer_to.value)
+        replica_step(replica, turn, &event);
+    return true;
+}
+
+void replica_campaign(struct replica *replica, struct replica_turn *turn)
+{
+    struct raft_event event = {.kind = RAFT_CAMPAIGN};
     replica_step(replica, turn, &event);
 }

@@ -1,0 +1,111 @@
+/* transfer.c - a leader hands over (dissertation 3.10; R11, R17).
+ *
+ *     no proposals, no lease --target matches all--> RUN_NOW --a higher term is heard--> follower
+ *                            --one election timeout--> leads on, the lease comes with the next
+ * round
+ *
+ * The promise that voters gave this leader must not refuse the one it hands over to, so the
+ * campaign that it asks for passes them over. A RUN_NOW may be late: by then this leader may lead
+ * on with a new lease. Therefore the number of its round stands still while it hands over and is in
+ * all messages of that campaign. Who has heard a later round takes them for ordinary ones. */
+#include "raft/state.h"
+
+/* Who could lead at once: not a learner, not a witness, not one on its way out or unsure,
+ * heard of lately. */
+static bool can_take_over(const struct raft *raft, size_t place)
+{
+    const struct raft_member *member = &raft_configuration(raft)->members[place];
+    if (raft_self_is_witness(raft) && raft->peers[place].next < raft->view.first_index)
+        return false; /* it has no snapshot to help that one with */
+    return place != raft->self_place && member->kind == RAFT_VOTER && !raft->peers[place].unsure &&
+           raft->now_ns < raft->peers[place].contact_ns + raft->options.election_timeout_max_ns;
+}
+
+/* R17: the most advanced one; among equals the priority decides, then the lower id. */
+static bool is_better(const struct raft *raft, size_t a, size_t b)
+{
+    const struct raft_member *members = raft_configuration(raft)->members;
+    if (raft->peers[a].written != raft->peers[b].written)
+        return raft->peers[a].written > raft->peers[b].written;
+    if (members[a].priority != members[b].priority)
+        return members[a].priority > members[b].priority;
+    return members[a].replica.value < members[b].replica.value;
+}
+
+static size_t best_candidate(const struct raft *raft)
+{
+    size_t best = raft->peer_count;
+    for (size_t i = 0; i < raft->peer_count; i++)
+        if (can_take_over(raft, i) && (best == raft->peer_count || is_better(raft, i, best)))
+            best = i;
+    return best;
+}
+
+static size_t wanted_candidate(const struct raft *raft, struct replica_id to)
+{
+    for (size_t i = 0; i < raft->peer_count; i++)
+        if (replica_id_equal(raft->peers[i].replica, to) && can_take_over(raft, i))
+            return i;
+    return raft->peer_count;
+}
+
+void raft_handle_transfer(struct raft *raft, struct replica_id to)
+{
+    struct raft_view *view = &raft->view;
+    if (view->role != RAFT_LEADER || raft_is_transferring(raft) ||
+        view->last_index < view->term_start)
+        return;
+    raft->transfer_to_any = to.value == 0;
+    size_t place = to.value ? wanted_candidate(raft, to) : best_candidate(raft);
+    if (place == raft->peer_count)
+        return;
+    view->transfer_to = raft->peers[place].replica;
+    view->lease_until_ns = 0; /* before anybody is allowed to run: R11 */
+    raft->transfer_end_ns = raft->now_ns + raft->options.election_timeout_min_ns;
+    raft->run_now_ns = 0;
+    raft_transfer_tick(raft);
+}
+
+/* R14: it won with a tail that no reachable voter with data has, and gives that away. After each
+ * attempt a round is confirmed first: without a quorum it must be able to step down. */
+void raft_hand_over_tail(struct raft *raft)
+{
+    if (raft_self_is_witness(raft) && raft->view.confirmed_start_ns >= raft->elected_ns)
+        raft_handle_transfer(raft, (struct replica_id){0});
+}
+
+/* Leads on. The count of silence begins anew: nobody was asked for a round meanwhile. */
+void raft_end_transfer(struct raft *raft)
+{
+    raft->view.transfer_to = (struct replica_id){0};
+    raft->elected_ns = raft->now_ns;
+    raft->outputs->round_wanted = true;
+}
+
+/* RUN_NOW may be lost: again after a while. Another candidate is looked for until the first one is
+ * sent. */
+void raft_transfer_tick(struct raft *raft)
+{
+    struct raft_view *view = &raft->view;
+    uint64_t pause = raft->options.election_timeout_min_ns / 4;
+    if (!raft_is_transferring(raft))
+        return;
+    if (raft->transfer_to_any && raft->run_now_ns == 0) {
+        size_t best = best_candidate(raft);
+        if (best < raft->peer_count)
+            view->transfer_to = raft->peers[best].replica;
+    }
+    struct peer *peer = raft_peer(raft, view->transfer_to);
+    if (!peer || raft->now_ns >= raft->transfer_end_ns) {
+        raft_end_transfer(raft);
+        return;
+    }
+    bool waits = raft->run_now_ns && raft->now_ns < raft->run_now_ns + pause;
+    if (peer->written < view->last_index || waits)
+        return;
+    struct raft_message message = raft_message_to(raft, RAFT_RUN_NOW, peer->replica);
+    message.transfer = true;
+    message.round = view->round;
+    raft->run_now_ns = raft->now_ns;
+    raft_send(raft, &message);
+}
