@@ -7,6 +7,19 @@
 /* Appends this node's view as one JSON object. */
 void admin_status(struct server_call *call, struct buffer *out);
 
+/* text.c */
+void admin_add(struct buffer *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A JSON string: names and addresses come from flags. */
+void admin_add_text(struct buffer *out, const char *text);
+
+/* keyspaces.c */
+/* The list of STATUS; empty before this node knows any. */
+void admin_status_keyspaces(struct server_call *call, struct buffer *out);
+/* The beginning of a partition's object: keyspace, id, slots. */
+void admin_status_place(struct server_call *call, struct group_id group, struct buffer *out);
+/* INFO keyspace: what the replicas of this node hold. */
+void admin_info_keyspaces(struct server_call *call, struct buffer *out);
+
 /* ---- states.c: what a replica is doing, as seen from this node ---- */
 
 #define ADMIN_SILENT_MS_MAX   1500 /* a follower that answers no heartbeat for longer is down */

@@ -5,38 +5,6 @@
 
 #include "wal/wal.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-
-static void add(struct buffer *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void add(struct buffer *out, const char *format, ...)
-{
-    char text[512];
-    va_list arguments;
-    va_start(arguments, format);
-    int size = vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    if (size > 0)
-        (void)!buffer_append(out, text,
-                             (size_t)size < sizeof text ? (size_t)size : sizeof text - 1);
-}
-
-/* Names and addresses come from flags: quotes and control bytes are escaped. */
-static void add_text(struct buffer *out, const char *text)
-{
-    add(out, "\"");
-    for (; *text; text++) {
-        if (*text == '"' || *text == '\\')
-            add(out, "\\%c", *text);
-        else if ((unsigned char)*text < 32)
-            add(out, "\\u%04x", *text);
-        else
-            add(out, "%c", *text);
-    }
-    add(out, "\"");
-}
-
 static const char *node_state(struct server_call *call, struct node_id id)
 {
     if (node_id_equal(id, node_formation(call->node)->self))
@@ -57,16 +25,17 @@ static void add_nodes(struct server_call *call, struct buffer *out)
     const struct node_formation *formation = node_formation(call->node);
     for (size_t i = 0; formation && i < formation->member_count; i++) {
         const struct node_member *member = &formation->members[i];
-        add(out, "%s{\"id\":%llu,\"addr\":", i ? "," : "", (unsigned long long)member->id.value);
-        add_text(out, member->client_address);
-        add(out, ",\"site\":");
-        add_text(out, member->site);
-        add(out, ",\"zone\":");
-        add_text(out, member->zone);
-        add(out, ",\"host\":");
-        add_text(out, member->host);
-        add(out, ",\"state\":\"%s\",\"disk\":%s}", node_state(call, member->id),
-            node_disk(call, member->id));
+        admin_add(out, "%s{\"id\":%llu,\"addr\":", i ? "," : "",
+                  (unsigned long long)member->id.value);
+        admin_add_text(out, member->client_address);
+        admin_add(out, ",\"site\":");
+        admin_add_text(out, member->site);
+        admin_add(out, ",\"zone\":");
+        admin_add_text(out, member->zone);
+        admin_add(out, ",\"host\":");
+        admin_add_text(out, member->host);
+        admin_add(out, ",\"state\":\"%s\",\"disk\":%s}", node_state(call, member->id),
+                  node_disk(call, member->id));
     }
 }
 
@@ -80,9 +49,9 @@ static const char *member_role(const struct raft_view *view, const struct raft_m
 static void add_number(struct buffer *out, const char *name, bool known, uint64_t value)
 {
     if (known)
-        add(out, ",\"%s\":%llu", name, (unsigned long long)value);
+        admin_add(out, ",\"%s\":%llu", name, (unsigned long long)value);
     else
-        add(out, ",\"%s\":null", name);
+        admin_add(out, ",\"%s\":null", name);
 }
 
 /* Lag is how far a follower's durable log is behind the leader's commit; its time is known only
@@ -115,41 +84,41 @@ static void add_replica(struct server_call *call, struct buffer *out, struct rep
     enum admin_state state = admin_state_of(replica, member, self, now_ns);
     int64_t since_ms =
         admin_state_since_ms(call->owner, replica_group(replica), member->replica, state);
-    add(out, "{\"id\":%llu,\"node\":%llu,\"role\":\"%s\"",
-        (unsigned long long)member->replica.value, (unsigned long long)member->node.value,
-        member_role(raft_view(raft), member));
+    admin_add(out, "{\"id\":%llu,\"node\":%llu,\"role\":\"%s\"",
+              (unsigned long long)member->replica.value, (unsigned long long)member->node.value,
+              member_role(raft_view(raft), member));
     if (state == ADMIN_STATE_UNKNOWN)
-        add(out, ",\"state\":null,\"since_ms\":null,\"because\":null");
+        admin_add(out, ",\"state\":null,\"since_ms\":null,\"because\":null");
     else
-        add(out, ",\"state\":\"%s\"", admin_state_name(state));
+        admin_add(out, ",\"state\":\"%s\"", admin_state_name(state));
     if (state != ADMIN_STATE_UNKNOWN) {
         add_number(out, "since_ms", since_ms > 0, (uint64_t)since_ms);
-        add(out, ",\"because\":\"%s\"", admin_state_because(replica, state, self));
+        admin_add(out, ",\"because\":\"%s\"", admin_state_because(replica, state, self));
     }
     add_number(out, "applied", self, replica_applied(replica));
     add_lag(out, raft, member, self, now_ns);
-    add(out, "}");
+    admin_add(out, "}");
 }
 
 static void add_partition(struct server_call *call, struct buffer *out, struct replica *replica)
 {
     const struct raft *raft = replica_raft(replica);
     const struct raft_configuration *configuration = raft_configuration(raft);
-    bool is_system = group_id_equal(replica_group(replica), GROUP_SYSTEM);
     struct node_id leader = replica_leader_node(replica);
-    add(out, "{\"keyspace\":\"%s\",\"id\":%llu,\"slots\":\"0-16383\",\"leader\":",
-        is_system ? "system" : "default", (unsigned long long)replica_group(replica).value);
+    admin_status_place(call, replica_group(replica), out);
+    admin_add(out, ",\"leader\":");
     if (leader.value)
-        add(out, "%llu", (unsigned long long)leader.value);
+        admin_add(out, "%llu", (unsigned long long)leader.value);
     else
-        add(out, "null");
-    add(out, ",\"term\":%llu,\"commit\":%llu,\"replicas\":[",
-        (unsigned long long)raft_view(raft)->term, (unsigned long long)raft_view(raft)->commit);
+        admin_add(out, "null");
+    admin_add(out, ",\"term\":%llu,\"commit\":%llu,\"replicas\":[",
+              (unsigned long long)raft_view(raft)->term,
+              (unsigned long long)raft_view(raft)->commit);
     for (size_t i = 0; i < configuration->member_count; i++) {
-        add(out, "%s", i ? "," : "");
+        admin_add(out, "%s", i ? "," : "");
         add_replica(call, out, replica, &configuration->members[i]);
     }
-    add(out, "]}");
+    admin_add(out, "]}");
 }
 
 void admin_status(struct server_call *call, struct buffer *out)
@@ -160,22 +129,23 @@ void admin_status(struct server_call *call, struct buffer *out)
     admin->next_look_ns = 0; /* a state that is told is a state that was seen */
     admin_tick(admin, call->node);
     if (formation)
-        add(out, "{\"cluster_id\":\"%016llx%016llx\",\"node\":%llu",
-            (unsigned long long)formation->cluster.high, (unsigned long long)formation->cluster.low,
-            (unsigned long long)formation->self.value);
+        admin_add(out, "{\"cluster_id\":\"%016llx%016llx\",\"node\":%llu",
+                  (unsigned long long)formation->cluster.high,
+                  (unsigned long long)formation->cluster.low,
+                  (unsigned long long)formation->self.value);
     else
-        add(out, "{\"cluster_id\":null,\"node\":null");
-    add(out, ",\"nodes\":[");
+        admin_add(out, "{\"cluster_id\":null,\"node\":null");
+    admin_add(out, ",\"nodes\":[");
     if (started)
         add_nodes(call, out);
-    add(out, "],\"keyspaces\":[{\"name\":\"system\",\"mode\":\"leader\",\"ack\":\"quorum\"},"
-             "{\"name\":\"default\",\"mode\":\"leader\",\"ack\":\"quorum\",\"read\":\"strong\","
-             "\"sync\":\"always\",\"failover\":\"safe\"}],\"waits_for\":");
-    add_text(out, control_waits_for(admin->control));
-    add(out, ",\"partitions\":[");
+    admin_add(out, "],\"keyspaces\":");
+    admin_status_keyspaces(call, out);
+    admin_add(out, ",\"waits_for\":");
+    admin_add_text(out, control_waits_for(admin->control));
+    admin_add(out, ",\"partitions\":[");
     for (size_t i = 0; started && i < node_group_count(call->node); i++) {
-        add(out, "%s", i ? "," : "");
+        admin_add(out, "%s", i ? "," : "");
         add_partition(call, out, node_group_at(call->node, i));
     }
-    add(out, "]}");
+    admin_add(out, "]}");
 }

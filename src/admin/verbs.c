@@ -1,24 +1,9 @@
 /* INFO, ROLE, CONFIG GET (ECOSYSTEM 1.3 and 1.5). */
 #include "admin/inside.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
-
-static void add(struct buffer *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void add(struct buffer *out, const char *format, ...)
-{
-    char line[512];
-    va_list arguments;
-    va_start(arguments, format);
-    int size = vsnprintf(line, sizeof line, format, arguments);
-    va_end(arguments);
-    if (size > 0)
-        (void)!buffer_append(out, line,
-                             (size_t)size < sizeof line ? (size_t)size : sizeof line - 1);
-}
 
 /* ADMIN-1 */
 static bool leads(struct server_call *call, struct replica *replica)
@@ -121,40 +106,41 @@ static void info_server(struct server_call *call, struct buffer *out)
     server_address(call->server, address);
     split_address(address, host, &port);
     uint64_t up = (node_turn(call->node)->now_ns - facts.started_ns) / 1000000000;
-    add(out,
-        "# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\nos:Linux\r\n"
-        "arch_bits:64\r\nprocess_id:%d\r\nrun_id:%040llx\r\ntcp_port:%d\r\n"
-        "uptime_in_seconds:%llu\r\nuptime_in_days:%llu\r\nholdfast_version:%s\r\n\r\n",
-        (int)admin->process, (unsigned long long)node_incarnation(call->node), port,
-        (unsigned long long)up, (unsigned long long)(up / 86400), admin->version);
-    add(out,
-        "# Clients\r\nconnected_clients:%llu\r\nblocked_clients:%llu\r\nmaxclients:10000\r\n"
-        "\r\n",
-        (unsigned long long)facts.connections, (unsigned long long)facts.held);
+    admin_add(out,
+              "# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\nos:Linux\r\n"
+              "arch_bits:64\r\nprocess_id:%d\r\nrun_id:%040llx\r\ntcp_port:%d\r\n"
+              "uptime_in_seconds:%llu\r\nuptime_in_days:%llu\r\nholdfast_version:%s\r\n\r\n",
+              (int)admin->process, (unsigned long long)node_incarnation(call->node), port,
+              (unsigned long long)up, (unsigned long long)(up / 86400), admin->version);
+    admin_add(out,
+              "# Clients\r\nconnected_clients:%llu\r\nblocked_clients:%llu\r\nmaxclients:10000\r\n"
+              "\r\n",
+              (unsigned long long)facts.connections, (unsigned long long)facts.held);
 }
 
 static void info_persistence(struct server_call *call, struct buffer *out)
 {
     struct wal *wal = node_wal(call->node);
-    add(out,
-        "# Persistence\r\nloading:0\r\nwal_durable_batch:%llu\r\nwal_written_batch:%llu\r\n"
-        "wal_room_bytes:%llu\r\nwal_disk_full:%d\r\n\r\n",
-        (unsigned long long)wal_durable_ticket(wal), (unsigned long long)wal_written_ticket(wal),
-        (unsigned long long)wal_room(wal), wal_disk_is_full(wal));
+    admin_add(out,
+              "# Persistence\r\nloading:0\r\nwal_durable_batch:%llu\r\nwal_written_batch:%llu\r\n"
+              "wal_room_bytes:%llu\r\nwal_disk_full:%d\r\n\r\n",
+              (unsigned long long)wal_durable_ticket(wal),
+              (unsigned long long)wal_written_ticket(wal), (unsigned long long)wal_room(wal),
+              wal_disk_is_full(wal));
 }
 
 static void info_stats(struct server_call *call, struct buffer *out)
 {
     struct server_facts facts;
     server_facts(call->server, &facts);
-    add(out,
-        "# Stats\r\ntotal_connections_received:%llu\r\ntotal_commands_processed:%llu\r\n"
-        "total_error_replies:%llu\r\nforwarded_requests:%llu\r\nrefused_forwards:%llu\r\n"
-        "unknown_outcomes:%llu\r\nheld_connections:%llu\r\n\r\n",
-        (unsigned long long)facts.connections_total, (unsigned long long)facts.commands_total,
-        (unsigned long long)facts.errors_total, (unsigned long long)facts.forwarded_total,
-        (unsigned long long)facts.refused_total, (unsigned long long)facts.unknown_total,
-        (unsigned long long)facts.held);
+    admin_add(out,
+              "# Stats\r\ntotal_connections_received:%llu\r\ntotal_commands_processed:%llu\r\n"
+              "total_error_replies:%llu\r\nforwarded_requests:%llu\r\nrefused_forwards:%llu\r\n"
+              "unknown_outcomes:%llu\r\nheld_connections:%llu\r\n\r\n",
+              (unsigned long long)facts.connections_total, (unsigned long long)facts.commands_total,
+              (unsigned long long)facts.errors_total, (unsigned long long)facts.forwarded_total,
+              (unsigned long long)facts.refused_total, (unsigned long long)facts.unknown_total,
+              (unsigned long long)facts.held);
 }
 
 static void info_replication(struct server_call *call, struct buffer *out)
@@ -169,38 +155,27 @@ static void info_replication(struct server_call *call, struct buffer *out)
     const struct raft_view *view = replica ? raft_view(replica_raft(replica)) : NULL;
     uint64_t offset = view ? view->commit : 0;
     if (leads(call, replica))
-        add(out, "# Replication\r\nrole:master\r\nconnected_slaves:%zu\r\n",
-            raft_configuration(replica_raft(replica))->member_count - 1);
+        admin_add(out, "# Replication\r\nrole:master\r\nconnected_slaves:%zu\r\n",
+                  raft_configuration(replica_raft(replica))->member_count - 1);
     else
-        add(out,
-            "# Replication\r\nrole:slave\r\nmaster_host:%s\r\nmaster_port:%d\r\n"
-            "master_link_status:%s\r\nmaster_sync_in_progress:0\r\nslave_read_only:1\r\n"
-            "slave_repl_offset:%llu\r\n",
-            host, port, leader ? "up" : "down",
-            (unsigned long long)(replica ? replica_applied(replica) : 0));
-    add(out, "master_repl_offset:%llu\r\nterm:%llu\r\n\r\n", (unsigned long long)offset,
-        (unsigned long long)(view ? view->term : 0));
-}
-
-static void info_keyspace(struct server_call *call, struct buffer *out)
-{
-    struct replica *replica =
-        node_is_started(call->node) ? node_group(call->node, GROUP_DEFAULT) : NULL;
-    add(out, "# Keyspace\r\n");
-    for (uint8_t db = 0; replica && db < STORE_DATABASES; db++) {
-        uint64_t keys = store_count(replica_store(replica), db);
-        if (keys)
-            add(out, "db%u:keys=%llu,expires=%llu,avg_ttl=0\r\n", db, (unsigned long long)keys,
-                (unsigned long long)store_count_deadlines(replica_store(replica), db));
-    }
+        admin_add(out,
+                  "# Replication\r\nrole:slave\r\nmaster_host:%s\r\nmaster_port:%d\r\n"
+                  "master_link_status:%s\r\nmaster_sync_in_progress:0\r\nslave_read_only:1\r\n"
+                  "slave_repl_offset:%llu\r\n",
+                  host, port, leader ? "up" : "down",
+                  (unsigned long long)(replica ? replica_applied(replica) : 0));
+    admin_add(out, "master_repl_offset:%llu\r\nterm:%llu\r\n\r\n", (unsigned long long)offset,
+              (unsigned long long)(view ? view->term : 0));
 }
 
 static void info_memory(struct server_call *call, struct buffer *out)
 {
-    struct replica *replica =
-        node_is_started(call->node) ? node_group(call->node, GROUP_DEFAULT) : NULL;
-    add(out, "# Memory\r\nused_memory:%llu\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n\r\n",
-        (unsigned long long)(replica ? store_memory_bytes(replica_store(replica)) : 0));
+    uint64_t bytes = 0;
+    for (size_t i = 0; node_is_started(call->node) && i < node_group_count(call->node); i++)
+        bytes += store_memory_bytes(replica_store(node_group_at(call->node, i)));
+    admin_add(out,
+              "# Memory\r\nused_memory:%llu\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n\r\n",
+              (unsigned long long)bytes);
 }
 
 static void serve_info(struct server_call *call)
@@ -218,9 +193,9 @@ static void serve_info(struct server_call *call)
     if (wants(call, "replication"))
         info_replication(call, &text);
     if (wants(call, "cluster"))
-        add(&text, "# Cluster\r\ncluster_enabled:0\r\n\r\n");
+        admin_add(&text, "# Cluster\r\ncluster_enabled:0\r\n\r\n");
     if (wants(call, "keyspace"))
-        info_keyspace(call, &text);
+        admin_info_keyspaces(call, &text);
     reply_verbatim(call->reply, slice_of_buffer(&text));
     buffer_deinit(&text);
 }
@@ -339,6 +314,15 @@ static const struct server_verb rows[] = {
     ROW(1206, "DEBUG", -2, "DIGEST: of what this replica holds; stops the node while it counts.",
         serve_debug),
     ROW(1205, "NODE", -2, "What nodes ask each other before they are a cluster.", serve_node),
+    {.row = {.number = 1207,
+             .name = "KEYSPACE",
+             .arity = -2,
+             .flags = COMMAND_WRITE | COMMAND_WHOLE | COMMAND_ADMIN | COMMAND_SYSTEM,
+             .categories = "@admin @slow @dangerous",
+             .summary = "Creates, shows, explains and drops keyspaces.",
+             .group = "server",
+             .since = "1.0.0",
+             .execute = control_execute_keyspace}},
 };
 
 struct server_verbs admin_verbs(struct admin *admin)

@@ -81,6 +81,7 @@ enum status control_create(struct io *io, const struct control_options *options,
     control->zone = memory_copy_text(options->zone);
     control->host = memory_copy_text(options->host);
     control->instance = io_random(io);
+    catalogue_init(&control->catalogue);
     enum status status = read_list(control, why);
     if (!status)
         status = check_ports(control, why);
@@ -100,6 +101,7 @@ void control_destroy(struct control *control)
         probe_close(control, &control->probes[i]);
         buffer_deinit(&control->probes[i].input);
     }
+    catalogue_deinit(&control->catalogue);
     memory_free(control->join);
     memory_free(control->client_address);
     memory_free(control->peer_address);
@@ -135,7 +137,8 @@ void control_tick(struct control *control)
         for (size_t i = 0; i < control->probe_count; i++)
             probe_close(control, &control->probes[i]);
         if (now_ns >= control->next_ns)
-            catalogue_step(control);
+            first_records_step(control);
+        follow_tick(control);
     } else {
         for (size_t i = 0; i < control->probe_count; i++)
             probe_tick(control, &control->probes[i], i, now_ns);
@@ -147,9 +150,12 @@ void control_tick(struct control *control)
 
 uint64_t control_deadline_ns(const struct control *control)
 {
-    if (node_is_started(control->node) && control->catalogued)
-        return UINT64_MAX;
-    return control->next_ns;
+    if (!node_is_started(control->node))
+        return control->next_ns;
+    uint64_t deadline = follow_deadline_ns(control);
+    if (!control->has_first_records && control->next_ns < deadline)
+        deadline = control->next_ns;
+    return deadline;
 }
 
 const char *control_failure(const struct control *control)

@@ -8,16 +8,30 @@
  * all have promised, the former writes the formation and starts; the others fetch it from whoever
  * has it. A crash of anyone at any point resumes: promise and formation are in the log.
  *
+ * The catalogue (nodes, keyspaces, partitions, where they are) is the data of the system keyspace:
+ * JSON records under node:ID, keyspace:ID, partition:ID and `counters`. KEYSPACE changes it like
+ * any write: it runs on the system leader's newest state and ships its records as one entry. Each
+ * node looks at what is committed, and creates the groups that are placed on it. A node without a
+ * replica of `system` asks for the records once a second, and whenever somebody wants to be sure.
+ *
+ *   KEYSPACE CREATE -> records, one entry -> every node: catalogue -> node_add_partition
+ *
  * Promises.
  * CONTROL-1  Two formers can never both form: each needs a durable promise of every listed node.
  * CONTROL-2  A node whose directory is empty, and whose address is already a member, stops and says
  * so (its votes are lost, R4). CONTROL-3  A cluster of one forms without asking anybody when there
  * is no --join. It may be started again at another address, and joins nobody. CONTROL-4  The system
- * keyspace's first records (node:ID, keyspace:ID, partition:ID) are one entry. */
+ * keyspace's first records (node:ID, keyspace:ID, partition:ID) are one entry. CONTROL-5  What
+ * KEYSPACE changes is one entry: a keyspace and its partitions are there together or not at all.
+ * CONTROL-6  Ids of keyspaces and partitions rise and are never given twice; a dropped one leaves a
+ * record that says so, and only that record ends a group. CONTROL-7  Once control_is_confirmed says
+ * so, the catalogue holds whatever was acknowledged before control_ask. */
 #ifndef HOLDFAST_CONTROL_CONTROL_H
 #define HOLDFAST_CONTROL_CONTROL_H
 
 #include "base/status.h"
+#include "cluster/cluster.h"
+#include "command/command.h"
 #include "io/io.h"
 #include "node/node.h"
 #include "resp/resp.h"
@@ -50,6 +64,8 @@ void control_answer(struct control *control, struct reply *reply);
 void control_promise(struct control *control, const struct slice *arguments, struct reply *reply);
 
 bool control_handle_event(struct control *control, const struct io_event *event);
+/* What a link brought; true: it was an answer to this part. */
+bool control_handle_peer(struct control *control, const struct peer_happening *happening);
 void control_tick(struct control *control);
 uint64_t control_deadline_ns(const struct control *control);
 
@@ -57,5 +73,60 @@ uint64_t control_deadline_ns(const struct control *control);
 const char *control_failure(const struct control *control);
 /* What formation waits for, in plain words; "" when formed. Changes are worth a line in the log. */
 const char *control_waits_for(const struct control *control);
+
+/* ---- the catalogue ---- */
+
+#define KEYSPACE_SYSTEM  0 /* ids of the two that every cluster has */
+#define KEYSPACE_DEFAULT 1
+
+struct control_keyspace {
+    uint64_t id;
+    char name[CLUSTER_NAME_SIZE];
+    struct cluster_contract contract;
+    bool dropped; /* the name is free again, the id never */
+};
+
+struct control_partition {
+    struct group_id group;
+    uint64_t keyspace;
+    unsigned first_slot, last_slot;
+    struct raft_configuration initial; /* no members: those of the formation (system, default) */
+    bool dropped;
+};
+
+struct control_catalogue {
+    uint64_t epoch; /* rises with each change */
+    uint64_t next_keyspace, next_group;
+    size_t node_count, keyspace_count, partition_count;
+    struct cluster_member *nodes;       /* owned, as the next two; each in the order of its ids */
+    struct control_keyspace *keyspaces; /* the dropped ones too */
+    struct control_partition *partitions;
+};
+
+/* The newest that this node knows. Borrowed until the next event or tick. */
+const struct control_catalogue *control_catalogue(const struct control *control);
+/* A ticket; control_is_confirmed becomes true for it, with the leader of `system` reachable within
+ * a round trip. CONTROL-7 */
+uint64_t control_ask(struct control *control);
+bool control_is_confirmed(const struct control *control, uint64_t ticket);
+
+/* Living ones only; NULL: none. Names are compared in any case, as all words of a client. */
+const struct control_keyspace *catalogue_find_name(const struct control_catalogue *catalogue,
+                                                   struct slice name);
+const struct control_keyspace *catalogue_find_database(const struct control_catalogue *catalogue,
+                                                       unsigned database);
+/* Dropped ones too. */
+const struct control_keyspace *catalogue_find_id(const struct control_catalogue *catalogue,
+                                                 uint64_t id);
+/* Dropped ones too; NULL: unknown. */
+const struct control_partition *catalogue_find_group(const struct control_catalogue *catalogue,
+                                                     struct group_id group);
+/* The partition of a slot; NULL: the keyspace is unknown or dropped. */
+const struct control_partition *catalogue_find_slot(const struct control_catalogue *catalogue,
+                                                    uint64_t keyspace, unsigned slot);
+
+/* KEYSPACE CREATE | LIST | INFO | EXPLAIN | ALTER | DROP | RECORDS: a data command of the system
+ * group; admin/ has its row. */
+void control_execute_keyspace(struct command_call *call);
 
 #endif

@@ -39,7 +39,15 @@ struct control {
     struct probe probes[CONTROL_PROBES_MAX]; /* sorted by address in byte order */
     uint64_t list_hash;
     struct node_formation found; /* fetched from a member */
-    bool has_found, catalogued;
+    bool has_found, has_first_records;
+    /* the catalogue and the questions for it */
+    struct control_catalogue catalogue;
+    bool has_catalogue;
+    uint64_t seen_executed;           /* of the replica here, when it was last looked at */
+    uint64_t asked, answered, wanted; /* tickets: sent, answered, handed out */
+    bool is_asking;
+    uint32_t ask_epoch; /* of the forward under way */
+    uint64_t asked_ns, next_ask_ns, retry_ns;
     uint64_t next_ns;
     char failure[CONTROL_LINE_SIZE], waits_for[CONTROL_LINE_SIZE];
 };
@@ -61,8 +69,49 @@ void formation_fail(struct control *control, const char *format, ...)
 /* Whether a formed directory goes with the options of this start. False: not yet (a node of one
  * moves, and that must be durable), or never: then the failure says why. NODE-5 */
 bool directory_fits(struct control *control);
+/* first.c: the records that a cluster begins with */
+void first_records_step(struct control *control);
+
+/* record.c: one record as a JSON text, version 1. Who meets a field that he does not know passes
+ * over it; a version that he does not know, over the record. */
+#define RECORD_KEY_SIZE  48
+#define RECORD_TEXT_SIZE 2048
+struct record {
+    char key[RECORD_KEY_SIZE], text[RECORD_TEXT_SIZE];
+};
+void record_of_node(struct record *record, const struct node_member *member);
+void record_of_keyspace(struct record *record, const struct control_keyspace *keyspace);
+void record_of_partition(struct record *record, const struct control_partition *partition);
+void record_of_counters(struct record *record, const struct control_catalogue *catalogue);
+/* False: not a record of that kind, or not one that this version reads. */
+bool record_read_node(struct slice text, struct cluster_member *out);
+bool record_read_keyspace(struct slice text, struct control_keyspace *out);
+bool record_read_partition(struct slice text, struct control_partition *out);
+bool record_read_counters(struct slice text, struct control_catalogue *out);
 
 /* catalogue.c */
-void catalogue_step(struct control *control);
+void catalogue_init(struct control_catalogue *catalogue);
+void catalogue_deinit(struct control_catalogue *catalogue);
+/* One record of the system keyspace, in any order; catalogue_finish behind the last. */
+void catalogue_add(struct control_catalogue *catalogue, struct slice key, struct slice text);
+void catalogue_finish(struct control_catalogue *catalogue);
+void catalogue_read_store(struct control_catalogue *catalogue, struct store *store);
+
+/* keyspace.c and keyspace_tell.c: one KEYSPACE under way, with the catalogue of the newest state */
+struct keyspace_work {
+    struct command_call *call;
+    struct control_catalogue catalogue;
+};
+void keyspace_fail(struct keyspace_work *work, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* That of argument 2; NULL: the error was replied. */
+const struct control_keyspace *keyspace_named(struct keyspace_work *work);
+void keyspace_create(struct keyspace_work *work);
+void keyspace_alter(struct keyspace_work *work);
+void keyspace_drop(struct keyspace_work *work);
+
+/* follow.c: keeps the catalogue, and the groups that it places here */
+void follow_tick(struct control *control);
+uint64_t follow_deadline_ns(const struct control *control);
 
 #endif

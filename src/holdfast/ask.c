@@ -72,6 +72,10 @@ static void write_request(struct ask *ask)
         resp_request(&ask->request, &word, 1);
         return;
     }
+    if (ask->kind == ASK_WORDS) {
+        resp_request(&ask->request, ask->words, ask->word_count);
+        return;
+    }
     char text[512];
     int size = snprintf(text, sizeof text, "GET %.100s HTTP/1.0\r\nHost: %.100s\r\n\r\n",
                         ask->question, ask->address);
@@ -125,12 +129,16 @@ static void take_reply(struct ask *ask)
         end(ask, STATUS_INVALID, "it does not speak the Redis protocol");
         return;
     }
-    if (!strchr("+-$=!", item.type) ||
-        buffer_append(&ask->answer, item.bytes.at, item.bytes.size)) {
+    bool refused = item.type == '-' || item.type == '!';
+    struct slice kept = item.bytes;
+    if (ask->kind == ASK_WORDS && !refused)
+        kept = slice_of(ask->input.at, size);
+    else if (!strchr("+-$=!", item.type))
+        status = STATUS_INVALID;
+    if (status || buffer_append(&ask->answer, kept.at, kept.size)) {
         end(ask, STATUS_INVALID, "an answer of another kind");
         return;
     }
-    bool refused = item.type == '-' || item.type == '!';
     end(ask, refused ? STATUS_REFUSED : STATUS_OK, refused ? "it answered an error" : "");
 }
 
@@ -157,10 +165,10 @@ static void receive(struct ask *ask)
         return;
     }
     ask->input.size += (size_t)got;
-    if (ask->kind == ASK_COMMAND)
-        take_reply(ask);
-    else
+    if (ask->kind == ASK_PAGE)
         take_page(ask);
+    else
+        take_reply(ask);
 }
 
 static void send_rest(struct ask *ask)

@@ -16,13 +16,16 @@
 
 enum ask_kind {
     ASK_COMMAND, /* a RESP command of one word; the answer is its text */
+    ASK_WORDS,   /* one of `word_count` words; the answer is the reply as it came */
     ASK_PAGE,    /* a path by HTTP; only the status line matters */
 };
 
 struct ask {
     enum ask_kind kind;
-    const char *address;  /* borrowed, HOST:PORT */
-    const char *question; /* borrowed */
+    const char *address;       /* borrowed, HOST:PORT */
+    const char *question;      /* borrowed; of ASK_WORDS the first word */
+    const struct slice *words; /* borrowed; set by the caller behind ask_init */
+    size_t word_count;
     /* OK; REFUSED: it answered an error (`answer` has its text) or not 200; CLOSED: nobody is
      * there; AGAIN: no answer in time; INVALID: no such address, or it speaks something else */
     enum status status;

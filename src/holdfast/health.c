@@ -51,6 +51,20 @@ static void count_nodes(const json_t *merged, struct count *count)
     }
 }
 
+/* Of the partition's keyspace; a majority where the node does not say (R2). */
+static int quorum_of(const json_t *merged, const json_t *partition, const char *which, int voters)
+{
+    size_t i;
+    json_t *keyspace;
+    json_array_foreach(json_object_get(merged, "keyspaces"), i, keyspace)
+    {
+        if (strcmp(merge_text(keyspace, "name"), merge_text(partition, "keyspace")) == 0 &&
+            merge_number(keyspace, which) > 0)
+            return (int)merge_number(keyspace, which);
+    }
+    return voters / 2 + 1;
+}
+
 static void count_partition(const json_t *merged, const json_t *partition, struct count *count)
 {
     int voters = 0, ready = 0, up = 0;
@@ -70,12 +84,17 @@ static void count_partition(const json_t *merged, const json_t *partition, struc
             count->first_unready_partition = merge_number(partition, "id");
         }
     }
-    int spare = ready - (voters / 2 + 1), up_spare = up - (voters / 2 + 1);
+    bool led = is_up(merged, merge_number(partition, "leader"));
+    int elects = quorum_of(merged, partition, "election_quorum", voters);
+    int spare = ready - elects, up_spare = up - elects;
+    bool goes_on = ready >= quorum_of(merged, partition, "commit_quorum", voters);
+    if (spare < 0 && led && goes_on)
+        spare = up_spare = 0; /* it lives as long as its leader */
     if (spare < count->spare)
         count->spare = spare;
     if (up_spare < count->up_spare)
         count->up_spare = up_spare;
-    if (!is_up(merged, merge_number(partition, "leader"))) {
+    if (!led) {
         count->leaderless++;
         if (!count->first_leaderless)
             count->first_leaderless = partition;

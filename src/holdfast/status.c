@@ -2,8 +2,8 @@
 #include "base/memory.h"
 #include "holdfast/ask.h"
 #include "holdfast/health.h"
+#include "holdfast/list.h"
 #include "holdfast/merge.h"
-#include "holdfast/table.h"
 #include "holdfast/verbs.h"
 
 #include <getopt.h>
@@ -74,61 +74,21 @@ static json_t *ask_others(json_t *first)
 
 /* ---- showing ---- */
 
-#define NUMBER_SIZE 24
-
-static const char *cell(const json_t *object, const char *name, char room[NUMBER_SIZE])
-{
-    const json_t *value = json_object_get(object, name);
-    if (!json_is_integer(value))
-        return merge_text(object, name);
-    snprintf(room, NUMBER_SIZE, "%lld", (long long)json_integer_value(value));
-    return room;
-}
-
-static void print_table(struct table *table)
-{
-    char line[TABLE_COLUMNS_MAX * TABLE_CELL_SIZE];
-    printf("\n");
-    for (size_t row = 0; row < table->rows; row++) {
-        table_line(table, row, line, sizeof line);
-        printf("%s\n", line);
-    }
-    table_deinit(table);
-}
-
-/* The members of each object of `list` that `names` name, under `titles`. */
-static void print_list(const json_t *list, const char *const *titles, const char *const *names)
-{
-    struct table table;
-    size_t i;
-    json_t *item;
-    table_init(&table, titles);
-    json_array_foreach(list, i, item)
-    {
-        const char *cells[TABLE_COLUMNS_MAX];
-        char rooms[TABLE_COLUMNS_MAX][NUMBER_SIZE];
-        for (size_t k = 0; k < table.columns; k++)
-            cells[k] = cell(item, names[k], rooms[k]);
-        table_add_row(&table, cells);
-    }
-    print_table(&table);
-}
-
 static void add_replica_row(struct table *table, const json_t *partition, const json_t *replica)
 {
     static const char *const names[] = {"node",    "role",        "state",  "since_ms",
                                         "applied", "lag_entries", "lag_ms", "because"};
-    char rooms[8][NUMBER_SIZE], replica_name[2 * NUMBER_SIZE], term[NUMBER_SIZE];
+    char rooms[8][LIST_NUMBER_SIZE], replica_name[2 * LIST_NUMBER_SIZE], term[LIST_NUMBER_SIZE];
     const char *cells[TABLE_COLUMNS_MAX] = {merge_text(partition, "keyspace"), replica_name,
-                                            cell(partition, "term", term)};
+                                            list_cell(partition, "term", term)};
     snprintf(replica_name, sizeof replica_name, "%lld/%lld",
              (long long)merge_number(partition, "id"), (long long)merge_number(replica, "id"));
     for (size_t k = 0; k < 8; k++)
-        cells[3 + k] = cell(replica, names[k], rooms[k]);
+        cells[3 + k] = list_cell(replica, names[k], rooms[k]);
     time_t since = (time_t)(merge_number(replica, "since_ms") / 1000);
     struct tm parts;
     if (since && gmtime_r(&since, &parts))
-        strftime(rooms[3], NUMBER_SIZE, "%Y-%m-%dT%H:%M:%SZ", &parts);
+        strftime(rooms[3], LIST_NUMBER_SIZE, "%Y-%m-%dT%H:%M:%SZ", &parts);
     table_add_row(table, cells);
 }
 
@@ -148,7 +108,7 @@ static void print_replicas(const json_t *merged)
             add_replica_row(&table, partition, replica);
         }
     }
-    print_table(&table);
+    list_print_table(&table);
 }
 
 static void print_for_people(const json_t *merged, const json_t *first, const struct health *health)
@@ -156,16 +116,17 @@ static void print_for_people(const json_t *merged, const json_t *first, const st
     static const char *const node_titles[] = {"NODE",  "ADDRESS", "SITE", "ZONE",
                                               "STATE", "DISK",    NULL};
     static const char *const node_names[] = {"id", "addr", "site", "zone", "state", "disk"};
-    static const char *const space_titles[] = {"KEYSPACE", "MODE",     "ACK", "READ",
-                                               "SYNC",     "FAILOVER", NULL};
-    static const char *const space_names[] = {"name", "mode", "ack", "read", "sync", "failover"};
+    static const char *const space_titles[] = {"KEYSPACE", "DB",   "MODE", "REPLICAS", "PARTITIONS",
+                                               "ACK",      "READ", "SYNC", "FAILOVER", NULL};
+    static const char *const space_names[] = {"name", "db",   "mode", "replicas", "partitions",
+                                              "ack",  "read", "sync", "failover"};
     bool waits = merge_text(first, "waits_for")[0] != '-';
     printf("%s%s%s\n", health->sentence, waits ? ": " : "",
            waits ? merge_text(first, "waits_for") : "");
     if (json_array_size(json_object_get(merged, "nodes")) == 0)
         return;
-    print_list(json_object_get(merged, "nodes"), node_titles, node_names);
-    print_list(json_object_get(merged, "keyspaces"), space_titles, space_names);
+    list_print(json_object_get(merged, "nodes"), node_titles, node_names);
+    list_print(json_object_get(merged, "keyspaces"), space_titles, space_names);
     print_replicas(merged);
 }
 

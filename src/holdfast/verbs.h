@@ -17,6 +17,7 @@ enum exit_code {
 
 /* `words[0]` is the verb. They answer an exit code. */
 int status_main(int count, char **words, const char *address);
+int keyspace_main(int count, char **words, const char *address);
 int dev_main(int count, char **words);
 
 /* "holdfast: " and the line on stderr; answers `code`. */

@@ -4,6 +4,8 @@
 
 #include "base/checksum.h"
 
+#include <assert.h>
+
 /* Replica ids of the first members are 1, 2, 3 in the order of node ids: the same on every node
  * without a message. */
 static void first_voters(const struct node_formation *formation, size_t voters,
@@ -33,21 +35,16 @@ static uint64_t seed_of(const struct node *node, struct group_id group)
     return checksum(parts, sizeof parts);
 }
 
-static void create_group(struct node *node, struct group_id group, size_t voters)
+struct replica *node_create_replica(struct node *node, const struct node_partition *partition)
 {
-    struct raft_configuration configuration;
-    first_voters(&node->formation, voters, &configuration);
-    struct replica_id self = self_in(node, &configuration);
-    if (!self.value)
-        return;
     const struct node_timing *timing = &node->options.timing;
     struct replica_options options = {
-        .group = group,
-        .self = self,
+        .group = partition->group,
+        .self = self_in(node, &partition->initial),
         .node = node->formation.self,
-        .sync = WAL_SYNC_ALWAYS,
-        .hash_seed = seed_of(node, group),
-        .initial = &configuration,
+        .sync = partition->sync,
+        .hash_seed = seed_of(node, partition->group),
+        .initial = &partition->initial,
         .election_timeout_min_ns = timing->election_min_ns,
         .election_timeout_max_ns = timing->election_max_ns,
         .drift_ppm = timing->drift_ppm,
@@ -56,7 +53,18 @@ static void create_group(struct node *node, struct group_id group, size_t voters
         .lease_reads = node->options.lease_reads,
         .cache_size_max = node->options.cache_size_max,
     };
-    node->groups[node->group_count++] = replica_create(&options);
+    struct replica *replica = replica_create(&options);
+    assert(node->group_count < NODE_GROUPS_MAX);
+    node->groups[node->group_count++] = replica;
+    return replica;
+}
+
+static void create_group(struct node *node, struct group_id group, size_t voters)
+{
+    struct node_partition partition = {.group = group, .sync = WAL_SYNC_ALWAYS};
+    first_voters(&node->formation, voters, &partition.initial);
+    if (self_in(node, &partition.initial).value)
+        (void)node_create_replica(node, &partition);
 }
 
 void node_create_groups(struct node *node)
@@ -84,10 +92,46 @@ struct replica *node_group_at(struct node *node, size_t i)
     return node->groups[i];
 }
 
+/* ---- who leads ---- */
+
+static struct node_id *hint_of(struct node *node, struct group_id group)
+{
+    struct placed *placed = placed_find(node, group);
+    if (group.value <= GROUP_DEFAULT.value)
+        return &node->hints[group.value];
+    return placed ? &placed->hint : NULL;
+}
+
 void node_hint_leader(struct node *node, struct group_id group, struct node_id leader)
 {
-    if (group.value < 2)
-        node->hints[group.value] = leader;
+    struct node_id *hint = hint_of(node, group);
+    if (hint)
+        *hint = leader;
+}
+
+static bool is_reachable(const struct node *node, struct node_id id)
+{
+    return id.value && peer_is_up(node->peers, id, WIRE_LINK_DATA);
+}
+
+/* Any member knows the leader or refuses with a hint. */
+static struct node_id any_member(const struct node *node, struct group_id group)
+{
+    const struct placed *placed = placed_find(node, group);
+    struct raft_configuration first;
+    const struct raft_configuration *members = placed ? &placed->partition.initial : &first;
+    size_t count = node->formation.member_count;
+    if (group.value <= GROUP_DEFAULT.value)
+        first_voters(&node->formation,
+                     group.value == GROUP_SYSTEM.value ? identity_system_voters(count)
+                                                       : identity_default_voters(count),
+                     &first);
+    else if (!placed)
+        return (struct node_id){0};
+    for (size_t i = 0; i < members->member_count; i++)
+        if (is_reachable(node, members->members[i].node))
+            return members->members[i].node;
+    return (struct node_id){0};
 }
 
 struct node_id node_known_leader_of(struct node *node, struct group_id group)
@@ -97,10 +141,8 @@ struct node_id node_known_leader_of(struct node *node, struct group_id group)
         return (struct node_id){0};
     if (replica)
         return replica_leader_node(replica);
-    if (group.value < 2 && node->hints[group.value].value &&
-        peer_is_up(node->peers, node->hints[group.value], WIRE_LINK_DATA))
-        return node->hints[group.value];
-    return (struct node_id){0};
+    const struct node_id *hint = hint_of(node, group);
+    return hint && is_reachable(node, *hint) ? *hint : (struct node_id){0};
 }
 
 struct node_id node_leader_of(struct node *node, struct group_id group)
@@ -108,10 +150,5 @@ struct node_id node_leader_of(struct node *node, struct group_id group)
     struct node_id known = node_known_leader_of(node, group);
     if (known.value || !node->started || node_group(node, group))
         return known;
-    size_t voters = group.value == 0 ? identity_system_voters(node->formation.member_count)
-                                     : identity_default_voters(node->formation.member_count);
-    for (size_t i = 0; i < voters; i++) /* any member knows the leader or refuses with a hint */
-        if (peer_is_up(node->peers, node->formation.members[i].id, WIRE_LINK_DATA))
-            return node->formation.members[i].id;
-    return (struct node_id){0};
+    return any_member(node, group);
 }

@@ -4,9 +4,15 @@
 
 #include "node/node.h"
 
-struct node_group {
-    struct replica *replica;
-    struct node_id leader_hint; /* where no replica knows */
+#define NODE_PARTITIONS_MAX 4096 /* known, here or elsewhere */
+#define NODE_DROPPED_MAX    4096 /* ids kept one by one */
+
+struct placed {
+    struct node_partition partition;
+    enum status doubt;    /* recovery: a record of it did not fit */
+    bool here, lives;     /* lives: its replica is among the groups */
+    struct node_id hint;  /* of who leads; 0: none */
+    uint64_t campaign_ns; /* the first candidate of a new group asks for votes then; 0: no more */
 };
 
 struct node {
@@ -27,6 +33,13 @@ struct node {
     size_t group_count;
     struct replica *groups[NODE_GROUPS_MAX];
     struct node_id hints[2]; /* leaders of system and default, where they are not here */
+    /* partitions beyond those two, in the order of their ids */
+    struct placed *placed;
+    size_t placed_count;
+    uint64_t placed_ticket;   /* of the newest note of what is placed here; 0: durable */
+    struct group_id *dropped; /* ids of groups that were here and never come back, ascending */
+    size_t dropped_count;
+    struct group_id dropped_through; /* so are all up to this one that are not placed here */
     uint64_t next_beat_ns, last_beat_ns, last_batch_ns;
     bool apply_again, gate_shut;
     char failure[NODE_WHY_SIZE];
@@ -34,7 +47,8 @@ struct node {
 
 enum {
     IDENTITY_PROMISE = 1,
-    IDENTITY_FORMATION = 2
+    IDENTITY_FORMATION = 2,
+    IDENTITY_PLACED = 3
 };
 
 /* identity.c */
@@ -45,6 +59,22 @@ size_t identity_default_voters(size_t members);
 
 /* groups.c */
 void node_create_groups(struct node *node);
+struct replica *node_create_replica(struct node *node, const struct node_partition *partition);
+
+/* placed.c */
+struct placed *placed_find(const struct node *node, struct group_id group);
+/* The durable note: which partitions are here, which were. */
+void placed_encode(const struct node *node, struct buffer *out);
+/* Recovery: brings the groups into agreement with the note. */
+MUST_USE enum status placed_recover(struct node *node, struct slice bytes);
+bool placed_is_dropped(const struct node *node, struct group_id group);
+/* The note is durable: groups that waited for it begin. */
+void placed_log_moved(struct node *node);
+/* Once a note is durable: the records of dropped groups hold up no segment any more. */
+void placed_release(struct node *node);
+void placed_tick(struct node *node);
+uint64_t placed_deadline_ns(const struct node *node);
+void placed_deinit(struct node *node);
 
 /* beat.c */
 void node_send_beats(struct node *node);

@@ -13,7 +13,9 @@
  * durable before anybody hears of them. NODE-4  One heartbeat message for each pair of nodes; only
  * groups that it lists and that the answer does not dispute are confirmed (R6). NODE-5  A damaged
  * log, a lost identity or a log of another cluster stops the node with one line; it never runs on a
- * guess. Non-promises: it knows nothing of clients. */
+ * guess. NODE-6  A group that is placed here does nothing before the note of its birth is durable.
+ * NODE-7  A dropped group is forgotten durably: its records in the log are passed over, and its id
+ * never comes back here (R5). Non-promises: it knows nothing of clients. */
 #ifndef HOLDFAST_NODE_NODE_H
 #define HOLDFAST_NODE_NODE_H
 
@@ -49,6 +51,13 @@ struct node_promise {
     char former[WIRE_ADDRESS_SIZE]; /* "" : none */
     struct cluster_id cluster;
     uint64_t list_hash;
+};
+
+/* A partition beyond `system` and `default`, wherever it is placed. */
+struct node_partition {
+    struct group_id group;
+    enum wal_sync sync;
+    struct raft_configuration initial; /* of its birth; the first member is the first candidate */
 };
 
 struct node_timing {
@@ -127,6 +136,13 @@ bool node_is_clean(const struct node *node);
 struct replica *node_group(struct node *node, struct group_id group); /* NULL: no replica here */
 size_t node_group_count(const struct node *node);
 struct replica *node_group_at(struct node *node, size_t i);
+/* Makes a partition known; one that is placed here and is new comes to life once that is durable
+ * (NODE-6). Again: nothing. One that was dropped here stays dropped. */
+void node_add_partition(struct node *node, const struct node_partition *partition);
+/* Ends the group here and forgets it for good (NODE-7). */
+void node_drop_partition(struct node *node, struct group_id group);
+/* True when the group lives here, or will as soon as its birth is durable. */
+bool node_is_placed(const struct node *node, struct group_id group);
 /* Who leads a group, from its replica here or from who was refused elsewhere: {0} when unknown. */
 struct node_id node_known_leader_of(struct node *node, struct group_id group);
 /* The same, and where nothing is known a member that is up: it leads, or knows who does. */

@@ -9,6 +9,8 @@ static enum status recover_identity(struct node *node, const struct wal_record *
 {
     if (record->index == IDENTITY_PROMISE)
         return node_decode_promise(record->payload, &node->promise);
+    if (record->index == IDENTITY_PLACED)
+        return placed_recover(node, record->payload);
     if (record->index != IDENTITY_FORMATION)
         return STATUS_FOREIGN;
     bool again = node->formed; /* each segment repeats it */
@@ -20,18 +22,40 @@ static enum status recover_identity(struct node *node, const struct wal_record *
     return STATUS_OK;
 }
 
-static enum status recover_record(struct node *node, const struct wal_record *record)
+static enum status recover_group(struct replica *replica, const struct wal_record *record)
 {
-    if (record->kind == WAL_IDENTITY)
-        return recover_identity(node, record);
-    struct replica *replica = node_group(node, record->group);
-    if (!replica)
-        return STATUS_FOREIGN;
     if (record->kind == WAL_ENTRY)
         return replica_recover_entry(replica, record);
     if (record->kind == WAL_STATE)
         return replica_recover_state(replica, record);
     return STATUS_FOREIGN;
+}
+
+/* The first records of a group that was dropped later may be gone with their segment: what does not
+ * fit counts only if the group is still here at the end. */
+static enum status recover_record(struct node *node, const struct wal_record *record)
+{
+    if (record->kind == WAL_IDENTITY)
+        return recover_identity(node, record);
+    struct replica *replica = node_group(node, record->group);
+    struct placed *placed = placed_find(node, record->group);
+    if (!replica) /* NODE-7 */
+        return placed_is_dropped(node, record->group) ? STATUS_OK : STATUS_FOREIGN;
+    if (!placed)
+        return recover_group(replica, record);
+    if (!placed->doubt)
+        placed->doubt = recover_group(replica, record);
+    return STATUS_OK;
+}
+
+static enum status doubts(const struct node *node, struct group_id *group)
+{
+    for (size_t i = 0; i < node->placed_count; i++)
+        if (node->placed[i].doubt) {
+            *group = node->placed[i].partition.group;
+            return node->placed[i].doubt;
+        }
+    return STATUS_OK;
 }
 
 /* Which log it is about, and what it means for the cluster. */
@@ -42,6 +66,16 @@ static void say_log(const struct node *node, enum status status, const char *lin
              status == STATUS_DAMAGED ? "; this node stays out, the others go on" : "");
 }
 
+static void say_record(const struct node *node, const struct wal_record *record, enum status status,
+                       char why[NODE_WHY_SIZE])
+{
+    snprintf(why, NODE_WHY_SIZE,
+             "the log in %s holds a record that does not fit (group %llu, index %llu: %s); "
+             "this node stays out, the others go on; taking it back comes with a later version",
+             node->dir, (unsigned long long)record->group.value, (unsigned long long)record->index,
+             status_text(status));
+}
+
 static enum status recover(struct node *node, char why[NODE_WHY_SIZE])
 {
     char line[WAL_WHY_SIZE] = "";
@@ -50,14 +84,15 @@ static enum status recover(struct node *node, char why[NODE_WHY_SIZE])
     while (!(status = wal_recover_next(node->wal, &record, line))) {
         status = recover_record(node, &record);
         if (status) {
-            snprintf(
-                why, NODE_WHY_SIZE,
-                "the log in %s holds a record that does not fit (group %llu, index %llu: %s); "
-                "this node stays out, the others go on; taking it back comes with a later version",
-                node->dir, (unsigned long long)record.group.value, (unsigned long long)record.index,
-                status_text(status));
+            say_record(node, &record, status, why);
             return status;
         }
+    }
+    record = (struct wal_record){.index = 0};
+    enum status doubt = doubts(node, &record.group);
+    if (status == STATUS_END && doubt) {
+        say_record(node, &record, doubt, why);
+        return doubt;
     }
     if (status == STATUS_END)
         status = wal_recover_end(node->wal, line);
@@ -192,6 +227,7 @@ void node_start(struct node *node)
     node->started = true;
     for (size_t i = 0; i < node->group_count; i++)
         replica_start(node->groups[i], &node->turn, node->born);
+    placed_release(node);
 }
 
 enum status node_open(struct io *io, const struct node_options *options, struct node **out,
@@ -234,6 +270,7 @@ void node_destroy(struct node *node)
         return;
     for (size_t i = 0; i < node->group_count; i++)
         replica_destroy(node->groups[i]);
+    placed_deinit(node);
     peer_destroy(node->peers);
     wal_close(node->wal);
     buffer_deinit(&node->scratch);

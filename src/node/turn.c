@@ -69,6 +69,7 @@ static void log_moved(struct node *node)
         if (node->formed && !node->started)
             save_sign(node);
     }
+    placed_log_moved(node);
     for (size_t i = 0; node->started && i < node->group_count; i++)
         replica_log_moved(node->groups[i], &node->turn);
     if (node->turn.damaged)
@@ -146,6 +147,7 @@ void node_tick(struct node *node)
         return;
     for (size_t i = 0; i < node->group_count; i++)
         replica_tick(node->groups[i], turn);
+    placed_tick(node);
     send_due_beats(node);
 }
 
@@ -224,6 +226,8 @@ uint64_t node_deadline_ns(const struct node *node)
         deadline = node->last_batch_ns + node->options.timing.batch_gap_ns;
     if (node->next_beat_ns < deadline)
         deadline = node->next_beat_ns;
+    if (placed_deadline_ns(node) < deadline)
+        deadline = placed_deadline_ns(node);
     if (node->turn.round_wanted && node->last_beat_ns + URGENT_BEAT_NS < deadline)
         deadline = node->last_beat_ns + URGENT_BEAT_NS;
     for (size_t i = 0; i < node->group_count; i++)

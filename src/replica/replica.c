@@ -152,6 +152,9 @@ void replica_start(struct replica *replica, struct replica_turn *turn, bool born
     restart->terms = replica->terms;
     restart->configurations = replica->configurations;
     restart->now_ns = turn->now_ns;
+    /* R4: what was written and not synced may be missing after a power cut. */
+    restart->unsure |=
+        !born && replica->options.sync != WAL_SYNC_ALWAYS && wal_unclean_other_boot(turn->wal);
     struct raft_options options = {
         .group = replica->options.group,
         .self = replica->options.self,

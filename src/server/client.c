@@ -59,6 +59,7 @@ void client_accept(struct server *server, struct io_stream stream)
     client->used = true;
     client->stream = stream;
     client->protocol = 2;
+    client->keyspace = KEYSPACE_DEFAULT;
     client->id = ++server->next_client_id;
     client->epoch = 1;
     client->next_sequence = 1;

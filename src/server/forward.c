@@ -91,14 +91,40 @@ static bool run_again(struct server *server, struct pending *pending)
     return ran;
 }
 
+/* Requests of several partitions may have been refused by one node and go on to several: the next
+ * node waits until the one before has answered, so that each partition sees its own in order. */
+static bool waits_for_another(struct client *client, struct node_id target)
+{
+    struct session *session = &client->session;
+    for (size_t i = 0; i < session->count; i++)
+        if (session_at(session, i)->kind == PENDING_FORWARDED)
+            return !node_id_equal(client->target, target);
+    return false;
+}
+
+/* Its leader refused because there is no such group any more. */
+static bool is_dropped(struct server *server, struct group_id group)
+{
+    const struct control_partition *partition =
+        catalogue_find_group(control_catalogue(server->options.control), group);
+    return partition && partition->dropped;
+}
+
 bool forward_again(struct server *server, struct client *client, struct pending *pending)
 {
+    if (is_dropped(server, pending->group)) {
+        session_fail(server, &client->session, pending, SESSION_DROPPED);
+        server->fresh = true;
+        return true;
+    }
     struct replica *replica = node_group(server->node, pending->group);
+    struct node_id self = node_formation(server->node)->self;
     if (replica && replica_is_serving(replica))
-        return run_again(server, pending);
+        return !waits_for_another(client, self) && run_again(server, pending);
     struct node_id target = node_leader_of(server->node, pending->group);
-    bool known = target.value && !node_id_equal(target, node_formation(server->node)->self);
-    if (!known || !link_takes(server, target, pending->request.size))
+    bool known = target.value && !node_id_equal(target, self);
+    if (!known || waits_for_another(client, target) ||
+        !link_takes(server, target, pending->request.size))
         return false;
     if (node_id_equal(client->target, target) && client->epoch == pending->epoch) {
         client->target = (struct node_id){0}; /* the same node again: still a new epoch */
@@ -165,13 +191,14 @@ void forward_link_down(struct server *server, struct node_id node)
 {
     for (uint32_t i = 0; i < server->client_capacity; i++) {
         struct client *client = server->clients[i];
-        if (!client || !client->used || !node_id_equal(client->target, node))
+        if (!client || !client->used)
             continue;
         struct session *session = &client->session;
-        client->target = (struct node_id){0};
+        if (node_id_equal(client->target, node))
+            client->target = (struct node_id){0};
         for (size_t k = 0; k < session->count; k++) {
             struct pending *pending = session_at(session, k);
-            if (pending->kind != PENDING_FORWARDED)
+            if (pending->kind != PENDING_FORWARDED || !node_id_equal(pending->target, node))
                 continue;
             bool again = !pending->writes || (server->options.faults & REPLICA_FAULT_FORWARD_TWICE);
             server->fresh = true;

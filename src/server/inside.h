@@ -20,6 +20,7 @@
 #define FORWARDS_MIN      8  /* and however large the replies are */
 #define REMOTE_BUCKETS    4096
 #define CLIENT_NAME_SIZE  64
+#define ROUTE_WHY_SIZE    256
 
 enum pending_kind {
     PENDING_READY,     /* reply known */
@@ -105,7 +106,9 @@ struct client {
     uint8_t copies; /* ACK: a write waits for so many replicas; 0: for its commit */
     struct buffer input;
     int protocol;
-    uint8_t database;
+    uint64_t keyspace;      /* that SELECT opened */
+    uint8_t database;       /* in it; other keyspaces than `default` have only 0 */
+    uint64_t select_ticket; /* of the SELECT that waits for the catalogue; 0: none does */
     uint64_t id;
     char name[CLIENT_NAME_SIZE], library[CLIENT_NAME_SIZE], library_version[CLIENT_NAME_SIZE];
     struct list dirty, held_link;
@@ -140,6 +143,12 @@ struct remote {
     struct remote *next;
 };
 
+struct leader_seen {
+    struct group_id group;
+    struct node_id leader;
+    uint64_t since_ns, looked_ns;
+};
+
 struct server {
     struct io *io;
     struct node *node;
@@ -161,9 +170,9 @@ struct server {
     uint64_t next_client_id;
     uint64_t doubt_until_ns;
     uint64_t signature, next_walk_ns;
-    uint64_t release_ns;   /* the clock, read after everything of this turn has run */
-    struct node_id leader; /* of the default keyspace, and since when */
-    uint64_t leader_since_ns;
+    uint64_t release_ns;         /* the clock, read after everything of this turn has run */
+    struct leader_seen *leaders; /* of groups that requests went to */
+    size_t leader_count;
     bool copies_wanted;   /* a reply waits for more copies than its commit needs */
     uint64_t heard_at_ns; /* when `heard` was counted: once a turn */
     unsigned heard;
@@ -177,6 +186,7 @@ struct server {
 };
 
 /* session.c */
+#define SESSION_DROPPED "ERR the keyspace was dropped while the request was under way"
 void session_init(struct session *session, bool remote);
 void session_deinit(struct session *session);
 struct pending *session_at(struct session *session, size_t i); /* 0: oldest */
@@ -283,8 +293,23 @@ void route_retry(struct server *server, struct client *client);
 /* Runs on this node's replica into the session; false: not serving. */
 bool route_run(struct server *server, struct session *session, struct pending *pending,
                const struct command *command, const struct slice *arguments, size_t count);
-struct group_id route_group(const struct command *command, const struct slice *arguments,
-                            size_t count);
+
+/* keyspace.c */
+void keyspace_serve_select(struct server_call *call);
+/* The group that a request of this client is for; false: `why` is the error to reply. */
+bool keyspace_find_group(struct server *server, const struct client *client,
+                         const struct command *command, const struct slice *arguments, size_t count,
+                         struct group_id *group, char why[ROUTE_WHY_SIZE]);
+
+/* The cursor behind the group's slots, for SCAN; 0: its keyspace ends there. */
+uint64_t keyspace_beyond(struct server *server, struct group_id group);
+/* At the leader of pending->group: the contract may ask for more copies than the client does. */
+void keyspace_ask_copies(struct server *server, const struct replica *replica,
+                         struct pending *pending);
+
+/* leader.c */
+/* The group of a forwarded request has another leader than the one it went to, for a while. */
+bool leader_has_moved(struct server *server, const struct pending *pending, uint64_t now_ns);
 
 /* forward.c */
 /* Pushes the pending and sends it; false: the link takes nothing now, nothing happened. */

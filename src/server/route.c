@@ -5,15 +5,6 @@
 
 #include <stdio.h>
 
-struct group_id route_group(const struct command *command, const struct slice *arguments,
-                            size_t count)
-{
-    (void)command;
-    (void)arguments;
-    (void)count;
-    return GROUP_DEFAULT; /* one partition owns all slots of `default` */
-}
-
 void route_push_reply(struct server *server, struct session *session, struct pending *pending,
                       const struct reply *reply, size_t before)
 {
@@ -34,8 +25,9 @@ void route_push_reply(struct server *server, struct session *session, struct pen
 
 /* ---- served where the client is ---- */
 
-static void serve_verb(struct server *server, struct client *client, const struct command *command,
-                       const struct slice *arguments, size_t count)
+static enum routed serve_verb(struct server *server, struct client *client,
+                              const struct command *command, const struct slice *arguments,
+                              size_t count)
 {
     struct pending pending = {.kind = PENDING_READY};
     struct reply reply = session_reply(&client->session, &pending, client->protocol);
@@ -50,7 +42,12 @@ static void serve_verb(struct server *server, struct client *client, const struc
                                .count = count,
                                .reply = &reply};
     server->tables[table].verbs[row].serve(&call);
+    if (call.later) {
+        buffer_deinit(&pending.own);
+        return ROUTED_HOLD;
+    }
     route_push_reply(server, &client->session, &pending, &reply, before);
+    return ROUTED_DONE;
 }
 
 static void refuse_unknown(struct reply *reply, const struct slice *arguments, size_t count)
@@ -107,6 +104,8 @@ bool route_run(struct server *server, struct session *session, struct pending *p
     struct replica *replica = node_group(server->node, pending->group);
     if (!replica || !replica_is_serving(replica))
         return false;
+    if (pending->writes)
+        keyspace_ask_copies(server, replica, pending);
     struct routed_call routed = {command, arguments, count, NULL};
     if (command->flags & COMMAND_ROUTED)
         return routed_run(server, session, pending, &routed);
@@ -121,6 +120,7 @@ bool route_run(struct server *server, struct session *session, struct pending *p
                                 .database = pending->database,
                                 .arguments = arguments,
                                 .count = count,
+                                .beyond = keyspace_beyond(server, pending->group),
                                 .reply = &reply};
     struct replica_turn *turn = node_turn(server->node);
     enum replica_outcome outcome = replica_execute(replica, turn, &call, &pending->gate);
@@ -146,30 +146,34 @@ static bool forwards_elsewhere(const struct client *client, struct node_id targe
 }
 
 /* It was never handed to anybody (SERVER-3). */
-static void answer_late(struct server *server, struct client *client)
+static const char *why_late(const struct server *server, const struct client *client)
+{
+    if (client->ended)
+        return "TRYAGAIN the client had left before the command could run; it did not run";
+    return node_is_started(server->node)
+               ? "TRYAGAIN no leader answered in time; the command did not run"
+               : "TRYAGAIN this node waits for the nodes named by --join; the command did not run";
+}
+
+static enum routed refuse_with(struct server *server, struct client *client, const char *why)
 {
     struct pending pending = {.kind = PENDING_READY};
     struct reply reply = session_reply(&client->session, &pending, client->protocol);
     size_t before = reply.out->size;
-    if (client->ended)
-        reply_error(&reply, "TRYAGAIN the client had left before the command could run; it did "
-                            "not run");
-    else if (node_is_started(server->node))
-        reply_error(&reply, "TRYAGAIN no leader answered in time; the command did not run");
-    else
-        reply_error(&reply, "TRYAGAIN this node waits for the nodes named by --join; "
-                            "the command did not run");
+    reply_error(&reply, "%s", why);
     route_push_reply(server, &client->session, &pending, &reply, before);
+    return ROUTED_DONE;
 }
 
 enum routed route_data(struct server *server, struct client *client, const struct command *command,
                        const struct slice *arguments, size_t count)
 {
-    if (client->late) {
-        answer_late(server, client);
-        return ROUTED_DONE;
-    }
-    struct group_id group = route_group(command, arguments, count);
+    if (client->late)
+        return refuse_with(server, client, why_late(server, client));
+    struct group_id group;
+    char why[ROUTE_WHY_SIZE];
+    if (!keyspace_find_group(server, client, command, arguments, count, &group, why))
+        return refuse_with(server, client, why);
     IO_NOTE(server->io, "route");
     struct replica *replica = node_group(server->node, group);
     bool here = replica && replica_is_serving(replica);
@@ -221,13 +225,12 @@ enum routed route_request(struct server *server, struct client *client,
         queue(server, client, command, arguments, count);
         return ROUTED_DONE;
     }
-    if (command->flags & COMMAND_CONNECTION) {
-        serve_verb(server, client, command, arguments, count);
-        return ROUTED_DONE;
-    }
-    enum routed routed = command->flags & COMMAND_ROUTED
-                             ? routed_start(server, client, command, arguments, count)
-                             : route_data(server, client, command, arguments, count);
+    enum routed routed =
+        command->flags & COMMAND_CONNECTION ? serve_verb(server, client, command, arguments, count)
+        : command->flags & COMMAND_ROUTED ? routed_start(server, client, command, arguments, count)
+                                          : route_data(server, client, command, arguments, count);
+    if (routed == ROUTED_HOLD && client->late)
+        return refuse_with(server, client, why_late(server, client)); /* SELECT waits too */
     if (routed == ROUTED_HOLD)
         route_hold(server, client);
     return routed;
@@ -257,6 +260,7 @@ static void release_hold(struct server *server, struct client *client)
 static void give_up(struct server *server, struct client *client)
 {
     release_hold(server, client);
+    client->select_ticket = 0;
     client->late = true;
     client_parse(server, client);
     client->late = client->ended;

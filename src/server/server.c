@@ -6,7 +6,6 @@
 #include <stdio.h>
 
 #define CLIENTS_MAX_DEFAULT  10000
-#define HAND_OVER_NS         (100 * 1000000ull)
 #define MISDIRECTED_EVERY_NS (60000 * 1000000ull)
 #define WALK_NS              (20 * 1000000ull) /* how often time-outs are looked at */
 
@@ -84,6 +83,7 @@ void server_destroy(struct server *server)
     memory_free(server->read_buffer);
     resp_parser_deinit(&server->ahead);
     memory_free(server->forward_arguments);
+    memory_free(server->leaders);
     memory_free(server);
 }
 
@@ -211,10 +211,8 @@ static void walk_busy(struct server *server)
  * unknown (SERVER-2). */
 static bool is_abandoned(struct server *server, const struct pending *pending, uint64_t now_ns)
 {
-    bool moved = server->leader.value && !node_id_equal(server->leader, pending->target) &&
-                 server->leader_since_ns > pending->since_ns;
     return now_ns > pending->since_ns + server->options.ack_timeout_ns ||
-           (moved && now_ns > server->leader_since_ns + HAND_OVER_NS);
+           leader_has_moved(server, pending, now_ns);
 }
 
 static void expire_session(struct server *server, struct session *session, uint64_t now_ns)
@@ -237,11 +235,6 @@ static void expire_session(struct server *server, struct session *session, uint6
 
 static void expire_forwards(struct server *server, uint64_t now_ns)
 {
-    struct node_id leader = node_leader_of(server->node, GROUP_DEFAULT);
-    if (leader.value && !node_id_equal(leader, server->leader)) {
-        server->leader = leader;
-        server->leader_since_ns = now_ns;
-    }
     for (struct list *link = server->busy.next; link != &server->busy; link = link->next) {
         struct session *session = list_item(link, struct session, busy);
         if (session->unstaged)

@@ -20,6 +20,7 @@
 
 #include "base/status.h"
 #include "command/command.h"
+#include "control/control.h"
 #include "io/io.h"
 #include "node/node.h"
 #include "peer/peer.h"
@@ -35,10 +36,13 @@ struct server_call {
     const struct slice *arguments; /* [0] is the name */
     size_t count;
     struct reply *reply;
+    bool later; /* out: not now; nothing was replied, and the same request comes again */
 };
 
 struct server_verb {
-    struct command row; /* execute NULL; `serve` is filled in by server_create */
+    /* `serve` is filled in by server_create. With execute it is a data command, of the system
+     * keyspace, that the table's owner brings along (COMMAND_SYSTEM). */
+    struct command row;
     void (*serve)(struct server_call *call);
 };
 
@@ -55,6 +59,7 @@ struct server_options {
     uint64_t hold_ns;        /* 0: 1 s */
     uint64_t ack_timeout_ns; /* 0: 5 s */
     uint32_t faults;
+    struct control *control; /* borrowed: keyspaces and their partitions */
 };
 
 #define SERVER_VERBS_MAX 8

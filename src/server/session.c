@@ -171,6 +171,10 @@ static bool settle(struct server *server, struct session *session, struct pendin
 {
     struct replica_turn *turn = node_turn(server->node);
     struct replica *replica = node_group(server->node, pending->group);
+    if (!replica) {
+        session_fail(server, session, pending, SESSION_DROPPED);
+        return true;
+    }
     enum replica_gate_state state = replica_gate(replica, turn, &pending->gate, server->release_ns);
     *outcome = outcome_of(state);
     if (state == REPLICA_GATE_OPEN)

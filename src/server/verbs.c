@@ -38,24 +38,12 @@ static void serve_reset(struct server_call *call)
 {
     struct client *client = client_of(call);
     client->protocol = 2;
+    client->keyspace = KEYSPACE_DEFAULT;
     client->database = 0;
     client->name[0] = 0;
     client->copies = 0;
     transaction_end(&client->transaction);
     reply_status(call->reply, "RESET");
-}
-
-static void serve_select(struct server_call *call)
-{
-    int64_t number;
-    if (slice_to_i64(call->arguments[1], &number))
-        reply_error(call->reply, "ERR value is not an integer or out of range");
-    else if (number < 0 || number >= STORE_DATABASES)
-        reply_error(call->reply, "ERR DB index is out of range");
-    else {
-        client_of(call)->database = (uint8_t)number;
-        reply_ok(call->reply);
-    }
 }
 
 /* There is one user, `default`, and it has no password: whoever names it is let in, whatever the
@@ -392,7 +380,8 @@ const struct server_verb server_own_verbs[] = {
         "How many replicas a write of this connection waits for.", serve_ack),
     NOW_ROW(1003, "QUIT", -1, "connection", "Closes the connection.", serve_quit),
     NOW_ROW(1004, "RESET", 1, "connection", "Resets the connection.", serve_reset),
-    ROW(1005, "SELECT", 2, "@fast @connection", "Chooses the database, 0 to 15.", serve_select),
+    ROW(1005, "SELECT", 2, "@fast @connection", "Opens a keyspace by its name or number.",
+        keyspace_serve_select),
     ROW(1006, "HELLO", -1, "@fast @connection", "Chooses the protocol, 2 or 3.", serve_hello),
     ROW(1007, "AUTH", -2, "@fast @connection", "Authenticates the client.", serve_auth),
     ROW(1008, "CLIENT", -2, "@slow @connection", "Tells about and names connections.",

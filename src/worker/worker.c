@@ -141,7 +141,8 @@ static enum status build(struct worker *worker, const struct worker_options *opt
                                     .bulk_size_max = options->bulk_size_max,
                                     .hold_ns = options->hold_ns,
                                     .ack_timeout_ns = options->ack_timeout_ns,
-                                    .faults = options->faults};
+                                    .faults = options->faults,
+                                    .control = worker->control};
     worker->server = server_create(worker->io, worker->node, worker->commands, tables, 1, &server);
     status = listen_to_clients(worker, options, why);
     if (status)
@@ -232,7 +233,8 @@ static void hear_peers(struct worker *worker)
     while (node_next(worker->node, &happening)) {
         if (happening.kind == PEER_LINE)
             say(worker, "%s", happening.line);
-        server_handle_peer(worker->server, &happening);
+        if (!control_handle_peer(worker->control, &happening))
+            server_handle_peer(worker->server, &happening);
     }
 }
 

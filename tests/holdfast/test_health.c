@@ -102,6 +102,27 @@ static void test_a_full_disk(void **state)
     assert_non_null(strstr(health.sentence, "; the disks of 2 nodes are full: while"));
 }
 
+/* ACK local, FAILOVER safe: the leader alone is its quorum, and an election needs all. */
+static void test_quorums_of_the_contract(void **state)
+{
+    (void)state;
+    for (int down = 0; down < 3; down++) {
+        struct own_view view = healthy_view(1);
+        view.up = down == 0 ? "uuu" : down == 1 ? "uud" : "udd";
+        for (int i = 3 - down; i < 3; i++)
+            view.states[i] = "down";
+        json_t *made = make_view(&view), *keyspaces = json_object_get(made, "keyspaces");
+        json_object_set_new(json_array_get(keyspaces, 0), "commit_quorum", json_integer(1));
+        json_object_set_new(json_array_get(keyspaces, 0), "election_quorum", json_integer(3));
+        json_t *merged = merge_views(&made, 1);
+        struct health health = health_of(merged);
+        assert_null(strstr(health.sentence, "writes are refused"));
+        assert_non_null(strstr(health.sentence, "can lose no node"));
+        json_decref(merged);
+        json_decref(made);
+    }
+}
+
 static void test_no_cluster_yet(void **state)
 {
     const char *text = "{\"cluster_id\":null,\"nodes\":[],\"keyspaces\":[],\"partitions\":[]}";
@@ -121,6 +142,7 @@ int main(void)
         cmocka_unit_test(test_a_node_is_down),
         cmocka_unit_test(test_the_majority_is_down),
         cmocka_unit_test(test_a_replica_catches_up),
+        cmocka_unit_test(test_quorums_of_the_contract),
         cmocka_unit_test(test_no_cluster_yet),
         cmocka_unit_test(test_nobody_leads),
         cmocka_unit_test(test_a_full_disk),

@@ -27,12 +27,21 @@ class CommandLine(unittest.TestCase):
         self.refused(2, "give 1 to", HOLDFAST, "dev", "--nodes", "3x")
         self.refused(2, "give 1 to", HOLDFAST, "dev", "--port", "65000")
 
+    def test_wrong_use_of_keyspace(self):
+        self.refused(2, "keyspace needs one of", HOLDFAST, "keyspace")
+        self.refused(2, "keyspace needs one of", HOLDFAST, "keyspace", "make", "carts")
+        self.refused(2, "needs the name of a keyspace", HOLDFAST, "keyspace", "create")
+        self.refused(2, "needs a value", HOLDFAST, "keyspace", "create", "carts", "--ack")
+        self.refused(2, "unknown option '--json=x'", HOLDFAST, "keyspace", "list", "--json=x")
+        self.refused(2, "takes no 'more'", HOLDFAST, "keyspace", "list", "more")
+        self.refused(1, "is holdfastd running there?", HOLDFAST, "-a", f"127.0.0.1:{free_port()}", "keyspace", "list")
+
     def test_verbs_of_later_versions(self):
-        for verb in ("top", "keyspace", "node", "replica", "partition", "loss", "failovers", "events", "whatif", "backup"):
+        for verb in ("top", "node", "replica", "partition", "loss", "failovers", "events", "whatif", "backup"):
             self.refused(2, f"{verb}: not available in this version", HOLDFAST, verb)
 
     def test_help(self):
-        for words in ([], ["status"], ["dev"]):
+        for words in ([], ["status"], ["keyspace"], ["dev"]):
             code, out, err = run(HOLDFAST, *words, "--help")
             self.assertEqual((code, err), (0, ""))
             self.assertIn("holdfast", out)

@@ -404,14 +404,14 @@ static void add(struct stage_client *client, const char *text, size_t size)
 
 static void add_item(struct stage_client *client, const struct resp_item *item)
 {
-    char text[32];
+    char text[256];
     if (item->type == '_') {
         add(client, "nil", 3);
     } else if (item->type == ':') {
         snprintf(text, sizeof text, "%lld", (long long)item->integer);
         add(client, text, strlen(text));
     } else if (item->type == '-') {
-        snprintf(text, sizeof text, "-%.*s", (int)(item->bytes.size < 30 ? item->bytes.size : 30),
+        snprintf(text, sizeof text, "-%.*s", (int)(item->bytes.size < 200 ? item->bytes.size : 200),
                  (const char *)item->bytes.at);
         add(client, text, strlen(text));
     } else if (item->type != '*' && item->type != '%' && item->type != '~') {

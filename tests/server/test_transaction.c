@@ -52,7 +52,7 @@ static void a_transaction_scene(struct stage *stage, unsigned client, unsigned o
     expect(stage, other, "GET a", "2");
     expect_prefix(stage, client, "EXEC", "-ERR EXEC without MULTI");
     expect(stage, client, "MULTI", "OK");
-    expect_prefix(stage, client, "MULTI", "-ERR MULTI calls can not be");
+    expect_prefix(stage, client, "MULTI", "-ERR MULTI calls can not be nested");
     expect_prefix(stage, client, "WATCH a", "-ERR WATCH inside MULTI");
     expect(stage, client, "EXEC", "");
 }
@@ -151,7 +151,7 @@ static void a_wait_scene(struct stage *stage, unsigned client, unsigned other)
     expect(stage, client, "SET a 2", "OK");
     expect(stage, client, "ACK semisync:1", "OK");
     expect(stage, client, "ACK", "semisync:1");
-    expect_prefix(stage, client, "ACK async", "-ERR a connection may ask for");
+    expect_prefix(stage, client, "ACK async", "-ERR a connection may ask for more");
     expect_prefix(stage, client, "ACK nothing", "-ERR ACK is");
 }
 

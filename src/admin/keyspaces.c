@@ -1,0 +1,118 @@
+/* Keyspaces as STATUS and INFO show them: the catalogue as this node knows it, and what its own
+ * replicas hold. */
+#include "admin/inside.h"
+
+static const struct control_catalogue *catalogue_of(const struct server_call *call)
+{
+    const struct admin *admin = call->owner;
+    return control_catalogue(admin->control);
+}
+
+/* ---- STATUS ---- */
+
+static void add_keyspace(struct buffer *out, const struct control_keyspace *keyspace)
+{
+    const struct cluster_contract *contract = &keyspace->contract;
+    char word[CLUSTER_WORD_SIZE];
+    admin_add(out, "{\"name\":\"%s\",\"mode\":\"leader\",\"id\":%llu,\"ack\":\"%s\"",
+              keyspace->name, (unsigned long long)keyspace->id, cluster_ack_word(contract, word));
+    admin_add(out, ",\"read\":\"strong\",\"sync\":\"%s\",\"failover\":\"%s\",\"short\":\"%s\"",
+              cluster_sync_word(contract, word), cluster_failover_word(contract),
+              cluster_short_word(contract));
+    admin_add(out, ",\"replicas\":%u,\"partitions\":%u,\"commit_quorum\":%u", contract->replicas,
+              contract->partitions, cluster_commit_quorum(contract));
+    admin_add(out, ",\"election_quorum\":%u,\"db\":", cluster_election_quorum(contract));
+    if (keyspace->id == KEYSPACE_DEFAULT || contract->database)
+        admin_add(out, "%u}", contract->database);
+    else
+        admin_add(out, "null}");
+}
+
+void admin_status_keyspaces(struct server_call *call, struct buffer *out)
+{
+    const struct control_catalogue *catalogue = catalogue_of(call);
+    bool first = true;
+    admin_add(out, "[");
+    for (size_t i = 0; i < catalogue->keyspace_count; i++) {
+        if (catalogue->keyspaces[i].dropped)
+            continue;
+        admin_add(out, "%s", first ? "" : ",");
+        add_keyspace(out, &catalogue->keyspaces[i]);
+        first = false;
+    }
+    admin_add(out, "]");
+}
+
+/* What the catalogue does not say yet, the formation does: the first two groups. */
+void admin_status_place(struct server_call *call, struct group_id group, struct buffer *out)
+{
+    const struct control_catalogue *catalogue = catalogue_of(call);
+    const struct control_partition *partition = catalogue_find_group(catalogue, group);
+    const struct control_keyspace *keyspace =
+        partition ? catalogue_find_id(catalogue, partition->keyspace) : NULL;
+    const char *known = group_id_equal(group, GROUP_SYSTEM)    ? "system"
+                        : group_id_equal(group, GROUP_DEFAULT) ? "default"
+                                                               : "";
+    admin_add(out, "{\"keyspace\":\"%s\",\"id\":%llu,\"slots\":\"%u-%u\"",
+              keyspace ? keyspace->name : known, (unsigned long long)group.value,
+              partition ? partition->first_slot : 0,
+              partition ? partition->last_slot : CLUSTER_SLOTS - 1);
+}
+
+/* ---- INFO ---- */
+
+static void add_database(struct buffer *out, unsigned database, uint64_t keys, uint64_t deadlines)
+{
+    if (keys)
+        admin_add(out, "db%u:keys=%llu,expires=%llu,avg_ttl=0\r\n", database,
+                  (unsigned long long)keys, (unsigned long long)deadlines);
+}
+
+/* A number that another keyspace has taken no longer opens a database of `default`. */
+static void add_default(struct server_call *call, struct buffer *out)
+{
+    struct replica *replica = node_group(call->node, GROUP_DEFAULT);
+    for (uint8_t database = 0; replica && database < STORE_DATABASES; database++)
+        if (!catalogue_find_database(catalogue_of(call), database))
+            add_database(out, database, store_count(replica_store(replica), database),
+                         store_count_deadlines(replica_store(replica), database));
+}
+
+/* Sums over the partitions that are here; a keyspace of which nothing is here is left out
+ * (ADMIN-2). */
+static void add_other(struct server_call *call, struct buffer *out,
+                      const struct control_keyspace *keyspace)
+{
+    const struct control_catalogue *catalogue = catalogue_of(call);
+    uint64_t keys = 0, deadlines = 0;
+    unsigned here = 0;
+    for (size_t i = 0; i < catalogue->partition_count; i++) {
+        const struct control_partition *partition = &catalogue->partitions[i];
+        struct replica *replica =
+            partition->keyspace == keyspace->id ? node_group(call->node, partition->group) : NULL;
+        if (!replica)
+            continue;
+        here++;
+        keys += store_count(replica_store(replica), 0);
+        deadlines += store_count_deadlines(replica_store(replica), 0);
+    }
+    if (!here)
+        return;
+    if (keyspace->contract.database)
+        add_database(out, keyspace->contract.database, keys, deadlines);
+    admin_add(out, "keyspace_%s:keys=%llu,expires=%llu,partitions_here=%u,partitions=%u\r\n",
+              keyspace->name, (unsigned long long)keys, (unsigned long long)deadlines, here,
+              keyspace->contract.partitions);
+}
+
+void admin_info_keyspaces(struct server_call *call, struct buffer *out)
+{
+    const struct control_catalogue *catalogue = catalogue_of(call);
+    admin_add(out, "# Keyspace\r\n");
+    if (!node_is_started(call->node))
+        return;
+    add_default(call, out);
+    for (size_t i = 0; i < catalogue->keyspace_count; i++)
+        if (catalogue->keyspaces[i].id > KEYSPACE_DEFAULT && !catalogue->keyspaces[i].dropped)
+            add_other(call, out, &catalogue->keyspaces[i]);
+}

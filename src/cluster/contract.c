@@ -1,0 +1,356 @@
+/* Reading and judging a contract. Every refusal is a sentence that says what would work
+ * (CLUSTER-1). */
+#include "cluster/cluster.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+/* The log syncs what waits once a second (node/): a shorter interval would be a promise that nobody
+ * keeps. */
+#define INTERVAL_MS_MIN 1000
+#define INTERVAL_MS_MAX 3600000
+
+const struct cluster_contract cluster_contract_default = {
+    .partitions = 1,
+    .ack = CLUSTER_ACK_QUORUM,
+};
+
+bool cluster_name_is_valid(struct slice name)
+{
+    for (size_t i = 0; i < name.size; i++) {
+        uint8_t c = name.at[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!letter && !(c >= '0' && c <= '9') && c != '-' && c != '_' && c != '.')
+            return false;
+    }
+    return name.size > 0 && name.size < CLUSTER_NAME_SIZE;
+}
+
+static enum status refuse(char why[CLUSTER_LINE_SIZE], const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static enum status refuse(char why[CLUSTER_LINE_SIZE], const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(why, CLUSTER_LINE_SIZE, format, arguments);
+    va_end(arguments);
+    return STATUS_INVALID;
+}
+
+/* ---- reading ---- */
+
+static int shown(struct slice word)
+{
+    return (int)(word.size < 64 ? word.size : 64);
+}
+
+static enum status refuse_word(char why[CLUSTER_LINE_SIZE], const char *option, struct slice word,
+                               const char *right)
+{
+    return refuse(why, "%s '%.*s' is not known: %s", option, shown(word), (const char *)word.at,
+                  right);
+}
+
+/* "semisync:2" is `name` with the number 2. False: another word. */
+static bool word_with_number(struct slice word, const char *name, int64_t *number)
+{
+    size_t size = strlen(name);
+    if (word.size <= size + 1 || word.at[size] != ':' ||
+        !slice_is_word(slice_of(word.at, size), name))
+        return false;
+    return slice_to_i64(slice_of(word.at + size + 1, word.size - size - 1), number) == STATUS_OK;
+}
+
+static enum status read_number(const char *option, struct slice word, unsigned low, unsigned high,
+                               unsigned *out, char why[CLUSTER_LINE_SIZE])
+{
+    int64_t number;
+    if (slice_to_i64(word, &number) || number < low || number > high)
+        return refuse(why, "%s takes a number from %u to %u, not '%.*s'", option, low, high,
+                      shown(word), (const char *)word.at);
+    *out = (unsigned)number;
+    return STATUS_OK;
+}
+
+static enum status read_mode(struct slice word, struct cluster_contract *contract,
+                             char why[CLUSTER_LINE_SIZE])
+{
+    (void)contract;
+    if (slice_is_word(word, "leader"))
+        return STATUS_OK;
+    if (slice_is_word(word, "leaderless") || slice_is_word(word, "multileader"))
+        return refuse(why, "MODE %.*s is not available in this version: MODE leader is",
+                      shown(word), (const char *)word.at);
+    return refuse_word(why, "MODE", word, "MODE leader");
+}
+
+static enum status read_replicas(struct slice word, struct cluster_contract *contract,
+                                 char why[CLUSTER_LINE_SIZE])
+{
+    return read_number("REPLICAS", word, 1, CLUSTER_REPLICAS_MAX, &contract->replicas, why);
+}
+
+static enum status read_partitions(struct slice word, struct cluster_contract *contract,
+                                   char why[CLUSTER_LINE_SIZE])
+{
+    return read_number("PARTITIONS", word, 1, CLUSTER_PARTITIONS_MAX, &contract->partitions, why);
+}
+
+static enum status read_ack(struct slice word, struct cluster_contract *contract,
+                            char why[CLUSTER_LINE_SIZE])
+{
+    static const char right[] = "ACK async, local, semisync:K, quorum or all";
+    int64_t followers = 0;
+    if (slice_is_word(word, "async"))
+        contract->ack = CLUSTER_ACK_ASYNC;
+    else if (slice_is_word(word, "local"))
+        contract->ack = CLUSTER_ACK_LOCAL;
+    else if (slice_is_word(word, "quorum"))
+        contract->ack = CLUSTER_ACK_QUORUM;
+    else if (slice_is_word(word, "all"))
+        contract->ack = CLUSTER_ACK_ALL;
+    else if (word_with_number(word, "semisync", &followers))
+        contract->ack = CLUSTER_ACK_SEMISYNC;
+    else
+        return refuse_word(why, "ACK", word, right);
+    if (contract->ack == CLUSTER_ACK_SEMISYNC &&
+        (followers < 1 || followers >= CLUSTER_REPLICAS_MAX))
+        return refuse(why,
+                      "ACK semisync:K waits for 1 to %d followers; ACK local waits for the leader "
+                      "alone",
+                      CLUSTER_REPLICAS_MAX - 1);
+    contract->followers = (unsigned)followers;
+    return STATUS_OK;
+}
+
+static enum status read_failover(struct slice word, struct cluster_contract *contract,
+                                 char why[CLUSTER_LINE_SIZE])
+{
+    bool available = slice_is_word(word, "available");
+    if (!available && !slice_is_word(word, "safe"))
+        return refuse_word(why, "FAILOVER", word, "FAILOVER safe or available");
+    contract->failover = available ? CLUSTER_FAILOVER_AVAILABLE : CLUSTER_FAILOVER_SAFE;
+    return STATUS_OK;
+}
+
+static enum status read_read(struct slice word, struct cluster_contract *contract,
+                             char why[CLUSTER_LINE_SIZE])
+{
+    (void)contract;
+    if (slice_is_word(word, "strong"))
+        return STATUS_OK;
+    return refuse(why, "READ %.*s is not available in this version: READ strong is", shown(word),
+                  (const char *)word.at);
+}
+
+static enum status read_sync(struct slice word, struct cluster_contract *contract,
+                             char why[CLUSTER_LINE_SIZE])
+{
+    int64_t interval_ms = 0;
+    if (slice_is_word(word, "always"))
+        contract->sync = CLUSTER_SYNC_ALWAYS;
+    else if (slice_is_word(word, "os"))
+        contract->sync = CLUSTER_SYNC_OS;
+    else if (word_with_number(word, "interval", &interval_ms))
+        contract->sync = CLUSTER_SYNC_INTERVAL;
+    else
+        return refuse_word(why, "SYNC", word, "SYNC always, interval:MS or os");
+    if (contract->sync == CLUSTER_SYNC_INTERVAL &&
+        (interval_ms < INTERVAL_MS_MIN || interval_ms > INTERVAL_MS_MAX))
+        return refuse(why,
+                      "SYNC interval:MS takes %d to %d: this version syncs once a second; SYNC "
+                      "always syncs before each answer",
+                      INTERVAL_MS_MIN, INTERVAL_MS_MAX);
+    contract->interval_ms = (unsigned)interval_ms;
+    return STATUS_OK;
+}
+
+static enum status read_short(struct slice word, struct cluster_contract *contract,
+                              char why[CLUSTER_LINE_SIZE])
+{
+    bool degrade = slice_is_word(word, "degrade");
+    if (!degrade && !slice_is_word(word, "refuse"))
+        return refuse_word(why, "SHORT", word, "SHORT refuse or degrade");
+    contract->short_of = degrade ? CLUSTER_SHORT_DEGRADE : CLUSTER_SHORT_REFUSE;
+    return STATUS_OK;
+}
+
+static enum status read_database(struct slice word, struct cluster_contract *contract,
+                                 char why[CLUSTER_LINE_SIZE])
+{
+    return read_number("DB", word, 1, CLUSTER_DATABASES - 1, &contract->database, why);
+}
+
+static enum status read_spread(struct slice word, struct cluster_contract *contract,
+                               char why[CLUSTER_LINE_SIZE])
+{
+    if (slice_is_word(word, "host"))
+        contract->spread = CLUSTER_SPREAD_HOST;
+    else if (slice_is_word(word, "zone"))
+        contract->spread = CLUSTER_SPREAD_ZONE;
+    else if (slice_is_word(word, "site"))
+        contract->spread = CLUSTER_SPREAD_SITE;
+    else
+        return refuse_word(why, "SPREAD", word, "SPREAD host, zone or site");
+    return STATUS_OK;
+}
+
+static enum status read_prefer(struct slice word, struct cluster_contract *contract,
+                               char why[CLUSTER_LINE_SIZE])
+{
+    static const char prefix[] = "site=";
+    size_t size = sizeof prefix - 1;
+    if (word.size <= size || word.size - size >= CLUSTER_NAME_SIZE ||
+        !slice_is_word(slice_of(word.at, size), prefix) || memchr(word.at, 0, word.size))
+        return refuse_word(why, "PREFER", word, "PREFER site=NAME");
+    memcpy(contract->prefer_site, word.at + size, word.size - size);
+    contract->prefer_site[word.size - size] = 0;
+    return STATUS_OK;
+}
+
+static const struct option {
+    const char *name;
+    enum status (*read)(struct slice word, struct cluster_contract *contract,
+                        char why[CLUSTER_LINE_SIZE]);
+} options[] = {
+    {"MODE", read_mode},     {"REPLICAS", read_replicas}, {"PARTITIONS", read_partitions},
+    {"ACK", read_ack},       {"FAILOVER", read_failover}, {"READ", read_read},
+    {"SYNC", read_sync},     {"SHORT", read_short},       {"DB", read_database},
+    {"SPREAD", read_spread}, {"PREFER", read_prefer},
+};
+#define OPTIONS (sizeof options / sizeof options[0])
+
+static size_t find_option(struct slice word)
+{
+    size_t i = 0;
+    while (i < OPTIONS && !slice_is_word(word, options[i].name))
+        i++;
+    return i;
+}
+
+enum status cluster_contract_read(const struct slice *words, size_t count,
+                                  struct cluster_contract *contract, char why[CLUSTER_LINE_SIZE])
+{
+    bool given[OPTIONS] = {false};
+    for (size_t i = 0; i < count; i += 2) {
+        size_t at = find_option(words[i]);
+        if (at == OPTIONS)
+            return refuse(why,
+                          "option '%.*s' is not known: MODE, REPLICAS, PARTITIONS, ACK, FAILOVER, "
+                          "READ, SYNC, SHORT, DB, SPREAD and PREFER are",
+                          shown(words[i]), (const char *)words[i].at);
+        if (i + 1 == count)
+            return refuse(why, "option %s lacks its value", options[at].name);
+        if (given[at])
+            return refuse(why, "option %s is given twice", options[at].name);
+        given[at] = true;
+        enum status status = options[at].read(words[i + 1], contract, why);
+        if (status)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+/* ---- judging ---- */
+
+static unsigned majority(unsigned voters)
+{
+    return voters / 2 + 1;
+}
+
+unsigned cluster_commit_quorum(const struct cluster_contract *contract)
+{
+    unsigned half = majority(contract->replicas);
+    if (contract->failover == CLUSTER_FAILOVER_AVAILABLE)
+        return half;
+    if (contract->ack == CLUSTER_ACK_LOCAL)
+        return 1;
+    if (contract->ack == CLUSTER_ACK_SEMISYNC && contract->followers + 1 < half)
+        return contract->followers + 1;
+    return half;
+}
+
+unsigned cluster_election_quorum(const struct cluster_contract *contract)
+{
+    unsigned commit = cluster_commit_quorum(contract), half = majority(contract->replicas);
+    unsigned needed = contract->replicas - commit + 1;
+    unsigned election = needed > half ? needed : half;
+    assert(commit + election > contract->replicas && 2 * election > contract->replicas);
+    return election; /* CLUSTER-2 */
+}
+
+unsigned cluster_ack_copies(const struct cluster_contract *contract)
+{
+    switch (contract->ack) {
+    case CLUSTER_ACK_ASYNC: return 0;
+    case CLUSTER_ACK_LOCAL: return 1;
+    case CLUSTER_ACK_SEMISYNC: return contract->followers + 1;
+    case CLUSTER_ACK_QUORUM: return majority(contract->replicas);
+    case CLUSTER_ACK_ALL: return contract->replicas;
+    }
+    return 0;
+}
+
+static enum status check_copies(const struct cluster_contract *contract, size_t nodes,
+                                char why[CLUSTER_LINE_SIZE])
+{
+    if (contract->replicas > nodes)
+        return refuse(why,
+                      "REPLICAS %u needs %u nodes, and the cluster has %zu: REPLICAS %zu works",
+                      contract->replicas, contract->replicas, nodes, nodes);
+    if (contract->ack == CLUSTER_ACK_SEMISYNC && contract->followers >= contract->replicas) {
+        if (contract->replicas == 1)
+            return refuse(why,
+                          "ACK semisync:%u needs %u followers, and REPLICAS 1 has none: ACK "
+                          "local works, or REPLICAS %u",
+                          contract->followers, contract->followers, contract->followers + 1);
+        return refuse(why,
+                      "ACK semisync:%u needs %u followers, and REPLICAS %u has %u: ACK semisync:%u "
+                      "or all works",
+                      contract->followers, contract->followers, contract->replicas,
+                      contract->replicas - 1, contract->replicas - 1);
+    }
+    if (contract->ack == CLUSTER_ACK_ASYNC && contract->failover == CLUSTER_FAILOVER_SAFE)
+        return refuse(why, "ACK async with FAILOVER safe contradicts itself: what no disk has "
+                           "cannot be safe; ACK local with FAILOVER safe works (no automatic "
+                           "failover), or ACK async with FAILOVER available (a failover may lose "
+                           "acknowledged writes)");
+    return STATUS_OK;
+}
+
+static bool names_site(const struct cluster_member *nodes, size_t count, const char *site)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(nodes[i].site, site) == 0)
+            return true;
+    return false;
+}
+
+static enum status check_domains(const struct cluster_contract *contract,
+                                 const struct cluster_member *nodes, size_t count,
+                                 char why[CLUSTER_LINE_SIZE])
+{
+    size_t domains = cluster_domain_count(nodes, count, contract->spread);
+    if (contract->spread && contract->replicas > domains)
+        return refuse(why,
+                      "SPREAD %s with REPLICAS %u needs %u %ss, and the nodes have %zu: "
+                      "REPLICAS %zu works, or no SPREAD",
+                      cluster_spread_word(contract), contract->replicas, contract->replicas,
+                      cluster_spread_word(contract), domains, domains);
+    if (contract->prefer_site[0] && !names_site(nodes, count, contract->prefer_site))
+        return refuse(why, "PREFER site=%s: no node was started with --site %s",
+                      contract->prefer_site, contract->prefer_site);
+    return STATUS_OK;
+}
+
+enum status cluster_contract_check(struct cluster_contract *contract,
+                                   const struct cluster_member *nodes, size_t count,
+                                   char why[CLUSTER_LINE_SIZE])
+{
+    if (!contract->replicas)
+        contract->replicas = count >= 3 ? 3 : 1; /* R18: two only when asked for */
+    enum status status = check_copies(contract, count, why);
+    return status ? status : check_domains(contract, nodes, count, why);
+}

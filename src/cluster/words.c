@@ -1,0 +1,38 @@
+/* The options of a contract as words. */
+#include "cluster/cluster.h"
+
+#include <stdio.h>
+
+const char *cluster_ack_word(const struct cluster_contract *contract, char out[CLUSTER_WORD_SIZE])
+{
+    static const char *const words[] = {"async", "local", "semisync", "quorum", "all"};
+    if (contract->ack != CLUSTER_ACK_SEMISYNC)
+        return words[contract->ack];
+    snprintf(out, CLUSTER_WORD_SIZE, "semisync:%u", contract->followers);
+    return out;
+}
+
+const char *cluster_sync_word(const struct cluster_contract *contract, char out[CLUSTER_WORD_SIZE])
+{
+    static const char *const words[] = {"always", "interval", "os"};
+    if (contract->sync != CLUSTER_SYNC_INTERVAL)
+        return words[contract->sync];
+    snprintf(out, CLUSTER_WORD_SIZE, "interval:%u", contract->interval_ms);
+    return out;
+}
+
+const char *cluster_failover_word(const struct cluster_contract *contract)
+{
+    return contract->failover == CLUSTER_FAILOVER_SAFE ? "safe" : "available";
+}
+
+const char *cluster_short_word(const struct cluster_contract *contract)
+{
+    return contract->short_of == CLUSTER_SHORT_REFUSE ? "refuse" : "degrade";
+}
+
+const char *cluster_spread_word(const struct cluster_contract *contract)
+{
+    static const char *const words[] = {"node", "host", "zone", "site"};
+    return words[contract->spread];
+}

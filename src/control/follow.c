@@ -1,0 +1,210 @@
+/* Keeping the catalogue, and the groups that it places here. A node with a replica of `system`
+ * looks at what is committed there; who wants to be sure, and a node without one, asks the leader.
+ */
+#include "control/inside.h"
+
+#include "base/memory.h"
+
+#define ASK_EVERY_NS   (1000 * 1000000ull) /* a node without a replica of `system` */
+#define ASK_AGAIN_NS   (20 * 1000000ull)   /* while somebody waits and no leader is known */
+#define ASK_TIMEOUT_NS (300 * 1000000ull)
+#define ASK_SESSION    UINT64_MAX /* no client's: those have an index below 2^32 - 1 */
+#define ANSWER_MAX     (1u << 20) /* items */
+
+/* ---- what the catalogue asks of this node ---- */
+
+static enum wal_sync sync_of(const struct control_keyspace *keyspace)
+{
+    switch (keyspace->contract.sync) {
+    case CLUSTER_SYNC_ALWAYS: return WAL_SYNC_ALWAYS;
+    case CLUSTER_SYNC_INTERVAL: return WAL_SYNC_INTERVAL;
+    case CLUSTER_SYNC_OS: return WAL_SYNC_OS;
+    }
+    return WAL_SYNC_ALWAYS;
+}
+
+/* CONTROL-6: a partition that is not in the catalogue says nothing; an old view of the catalogue,
+ * as it is applied anew after a start, ends no group. */
+static void follow_partition(struct control *control, const struct control_partition *partition)
+{
+    const struct control_keyspace *keyspace =
+        catalogue_find_id(&control->catalogue, partition->keyspace);
+    if (partition->group.value <= GROUP_DEFAULT.value)
+        return;
+    if (partition->dropped) {
+        node_drop_partition(control->node, partition->group);
+        return;
+    }
+    if (!keyspace || !partition->initial.member_count)
+        return;
+    struct node_partition placed = {
+        .group = partition->group, .sync = sync_of(keyspace), .initial = partition->initial};
+    node_add_partition(control->node, &placed);
+}
+
+/* Takes `catalogue` over if it is newer than what is known. */
+static void adopt(struct control *control, struct control_catalogue *catalogue)
+{
+    if (control->has_catalogue && catalogue->epoch <= control->catalogue.epoch) {
+        catalogue_deinit(catalogue);
+        return;
+    }
+    catalogue_deinit(&control->catalogue);
+    control->catalogue = *catalogue;
+    control->has_catalogue = catalogue->keyspace_count > 0;
+    for (size_t i = 0; i < catalogue->partition_count; i++)
+        follow_partition(control, &control->catalogue.partitions[i]);
+}
+
+/* ---- a replica of `system` is here ---- */
+
+/* A leader executes before the commit: its store counts only while nothing in it is uncommitted. */
+static bool look_here(struct control *control, struct replica *replica)
+{
+    uint64_t executed = replica_executed(replica);
+    if (executed > raft_view(replica_raft(replica))->commit)
+        return false;
+    if (executed == control->seen_executed)
+        return true;
+    control->seen_executed = executed;
+    struct control_catalogue catalogue;
+    catalogue_init(&catalogue);
+    catalogue_read_store(&catalogue, replica_store(replica));
+    adopt(control, &catalogue);
+    return true;
+}
+
+/* The leader itself is sure as long as its lease holds (R11). */
+static bool is_sure_here(struct control *control, struct replica *replica)
+{
+    return replica && replica_is_serving(replica) &&
+           raft_lease_is_valid(replica_raft(replica), io_now_ns(control->io)) &&
+           look_here(control, replica);
+}
+
+/* ---- asking the leader ---- */
+
+static bool send_question(struct control *control, uint64_t now_ns)
+{
+    struct slice words[] = {slice_of_text("KEYSPACE"), slice_of_text("RECORDS")};
+    struct node *node = control->node;
+    struct node_id leader = node_leader_of(node, GROUP_SYSTEM);
+    bool elsewhere = leader.value && !node_id_equal(leader, node_formation(node)->self);
+    struct wire_frame *frame =
+        elsewhere ? peer_frame(node_peers(node), leader, WIRE_LINK_DATA) : NULL;
+    if (!frame)
+        return false;
+    struct buffer request;
+    buffer_init(&request, 4096);
+    wire_request_encode(words, 2, &request);
+    struct wire_forward forward = {.group = GROUP_SYSTEM,
+                                   .session = ASK_SESSION,
+                                   .epoch = ++control->ask_epoch,
+                                   .sequence = 1,
+                                   .request = slice_of_buffer(&request)};
+    wire_add_forward(frame, &forward);
+    buffer_deinit(&request);
+    control->is_asking = true;
+    control->asked++;
+    control->asked_ns = now_ns;
+    return true;
+}
+
+uint64_t control_ask(struct control *control)
+{
+    if (control->wanted <= control->asked)
+        control->wanted = control->asked + 1; /* what is under way may have been answered before */
+    if (node_is_started(control->node) &&
+        is_sure_here(control, node_group(control->node, GROUP_SYSTEM)))
+        control->asked = control->answered = control->wanted;
+    return control->wanted;
+}
+
+bool control_is_confirmed(const struct control *control, uint64_t ticket)
+{
+    return control->answered >= ticket; /* CONTROL-7 */
+}
+
+/* False: not the records. */
+static bool read_answer(struct slice reply, struct control_catalogue *catalogue)
+{
+    struct resp_item item, key, text;
+    if (resp_item_take(&reply, &item) || item.type != '*' || item.integer < 0 ||
+        item.integer > ANSWER_MAX)
+        return false;
+    for (int64_t i = 0; i + 1 < item.integer; i += 2) {
+        if (resp_item_take(&reply, &key) || resp_item_take(&reply, &text))
+            return false;
+        catalogue_add(catalogue, key.bytes, text.bytes);
+    }
+    catalogue_finish(catalogue);
+    return true;
+}
+
+bool control_handle_peer(struct control *control, const struct peer_happening *happening)
+{
+    const struct wire_forward_reply *reply = &happening->message.forward_reply;
+    if (happening->kind != PEER_MESSAGE || happening->message.kind != WIRE_FORWARD_REPLY ||
+        reply->session != ASK_SESSION)
+        return false;
+    if (!control->is_asking || reply->epoch != control->ask_epoch)
+        return true; /* it came too late */
+    control->is_asking = false;
+    if (reply->outcome == WIRE_OUTCOME_REFUSED)
+        node_hint_leader(control->node, GROUP_SYSTEM, reply->leader);
+    struct control_catalogue catalogue;
+    catalogue_init(&catalogue);
+    if (reply->outcome == WIRE_OUTCOME_DONE && read_answer(reply->reply, &catalogue)) {
+        adopt(control, &catalogue);
+        control->answered = control->asked;
+        control->next_ask_ns = node_turn(control->node)->now_ns + ASK_EVERY_NS;
+    } else {
+        catalogue_deinit(&catalogue);
+        control->retry_ns = node_turn(control->node)->now_ns + ASK_AGAIN_NS;
+    }
+    return true;
+}
+
+/* ---- time ---- */
+
+/* Somebody waits for an answer to a question that was asked after he came. */
+static bool is_waited_for(const struct control *control)
+{
+    return control->answered < control->wanted;
+}
+
+static uint64_t next_question_ns(const struct control *control)
+{
+    bool regular = node_group(control->node, GROUP_SYSTEM) == NULL;
+    if (is_waited_for(control))
+        return control->retry_ns;
+    if (!regular)
+        return UINT64_MAX;
+    return control->next_ask_ns > control->retry_ns ? control->next_ask_ns : control->retry_ns;
+}
+
+void follow_tick(struct control *control)
+{
+    uint64_t now_ns = node_turn(control->node)->now_ns;
+    struct replica *replica = node_group(control->node, GROUP_SYSTEM);
+    if (replica)
+        (void)look_here(control, replica);
+    if (control->is_asking && now_ns >= control->asked_ns + ASK_TIMEOUT_NS)
+        control->is_asking = false;
+    if (control->is_asking || now_ns < next_question_ns(control))
+        return;
+    if (is_sure_here(control, replica))
+        control->asked = control->answered = control->wanted;
+    else if (!send_question(control, now_ns))
+        control->retry_ns = now_ns + ASK_AGAIN_NS;
+}
+
+uint64_t follow_deadline_ns(const struct control *control)
+{
+    return control->is_asking ? control->asked_ns + ASK_TIMEOUT_NS : next_question_ns(control);
+}
+
+const struct control_catalogue *control_catalogue(const struct control *control)
+{
+    return &control->catalogue;
+}

@@ -1,0 +1,233 @@
+/* KEYSPACE, what changes: it runs on the newest state of the system leader, decides there, and
+ * ships what it decided as one MSET of records (CONTROL-5). */
+#include "control/inside.h"
+
+#include "base/memory.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#define RECORDS_MAX (CLUSTER_PARTITIONS_MAX + 2) /* the keyspace, its partitions, the counters */
+
+_Static_assert(CLUSTER_REPLICAS_MAX == RAFT_MEMBERS_MAX, "a contract names as many as raft takes");
+_Static_assert(CLUSTER_DATABASES == STORE_DATABASES, "SELECT counts as the store does");
+
+/* ---- one entry ---- */
+
+static void write_records(struct keyspace_work *work, const struct record *records, size_t count)
+{
+    struct slice arguments[2 * RECORDS_MAX + 1] = {slice_of_text("MSET")};
+    struct command_call *call = work->call, inner = *call;
+    struct buffer out;
+    size_t words = 1;
+    assert(count <= RECORDS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        arguments[words++] = slice_of_text(records[i].key);
+        arguments[words++] = slice_of_text(records[i].text);
+    }
+    buffer_init(&out, 4096);
+    struct reply reply = {.out = &out, .protocol = 2};
+    inner.command = command_find(call->table, arguments[0]);
+    inner.database = 0;
+    inner.arguments = arguments;
+    inner.count = words;
+    inner.reply = &reply;
+    command_execute(&inner);
+    call->refused = inner.refused;
+    if (inner.failed)
+        keyspace_fail(work, "ERR the change is too large for one log entry");
+    else if (!inner.refused)
+        reply_ok(call->reply);
+    buffer_deinit(&out);
+}
+
+/* Every change raises the epoch: the newer of two views is the one with the higher one. */
+static void finish(struct keyspace_work *work, struct record *records, size_t count)
+{
+    work->catalogue.epoch++;
+    record_of_counters(&records[count++], &work->catalogue);
+    write_records(work, records, count);
+}
+
+/* ---- CREATE ---- */
+
+static bool database_is_free(struct keyspace_work *work, const struct cluster_contract *contract,
+                             uint64_t but)
+{
+    const struct control_keyspace *other =
+        catalogue_find_database(&work->catalogue, contract->database);
+    if (!other || other->id == but)
+        return true;
+    keyspace_fail(work, "ERR DB %u opens keyspace %s: take another number from 1 to %d",
+                  contract->database, other->name, CLUSTER_DATABASES - 1);
+    return false;
+}
+
+/* How many replicas a node would carry. */
+static size_t load_of(const struct control_catalogue *catalogue, struct node_id node)
+{
+    size_t load = 2; /* `system` and `default`, wherever they are */
+    for (size_t i = 0; i < catalogue->partition_count; i++)
+        for (size_t k = 0; k < catalogue->partitions[i].initial.member_count; k++)
+            load += !catalogue->partitions[i].dropped &&
+                    node_id_equal(catalogue->partitions[i].initial.members[k].node, node);
+    return load;
+}
+
+static bool nodes_have_room(struct keyspace_work *work, const struct cluster_contract *contract,
+                            const struct cluster_place *places)
+{
+    for (size_t n = 0; n < work->catalogue.node_count; n++) {
+        struct node_id node = work->catalogue.nodes[n].id;
+        size_t load = load_of(&work->catalogue, node);
+        for (unsigned i = 0; i < contract->partitions; i++)
+            for (unsigned k = 0; k < contract->replicas; k++)
+                load += node_id_equal(places[i].members[k], node);
+        if (load <= NODE_GROUPS_MAX)
+            continue;
+        keyspace_fail(work,
+                      "ERR node %llu would carry %zu replicas, and %d is the most: fewer "
+                      "PARTITIONS or REPLICAS work, or dropping a keyspace",
+                      (unsigned long long)node.value, load, NODE_GROUPS_MAX);
+        return false;
+    }
+    return true;
+}
+
+static void record_place(struct record *record, struct group_id group,
+                         const struct control_keyspace *keyspace, const struct cluster_place *place)
+{
+    struct control_partition partition = {.group = group,
+                                          .keyspace = keyspace->id,
+                                          .first_slot = place->first_slot,
+                                          .last_slot = place->last_slot};
+    struct raft_configuration *initial = &partition.initial;
+    initial->commit_quorum = cluster_commit_quorum(&keyspace->contract);
+    initial->election_quorum = cluster_election_quorum(&keyspace->contract);
+    initial->member_count = keyspace->contract.replicas;
+    for (size_t i = 0; i < initial->member_count; i++)
+        initial->members[i] =
+            (struct raft_member){.replica = {i + 1}, .node = place->members[i], .kind = RAFT_VOTER};
+    record_of_partition(record, &partition);
+}
+
+static void create(struct keyspace_work *work, const struct control_keyspace *keyspace)
+{
+    struct cluster_place places[CLUSTER_PARTITIONS_MAX];
+    struct control_catalogue *catalogue = &work->catalogue;
+    unsigned partitions = keyspace->contract.partitions;
+    cluster_place(&keyspace->contract, catalogue->nodes, catalogue->node_count,
+                  catalogue->next_group, places);
+    if (!nodes_have_room(work, &keyspace->contract, places))
+        return;
+    struct record *records = memory_zeroed(RECORDS_MAX, sizeof *records);
+    record_of_keyspace(&records[0], keyspace);
+    for (unsigned i = 0; i < partitions; i++)
+        record_place(&records[1 + i], (struct group_id){catalogue->next_group++}, keyspace,
+                     &places[i]);
+    catalogue->next_keyspace++; /* CONTROL-6 */
+    finish(work, records, 1 + partitions);
+    memory_free(records);
+}
+
+void keyspace_create(struct keyspace_work *work)
+{
+    const struct command_call *call = work->call;
+    struct slice name = call->arguments[2];
+    struct control_keyspace keyspace = {.id = work->catalogue.next_keyspace,
+                                        .contract = cluster_contract_default};
+    char why[CLUSTER_LINE_SIZE];
+    if (!cluster_name_is_valid(name)) {
+        keyspace_fail(work,
+                      "ERR a keyspace has a name of 1 to %d letters, digits, '-', '_' and '.'",
+                      CLUSTER_NAME_SIZE - 1);
+        return;
+    }
+    memcpy(keyspace.name, name.at, name.size);
+    if (catalogue_find_name(&work->catalogue, name)) {
+        keyspace_fail(work, "ERR keyspace %s exists: KEYSPACE INFO %s shows it", keyspace.name,
+                      keyspace.name);
+        return;
+    }
+    if (cluster_contract_read(call->arguments + 3, call->count - 3, &keyspace.contract, why) ||
+        cluster_contract_check(&keyspace.contract, work->catalogue.nodes,
+                               work->catalogue.node_count, why)) {
+        keyspace_fail(work, "ERR %s", why);
+        return;
+    }
+    if (database_is_free(work, &keyspace.contract, keyspace.id))
+        create(work, &keyspace);
+}
+
+/* ---- ALTER and DROP ---- */
+
+/* What a running group has in its configuration and its log cannot be changed here. */
+static bool only_words_differ(const struct cluster_contract *old,
+                              const struct cluster_contract *new)
+{
+    return old->replicas == new->replicas && old->partitions == new->partitions &&
+           old->failover == new->failover && old->sync == new->sync &&
+           old->interval_ms == new->interval_ms &&
+           old->spread == new->spread &&strcmp(old->prefer_site, new->prefer_site) == 0 &&
+           cluster_commit_quorum(old) == cluster_commit_quorum(new) &&
+           cluster_election_quorum(old) == cluster_election_quorum(new);
+}
+
+/* False: it was refused. The two that every cluster has stay as they are. */
+static bool may_change(struct keyspace_work *work, const struct control_keyspace *keyspace)
+{
+    if (keyspace->id > KEYSPACE_DEFAULT)
+        return true;
+    keyspace_fail(work, "ERR keyspace %s belongs to every cluster and stays as it is",
+                  keyspace->name);
+    return false;
+}
+
+void keyspace_alter(struct keyspace_work *work)
+{
+    const struct command_call *call = work->call;
+    const struct control_keyspace *old = keyspace_named(work);
+    char why[CLUSTER_LINE_SIZE];
+    if (!old || !may_change(work, old))
+        return;
+    struct control_keyspace new = *old;
+    if (cluster_contract_read(call->arguments + 3, call->count - 3, &new.contract, why) ||
+        cluster_contract_check(&new.contract, work->catalogue.nodes, work->catalogue.node_count,
+                               why)) {
+        keyspace_fail(work, "ERR %s", why);
+        return;
+    }
+    if (!only_words_differ(&old->contract, &new.contract)) {
+        keyspace_fail(work, "ERR that would need a change of the groups' configuration, which this "
+                            "version does not make while they run: ALTER takes DB, SHORT, and an "
+                            "ACK of the same quorums");
+        return;
+    }
+    if (!database_is_free(work, &new.contract, new.id))
+        return;
+    struct record *records = memory_zeroed(RECORDS_MAX, sizeof *records);
+    record_of_keyspace(&records[0], &new);
+    finish(work, records, 1);
+    memory_free(records);
+}
+
+void keyspace_drop(struct keyspace_work *work)
+{
+    const struct control_keyspace *old = keyspace_named(work);
+    if (!old || !may_change(work, old))
+        return;
+    struct control_keyspace gone = *old;
+    struct record *records = memory_zeroed(RECORDS_MAX, sizeof *records);
+    size_t count = 0;
+    gone.dropped = true;
+    record_of_keyspace(&records[count++], &gone);
+    for (size_t i = 0; i < work->catalogue.partition_count; i++) {
+        struct control_partition partition = work->catalogue.partitions[i];
+        if (partition.keyspace != gone.id || count == RECORDS_MAX - 1)
+            continue;
+        partition.dropped = true; /* CONTROL-6: the record stays */
+        record_of_partition(&records[count++], &partition);
+    }
+    finish(work, records, count);
+    memory_free(records);
+}

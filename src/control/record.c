@@ -1,0 +1,279 @@
+/* The records of the system keyspace as JSON texts. They are written by the leader alone and read
+ * by every node; the words are those of KEYSPACE CREATE, so one reader serves both. */
+#include "control/inside.h"
+
+#include <jansson.h>
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define RECORD_VERSION 1
+
+/* ---- writing ---- */
+
+/* Takes `root`. Every text below is bounded, and so is a record. */
+static void store_json(struct record *record, json_t *root)
+{
+    assert(root);
+    size_t size = json_dumpb(root, record->text, sizeof record->text - 1, JSON_COMPACT);
+    assert(size > 0 && size < sizeof record->text);
+    record->text[size] = 0;
+    json_decref(root);
+}
+
+/* Names from flags may hold any byte: what is not UTF-8 becomes '?'. */
+static json_t *json_of_text(const char *text)
+{
+    char plain[512];
+    json_t *value = json_string(text);
+    if (value)
+        return value;
+    snprintf(plain, sizeof plain, "%s", text);
+    for (char *at = plain; *at; at++)
+        if ((unsigned char)*at >= 0x80)
+            *at = '?';
+    return json_string(plain);
+}
+
+static void store_key(struct record *record, const char *kind, uint64_t id)
+{
+    snprintf(record->key, sizeof record->key, "%s:%llu", kind, (unsigned long long)id);
+}
+
+void record_of_node(struct record *record, const struct node_member *member)
+{
+    store_key(record, "node", member->id.value);
+    store_json(record,
+               json_pack("{s:i,s:I,s:o,s:o,s:o,s:o,s:o}", "version", RECORD_VERSION, "id",
+                         (json_int_t)member->id.value, "addr", json_of_text(member->client_address),
+                         "peer", json_of_text(member->peer_address), "site",
+                         json_of_text(member->site), "zone", json_of_text(member->zone), "host",
+                         json_of_text(member->host)));
+}
+
+void record_of_keyspace(struct record *record, const struct control_keyspace *keyspace)
+{
+    const struct cluster_contract *contract = &keyspace->contract;
+    char ack[CLUSTER_WORD_SIZE], sync[CLUSTER_WORD_SIZE], prefer[CLUSTER_WORD_SIZE] = "";
+    store_key(record, "keyspace", keyspace->id);
+    if (contract->prefer_site[0])
+        snprintf(prefer, sizeof prefer, "site=%s", contract->prefer_site);
+    store_json(record,
+               json_pack("{s:i,s:I,s:s,s:s,s:i,s:i,s:s,s:s,s:s,s:s,s:s,s:i,s:s,s:o,s:b}", "version",
+                         RECORD_VERSION, "id", (json_int_t)keyspace->id, "name", keyspace->name,
+                         "mode", "leader", "replicas", (int)contract->replicas, "partitions",
+                         (int)contract->partitions, "ack", cluster_ack_word(contract, ack),
+                         "failover", cluster_failover_word(contract), "read", "strong", "sync",
+                         cluster_sync_word(contract, sync), "short", cluster_short_word(contract),
+                         "db", (int)contract->database, "spread", cluster_spread_word(contract),
+                         "prefer", json_of_text(prefer), "dropped", (int)keyspace->dropped));
+}
+
+void record_of_partition(struct record *record, const struct control_partition *partition)
+{
+    char slots[32];
+    json_t *members = json_array();
+    const struct raft_configuration *initial = &partition->initial;
+    store_key(record, "partition", partition->group.value);
+    snprintf(slots, sizeof slots, "%u-%u", partition->first_slot, partition->last_slot);
+    for (size_t i = 0; i < initial->member_count; i++)
+        json_array_append_new(
+            members, json_pack("{s:I,s:I}", "id", (json_int_t)initial->members[i].replica.value,
+                               "node", (json_int_t)initial->members[i].node.value));
+    store_json(record,
+               json_pack("{s:i,s:I,s:I,s:s,s:o,s:i,s:i,s:b}", "version", RECORD_VERSION, "id",
+                         (json_int_t)partition->group.value, "keyspace",
+                         (json_int_t)partition->keyspace, "slots", slots, "replicas", members,
+                         "commit", (int)initial->commit_quorum, "election",
+                         (int)initial->election_quorum, "dropped", (int)partition->dropped));
+}
+
+void record_of_counters(struct record *record, const struct control_catalogue *catalogue)
+{
+    snprintf(record->key, sizeof record->key, "counters");
+    store_json(record, json_pack("{s:i,s:I,s:I,s:I}", "version", RECORD_VERSION, "epoch",
+                                 (json_int_t)catalogue->epoch, "keyspace",
+                                 (json_int_t)catalogue->next_keyspace, "partition",
+                                 (json_int_t)catalogue->next_group));
+}
+
+/* ---- reading ---- */
+
+/* NULL: not JSON, or of another version. */
+static json_t *load(struct slice text)
+{
+    json_t *root = json_loadb((const char *)text.at, text.size, 0, NULL);
+    if (json_integer_value(json_object_get(root, "version")) == RECORD_VERSION)
+        return root;
+    json_decref(root);
+    return NULL;
+}
+
+static bool take_number(const json_t *object, const char *name, uint64_t max, uint64_t *out)
+{
+    const json_t *value = json_object_get(object, name);
+    json_int_t number = json_integer_value(value);
+    if (!json_is_integer(value) || number < 0 || (uint64_t)number > max)
+        return false;
+    *out = (uint64_t)number;
+    return true;
+}
+
+static bool take_text(const json_t *object, const char *name, char *out, size_t room)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    if (!text || strlen(text) >= room)
+        return false;
+    memcpy(out, text, strlen(text) + 1);
+    return true;
+}
+
+bool record_read_node(struct slice text, struct cluster_member *out)
+{
+    json_t *root = load(text);
+    struct cluster_member node = {.id = {0}};
+    bool good = take_number(root, "id", INT64_MAX, &node.id.value) && node.id.value &&
+                take_text(root, "site", node.site, sizeof node.site) &&
+                take_text(root, "zone", node.zone, sizeof node.zone) &&
+                take_text(root, "host", node.host, sizeof node.host);
+    json_decref(root);
+    if (good)
+        *out = node;
+    return good;
+}
+
+/* Fields that an earlier version left out have their defaults. */
+static bool take_contract(const json_t *root, struct cluster_contract *contract)
+{
+    static const char *const options[] = {"mode", "ack", "failover", "read", "sync", "short"};
+    struct slice words[2 * 8];
+    size_t count = 0;
+    uint64_t replicas = 0, partitions = 1, database = 0;
+    char why[CLUSTER_LINE_SIZE];
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        const char *value = json_string_value(json_object_get(root, options[i]));
+        if (!value)
+            continue;
+        words[count++] = slice_of_text(options[i]);
+        words[count++] = slice_of_text(value);
+    }
+    const char *spread = json_string_value(json_object_get(root, "spread"));
+    if (spread && strcmp(spread, "node") != 0) {
+        words[count++] = slice_of_text("spread");
+        words[count++] = slice_of_text(spread);
+    }
+    const char *prefer = json_string_value(json_object_get(root, "prefer"));
+    if (prefer && prefer[0]) {
+        words[count++] = slice_of_text("prefer");
+        words[count++] = slice_of_text(prefer);
+    }
+    *contract = cluster_contract_default;
+    (void)take_number(root, "replicas", CLUSTER_REPLICAS_MAX, &replicas);
+    (void)take_number(root, "partitions", CLUSTER_PARTITIONS_MAX, &partitions);
+    (void)take_number(root, "db", CLUSTER_DATABASES - 1, &database);
+    contract->replicas = (unsigned)replicas;
+    contract->partitions = (unsigned)partitions;
+    contract->database = (unsigned)database;
+    return cluster_contract_read(words, count, contract, why) == STATUS_OK;
+}
+
+bool record_read_keyspace(struct slice text, struct control_keyspace *out)
+{
+    json_t *root = load(text);
+    struct control_keyspace keyspace = {.id = 0};
+    bool good = take_number(root, "id", INT64_MAX, &keyspace.id) &&
+                take_text(root, "name", keyspace.name, sizeof keyspace.name) &&
+                take_contract(root, &keyspace.contract);
+    keyspace.dropped = json_is_true(json_object_get(root, "dropped"));
+    json_decref(root);
+    if (good)
+        *out = keyspace;
+    return good;
+}
+
+static bool take_members(const json_t *array, struct raft_configuration *initial)
+{
+    size_t count = json_array_size(array);
+    if (count > RAFT_MEMBERS_MAX)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        const json_t *member = json_array_get(array, i);
+        struct raft_member *out = &initial->members[i];
+        if (!take_number(member, "id", INT64_MAX, &out->replica.value) ||
+            !take_number(member, "node", INT64_MAX, &out->node.value))
+            return false;
+        out->kind = RAFT_VOTER;
+        out->priority = i == 0; /* the first candidate */
+    }
+    initial->member_count = count;
+    return true;
+}
+
+/* A configuration that raft would refuse is no record: it is checked by the same code. */
+static bool is_sound(const struct raft_configuration *initial)
+{
+    struct raft_configuration again;
+    struct buffer bytes;
+    if (initial->member_count == 0)
+        return true;
+    if (initial->commit_quorum + initial->election_quorum <= initial->member_count ||
+        2 * (size_t)initial->election_quorum <= initial->member_count ||
+        initial->commit_quorum > initial->member_count ||
+        initial->election_quorum > initial->member_count || !initial->commit_quorum)
+        return false;
+    for (size_t i = 0; i < initial->member_count; i++)
+        for (size_t k = 0; k < i; k++)
+            if (replica_id_equal(initial->members[i].replica, initial->members[k].replica))
+                return false;
+    buffer_init(&bytes, 4096);
+    raft_configuration_encode(initial, &bytes);
+    bool good = raft_configuration_decode(slice_of_buffer(&bytes), &again) == STATUS_OK;
+    buffer_deinit(&bytes);
+    return good;
+}
+
+bool record_read_partition(struct slice text, struct control_partition *out)
+{
+    json_t *root = load(text);
+    struct control_partition partition = {.group = {0}};
+    uint64_t commit = 0, election = 0;
+    const char *slots = json_string_value(json_object_get(root, "slots"));
+    char *end = NULL;
+    bool good = slots && take_number(root, "id", INT64_MAX, &partition.group.value) &&
+                take_number(root, "keyspace", INT64_MAX, &partition.keyspace) &&
+                take_members(json_object_get(root, "replicas"), &partition.initial);
+    if (good) {
+        partition.first_slot = (unsigned)strtoul(slots, &end, 10);
+        good = *end == '-';
+        partition.last_slot = good ? (unsigned)strtoul(end + 1, &end, 10) : 0;
+        good = good && !*end && partition.first_slot <= partition.last_slot &&
+               partition.last_slot < CLUSTER_SLOTS;
+    }
+    (void)take_number(root, "commit", RAFT_MEMBERS_MAX, &commit);
+    (void)take_number(root, "election", RAFT_MEMBERS_MAX, &election);
+    partition.initial.commit_quorum = (uint32_t)commit;
+    partition.initial.election_quorum = (uint32_t)election;
+    partition.dropped = json_is_true(json_object_get(root, "dropped"));
+    json_decref(root);
+    if (!good || !is_sound(&partition.initial))
+        return false;
+    *out = partition;
+    return true;
+}
+
+bool record_read_counters(struct slice text, struct control_catalogue *out)
+{
+    json_t *root = load(text);
+    uint64_t epoch, keyspace, group;
+    bool good = take_number(root, "epoch", INT64_MAX, &epoch) &&
+                take_number(root, "keyspace", INT64_MAX, &keyspace) &&
+                take_number(root, "partition", INT64_MAX, &group);
+    json_decref(root);
+    if (!good)
+        return false;
+    out->epoch = epoch;
+    out->next_keyspace = keyspace;
+    out->next_group = group;
+    return true;
+}

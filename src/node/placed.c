@@ -1,0 +1,327 @@
+/* Partitions beyond `system` and `default`: which are placed here, which were. What is here is
+ * noted in the log as one identity record, written anew with each change; recovery reads it before
+ * any record of the groups that it names.
+ *
+ * Bytes, version 1: u8 version, u64 dropped through, u64 count of dropped, u64 each; u64 count of
+ * placed, then for each: u64 group, u8 sync, u64 size and bytes of its first configuration. */
+#include "node/inside.h"
+
+#include "base/memory.h"
+
+#include <assert.h>
+
+#define PLACED_VERSION    1
+#define PLACED_SIZE_MAX   (1u << 20)
+#define FIRST_CAMPAIGN_NS (100 * 1000000ull) /* by then the others have noted it too */
+
+/* ---- finding ---- */
+
+struct placed *placed_find(const struct node *node, struct group_id group)
+{
+    size_t low = 0, high = node->placed_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (node->placed[middle].partition.group.value < group.value)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    bool found =
+        low < node->placed_count && group_id_equal(node->placed[low].partition.group, group);
+    return found ? &node->placed[low] : NULL;
+}
+
+bool placed_is_dropped(const struct node *node, struct group_id group)
+{
+    const struct placed *placed = placed_find(node, group);
+    if (placed && placed->here)
+        return false;
+    if (group.value > GROUP_DEFAULT.value && group.value <= node->dropped_through.value)
+        return true;
+    for (size_t i = 0; i < node->dropped_count; i++)
+        if (group_id_equal(node->dropped[i], group))
+            return true;
+    return false;
+}
+
+bool node_is_placed(const struct node *node, struct group_id group)
+{
+    const struct placed *placed = placed_find(node, group);
+    return placed && placed->here;
+}
+
+static struct placed *insert(struct node *node, const struct node_partition *partition)
+{
+    size_t at = node->placed_count;
+    node->placed = memory_resize(node->placed, (node->placed_count + 1) * sizeof *node->placed);
+    while (at > 0 && node->placed[at - 1].partition.group.value > partition->group.value)
+        at--;
+    memmove(node->placed + at + 1, node->placed + at,
+            (node->placed_count - at) * sizeof *node->placed);
+    node->placed[at] = (struct placed){.partition = *partition};
+    node->placed_count++;
+    return &node->placed[at];
+}
+
+static void erase(struct node *node, struct placed *placed)
+{
+    size_t at = (size_t)(placed - node->placed);
+    node->placed_count--;
+    memmove(placed, placed + 1, (node->placed_count - at) * sizeof *placed);
+}
+
+static bool is_member(const struct node *node, const struct node_partition *partition)
+{
+    for (size_t i = 0; i < partition->initial.member_count; i++)
+        if (node_id_equal(partition->initial.members[i].node, node->formation.self))
+            return true;
+    return false;
+}
+
+/* ---- the note ---- */
+
+static void put_u64(struct buffer *out, uint64_t value)
+{
+    uint8_t bytes[8];
+    store_u64(bytes, value);
+    (void)!buffer_append(out, bytes, sizeof bytes);
+}
+
+static void put_partition(struct buffer *out, const struct node_partition *partition)
+{
+    struct buffer bytes;
+    uint8_t sync = (uint8_t)partition->sync;
+    buffer_init(&bytes, 4096);
+    raft_configuration_encode(&partition->initial, &bytes);
+    put_u64(out, partition->group.value);
+    (void)!buffer_append(out, &sync, 1);
+    put_u64(out, bytes.size);
+    (void)!buffer_append(out, bytes.at, bytes.size);
+    buffer_deinit(&bytes);
+}
+
+void placed_encode(const struct node *node, struct buffer *out)
+{
+    uint8_t version = PLACED_VERSION;
+    uint64_t here = 0;
+    (void)!buffer_append(out, &version, 1);
+    put_u64(out, node->dropped_through.value);
+    put_u64(out, node->dropped_count);
+    for (size_t i = 0; i < node->dropped_count; i++)
+        put_u64(out, node->dropped[i].value);
+    for (size_t i = 0; i < node->placed_count; i++)
+        here += node->placed[i].here;
+    put_u64(out, here);
+    for (size_t i = 0; i < node->placed_count; i++)
+        if (node->placed[i].here)
+            put_partition(out, &node->placed[i].partition);
+}
+
+static enum status take_u64(struct slice *from, uint64_t *value)
+{
+    struct slice bytes;
+    enum status status = slice_take(from, 8, &bytes);
+    if (!status)
+        *value = load_u64(bytes.at);
+    return status;
+}
+
+static enum status take_partition(struct slice *from, struct node_partition *out)
+{
+    struct slice sync, bytes;
+    uint64_t size;
+    memset(out, 0, sizeof *out);
+    if (take_u64(from, &out->group.value) || slice_take(from, 1, &sync) || take_u64(from, &size) ||
+        size > from->size || slice_take(from, size, &bytes))
+        return STATUS_INVALID;
+    if (sync.at[0] > WAL_SYNC_OS || out->group.value <= GROUP_DEFAULT.value)
+        return STATUS_INVALID;
+    out->sync = (enum wal_sync)sync.at[0];
+    return raft_configuration_decode(bytes, &out->initial);
+}
+
+static enum status take_dropped(struct node *node, struct slice *from)
+{
+    uint64_t count;
+    if (take_u64(from, &node->dropped_through.value) || take_u64(from, &count) ||
+        count > NODE_DROPPED_MAX || count > from->size / 8)
+        return STATUS_INVALID;
+    node->dropped = memory_resize(node->dropped, (count + 1) * sizeof *node->dropped);
+    node->dropped_count = count;
+    for (size_t i = 0; i < count; i++)
+        if (take_u64(from, &node->dropped[i].value))
+            return STATUS_INVALID;
+    return STATUS_OK;
+}
+
+/* ---- groups come and go ---- */
+
+static void remove_group(struct node *node, struct group_id group)
+{
+    for (size_t i = 0; i < node->group_count; i++) {
+        if (!group_id_equal(replica_group(node->groups[i]), group))
+            continue;
+        replica_retire(node->groups[i], &node->turn);
+        node->group_count--;
+        memmove(node->groups + i, node->groups + i + 1,
+                (node->group_count - i) * sizeof node->groups[0]);
+        return;
+    }
+}
+
+/* A partition that the note before this one had and this one has not, was dropped. */
+static void recover_gone(struct node *node)
+{
+    for (size_t i = 0; i < node->placed_count;)
+        if (node->placed[i].here) {
+            i++;
+        } else {
+            remove_group(node, node->placed[i].partition.group);
+            erase(node, &node->placed[i]);
+        }
+}
+
+enum status placed_recover(struct node *node, struct slice bytes)
+{
+    struct slice version;
+    struct node_partition partition;
+    uint64_t count;
+    enum status status = slice_take(&bytes, 1, &version);
+    if (!status && version.at[0] != PLACED_VERSION)
+        return STATUS_FOREIGN;
+    if (status || !node->formed || take_dropped(node, &bytes) || take_u64(&bytes, &count) ||
+        count > NODE_GROUPS_MAX)
+        return STATUS_INVALID;
+    for (size_t i = 0; i < node->placed_count; i++)
+        node->placed[i].here = false;
+    for (uint64_t i = 0; i < count; i++) {
+        if (take_partition(&bytes, &partition) || !is_member(node, &partition))
+            return STATUS_INVALID;
+        struct placed *placed = placed_find(node, partition.group);
+        if (!placed && node->group_count == NODE_GROUPS_MAX)
+            return STATUS_INVALID;
+        if (!placed) {
+            placed = insert(node, &partition);
+            placed->lives = true;
+            (void)node_create_replica(node, &partition);
+        }
+        placed->here = true;
+    }
+    recover_gone(node);
+    return bytes.size ? STATUS_INVALID : STATUS_OK;
+}
+
+static void save(struct node *node)
+{
+    struct buffer bytes;
+    buffer_init(&bytes, PLACED_SIZE_MAX);
+    placed_encode(node, &bytes);
+    struct wal_record record = {
+        .kind = WAL_IDENTITY, .index = IDENTITY_PLACED, .payload = slice_of_buffer(&bytes)};
+    wal_append(node->wal, &record, WAL_SYNC_ALWAYS);
+    node->placed_ticket = wal_next_ticket(node->wal);
+    buffer_deinit(&bytes);
+}
+
+/* NODE-6: it is known here, but its replica is made when the note is durable. */
+void node_add_partition(struct node *node, const struct node_partition *partition)
+{
+    assert(partition->group.value > GROUP_DEFAULT.value);
+    if (placed_find(node, partition->group) || placed_is_dropped(node, partition->group) ||
+        node->placed_count == NODE_PARTITIONS_MAX)
+        return;
+    bool here = is_member(node, partition);
+    size_t waiting = 0;
+    for (size_t i = 0; i < node->placed_count; i++)
+        waiting += node->placed[i].here && !node->placed[i].lives;
+    if (here && node->group_count + waiting == NODE_GROUPS_MAX)
+        return; /* the catalogue counts them: it does not come to this */
+    insert(node, partition)->here = here;
+    if (here)
+        save(node);
+}
+
+static void begin(struct node *node, struct placed *placed)
+{
+    const struct raft_configuration *initial = &placed->partition.initial;
+    struct replica *replica = node_create_replica(node, &placed->partition);
+    replica_start(replica, &node->turn, true);
+    placed->lives = true;
+    if (initial->member_count > 1 && node_id_equal(initial->members[0].node, node->formation.self))
+        placed->campaign_ns = node->turn.now_ns + FIRST_CAMPAIGN_NS;
+}
+
+void placed_release(struct node *node)
+{
+    for (size_t i = 0; i < node->dropped_count; i++)
+        wal_release(node->wal, node->dropped[i], UINT64_MAX);
+}
+
+void placed_log_moved(struct node *node)
+{
+    if (!node->started || !node->placed_ticket ||
+        wal_durable_ticket(node->wal) < node->placed_ticket)
+        return;
+    node->placed_ticket = 0;
+    placed_release(node);
+    for (size_t i = 0; i < node->placed_count; i++)
+        if (node->placed[i].here && !node->placed[i].lives)
+            begin(node, &node->placed[i]);
+}
+
+static void note_dropped(struct node *node, struct group_id group)
+{
+    if (node->dropped_count == NODE_DROPPED_MAX) { /* ids rise: the oldest stand for all below */
+        if (node->dropped[0].value > node->dropped_through.value)
+            node->dropped_through = node->dropped[0];
+        memmove(node->dropped, node->dropped + 1, --node->dropped_count * sizeof *node->dropped);
+    }
+    node->dropped = memory_resize(node->dropped, (node->dropped_count + 1) * sizeof *node->dropped);
+    node->dropped[node->dropped_count++] = group;
+}
+
+/* NODE-7: noted before anything else happens; a crash in between leaves the group, and the
+ * catalogue says again that it is gone. */
+void node_drop_partition(struct node *node, struct group_id group)
+{
+    struct placed *placed = placed_find(node, group);
+    if (!placed)
+        return;
+    bool here = placed->here;
+    erase(node, placed);
+    if (!here)
+        return;
+    remove_group(node, group);
+    note_dropped(node, group);
+    save(node);
+}
+
+/* ---- time ---- */
+
+void placed_tick(struct node *node)
+{
+    for (size_t i = 0; i < node->placed_count; i++) {
+        struct placed *placed = &node->placed[i];
+        if (!placed->campaign_ns || node->turn.now_ns < placed->campaign_ns)
+            continue;
+        struct replica *replica = node_group(node, placed->partition.group);
+        placed->campaign_ns = 0;
+        if (replica && !raft_view(replica_raft(replica))->leader.value)
+            replica_campaign(replica, &node->turn);
+    }
+}
+
+uint64_t placed_deadline_ns(const struct node *node)
+{
+    uint64_t deadline = UINT64_MAX;
+    for (size_t i = 0; i < node->placed_count; i++)
+        if (node->placed[i].campaign_ns && node->placed[i].campaign_ns < deadline)
+            deadline = node->placed[i].campaign_ns;
+    return deadline;
+}
+
+void placed_deinit(struct node *node)
+{
+    memory_free(node->placed);
+    memory_free(node->dropped);
+}

@@ -1,0 +1,171 @@
+/* Contracts that are refused, with the sentence (CLUSTER-1); quorums of those that hold
+ * (CLUSTER-2). */
+#include "cluster/cluster.h"
+
+#include <stdio.h>
+
+#include <cmocka.h>
+
+static size_t split(const char *text, struct slice words[32])
+{
+    size_t count = 0;
+    while (*text) {
+        size_t size = strcspn(text, " ");
+        words[count++] = slice_of(text, size);
+        text += size + (text[size] == ' ');
+    }
+    return count;
+}
+
+static enum status judge(const char *text, size_t node_count, struct cluster_contract *contract,
+                         char why[CLUSTER_LINE_SIZE])
+{
+    struct slice words[32];
+    struct cluster_member nodes[8] = {{.id = {0}}};
+    for (size_t i = 0; i < node_count; i++) {
+        nodes[i].id.value = i + 1;
+        snprintf(nodes[i].zone, sizeof nodes[i].zone, "z%zu", i % 2);
+        snprintf(nodes[i].site, sizeof nodes[i].site, "berlin");
+    }
+    *contract = cluster_contract_default;
+    why[0] = 0;
+    enum status status = cluster_contract_read(words, split(text, words), contract, why);
+    return status ? status : cluster_contract_check(contract, nodes, node_count, why);
+}
+
+/* Each refusal says what would work: the second column must stand in it. */
+static void test_refusals(void **state)
+{
+    static const struct {
+        const char *words, *says;
+        size_t nodes;
+    } table[] = {
+        {"ACK async FAILOVER safe", "ACK local with FAILOVER safe works", 3},
+        {"ACK async", "FAILOVER available", 3},
+        {"REPLICAS 5", "REPLICAS 3 works", 3},
+        {"REPLICAS 0", "from 1 to 16", 3},
+        {"REPLICAS 17", "from 1 to 16", 3},
+        {"REPLICAS three", "from 1 to 16", 3},
+        {"REPLICAS 3 ACK semisync:3", "ACK semisync:2 or all works", 3},
+        {"REPLICAS 1 ACK semisync:1", "ACK local works", 3},
+        {"ACK semisync:0", "ACK local waits for the leader alone", 3},
+        {"ACK semisync", "semisync:K", 3},
+        {"ACK semisync:", "semisync:K", 3},
+        {"ACK majority", "async, local, semisync:K, quorum or all", 3},
+        {"FAILOVER fast", "FAILOVER safe or available", 3},
+        {"MODE leaderless", "MODE leader is", 3},
+        {"MODE multileader", "MODE leader is", 3},
+        {"MODE x", "MODE leader", 3},
+        {"READ eventual", "READ strong is", 3},
+        {"SYNC never", "always, interval:MS or os", 3},
+        {"SYNC interval:10", "1000 to 3600000", 3},
+        {"SHORT maybe", "refuse or degrade", 3},
+        {"DB 0", "from 1 to 15", 3},
+        {"DB 16", "from 1 to 15", 3},
+        {"PARTITIONS 0", "from 1 to 32", 3},
+        {"PARTITIONS 33", "from 1 to 32", 3},
+        {"SPREAD rack", "host, zone or site", 3},
+        {"SPREAD zone REPLICAS 3", "REPLICAS 2 works", 3},
+        {"SPREAD site REPLICAS 2", "REPLICAS 1 works", 3},
+        {"PREFER site=paris", "no node was started with --site paris", 3},
+        {"PREFER zone=z1", "PREFER site=NAME", 3},
+        {"REPLICAS 3 REPLICAS 3", "given twice", 3},
+        {"REPLICAS", "lacks its value", 3},
+        {"QUORUM 3", "is not known", 3},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct cluster_contract contract;
+        char why[CLUSTER_LINE_SIZE];
+        assert_int_equal(STATUS_INVALID, judge(table[i].words, table[i].nodes, &contract, why));
+        if (!strstr(why, table[i].says))
+            fail_msg("%s: %s", table[i].words, why);
+    }
+}
+
+static void test_quorums(void **state)
+{
+    static const struct {
+        const char *words;
+        unsigned replicas, commit, election, copies;
+    } table[] = {
+        {"", 3, 2, 2, 2},
+        {"REPLICAS 1", 1, 1, 1, 1},
+        {"REPLICAS 2", 2, 2, 2, 2},
+        {"REPLICAS 4", 4, 3, 3, 3},
+        {"REPLICAS 5", 5, 3, 3, 3},
+        {"REPLICAS 5 ACK all", 5, 3, 3, 5},
+        {"REPLICAS 5 ACK semisync:1", 5, 2, 4, 2},
+        {"REPLICAS 5 ACK semisync:2", 5, 3, 3, 3},
+        {"REPLICAS 5 ACK semisync:4", 5, 3, 3, 5},
+        {"REPLICAS 5 ACK local", 5, 1, 5, 1},
+        {"REPLICAS 3 ACK local", 3, 1, 3, 1},
+        {"REPLICAS 3 ACK local FAILOVER available", 3, 2, 2, 1},
+        {"REPLICAS 3 ACK async FAILOVER available", 3, 2, 2, 0},
+        {"REPLICAS 5 ACK semisync:1 FAILOVER available", 5, 3, 3, 2},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct cluster_contract contract;
+        char why[CLUSTER_LINE_SIZE];
+        assert_int_equal(STATUS_OK, judge(table[i].words, 7, &contract, why));
+        assert_int_equal(table[i].replicas, contract.replicas);
+        assert_int_equal(table[i].commit, cluster_commit_quorum(&contract));
+        assert_int_equal(table[i].election, cluster_election_quorum(&contract));
+        assert_int_equal(table[i].copies, cluster_ack_copies(&contract));
+    }
+}
+
+/* R2 for every contract that can be written. */
+static void test_quorums_overlap(void **state)
+{
+    (void)state;
+    for (unsigned n = 1; n <= CLUSTER_REPLICAS_MAX; n++)
+        for (unsigned ack = 0; ack <= CLUSTER_ACK_ALL; ack++)
+            for (unsigned k = 1; k < n; k++)
+                for (unsigned failover = 0; failover < 2; failover++) {
+                    struct cluster_contract contract = {.replicas = n,
+                                                        .ack = (enum cluster_ack)ack,
+                                                        .followers = k,
+                                                        .failover =
+                                                            (enum cluster_failover)failover};
+                    unsigned c = cluster_commit_quorum(&contract);
+                    unsigned e = cluster_election_quorum(&contract);
+                    assert_true(c >= 1 && c <= n && e <= n && c + e > n && 2 * e > n);
+                }
+}
+
+static void test_two_voters_are_asked_for(void **state)
+{
+    struct cluster_contract contract;
+    char why[CLUSTER_LINE_SIZE];
+    (void)state;
+    assert_int_equal(STATUS_OK, judge("", 2, &contract, why));
+    assert_int_equal(1, contract.replicas);
+    assert_int_equal(STATUS_OK, judge("REPLICAS 2", 2, &contract, why));
+    assert_int_equal(2, contract.replicas);
+}
+
+static void test_names(void **state)
+{
+    char longest[CLUSTER_NAME_SIZE + 1];
+    (void)state;
+    assert_true(cluster_name_is_valid(slice_of_text("Carts-2.old_1")));
+    assert_false(cluster_name_is_valid(slice_of_text("")));
+    assert_false(cluster_name_is_valid(slice_of_text("a b")));
+    assert_false(cluster_name_is_valid(slice_of_text("a:b")));
+    assert_false(cluster_name_is_valid(slice_of("a\0b", 3)));
+    memset(longest, 'x', sizeof longest);
+    assert_true(cluster_name_is_valid(slice_of(longest, 63)));
+    assert_false(cluster_name_is_valid(slice_of(longest, 64)));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_refusals),        cmocka_unit_test(test_quorums),
+        cmocka_unit_test(test_quorums_overlap), cmocka_unit_test(test_two_voters_are_asked_for),
+        cmocka_unit_test(test_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

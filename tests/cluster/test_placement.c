@@ -1,0 +1,97 @@
+/* Where replicas go (CLUSTER-3). */
+#include "cluster/cluster.h"
+
+#include <stdio.h>
+
+#include <cmocka.h>
+
+static void make_nodes(struct cluster_member *nodes, size_t count, size_t hosts, size_t sites)
+{
+    for (size_t i = 0; i < count; i++) {
+        nodes[i] = (struct cluster_member){.id = {i + 1}};
+        snprintf(nodes[i].host, sizeof nodes[i].host, "h%zu", i % hosts);
+        snprintf(nodes[i].site, sizeof nodes[i].site, "s%zu", i % sites);
+    }
+}
+
+static bool all_differ(const struct cluster_place *place, unsigned replicas)
+{
+    for (unsigned i = 0; i < replicas; i++)
+        for (unsigned k = 0; k < i; k++)
+            if (place->members[i].value == place->members[k].value)
+                return false;
+    return true;
+}
+
+static void test_round_robin(void **state)
+{
+    struct cluster_contract contract = {.replicas = 3, .partitions = 8};
+    struct cluster_member nodes[5];
+    struct cluster_place places[8];
+    unsigned leads[6] = {0}, end = 0;
+    (void)state;
+    make_nodes(nodes, 5, 5, 1);
+    cluster_place(&contract, nodes, 5, 3, places);
+    for (unsigned i = 0; i < 8; i++) {
+        assert_true(all_differ(&places[i], 3));
+        assert_int_equal(end, places[i].first_slot); /* no slot is left out or given twice */
+        end = places[i].last_slot + 1;
+        leads[places[i].members[0].value]++;
+    }
+    assert_int_equal(CLUSTER_SLOTS, end);
+    for (unsigned i = 1; i <= 5; i++)
+        assert_in_range(leads[i], 1, 2);
+    assert_int_equal(4, places[0].members[0].value); /* begins with `turn` */
+}
+
+static void test_spreads_over_hosts(void **state)
+{
+    struct cluster_contract contract = {.replicas = 3, .partitions = 6};
+    struct cluster_member nodes[6];
+    struct cluster_place places[6];
+    (void)state;
+    make_nodes(nodes, 6, 3, 1); /* two nodes on each host */
+    cluster_place(&contract, nodes, 6, 0, places);
+    for (unsigned i = 0; i < 6; i++) {
+        bool seen[3] = {false};
+        for (unsigned k = 0; k < 3; k++)
+            seen[(places[i].members[k].value - 1) % 3] = true;
+        assert_true(seen[0] && seen[1] && seen[2]);
+    }
+}
+
+static void test_too_few_hosts(void **state)
+{
+    struct cluster_contract contract = {.replicas = 3, .partitions = 1};
+    struct cluster_member nodes[4];
+    struct cluster_place place;
+    (void)state;
+    make_nodes(nodes, 4, 2, 1);
+    cluster_place(&contract, nodes, 4, 0, &place);
+    assert_true(all_differ(&place, 3));
+    assert_int_equal(2, cluster_domain_count(nodes, 4, CLUSTER_SPREAD_HOST));
+    assert_int_equal(4, cluster_domain_count(nodes, 4, CLUSTER_SPREAD_ZONE)); /* nobody names one */
+}
+
+static void test_preferred_site_leads(void **state)
+{
+    struct cluster_contract contract = {.replicas = 3, .partitions = 4, .prefer_site = "s1"};
+    struct cluster_member nodes[6];
+    struct cluster_place places[4];
+    (void)state;
+    make_nodes(nodes, 6, 6, 3); /* s1 has nodes 2 and 5 */
+    cluster_place(&contract, nodes, 6, 0, places);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(i % 2 ? 5 : 2, places[i].members[0].value);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_robin),
+        cmocka_unit_test(test_spreads_over_hosts),
+        cmocka_unit_test(test_too_few_hosts),
+        cmocka_unit_test(test_preferred_site_leads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

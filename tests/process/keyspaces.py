@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""Keyspaces beside `default`: made from the command line, used by a plain client, kept over kill -9, dropped."""
+import json
+import unittest
+
+from cluster import HOLDFAST, Cluster, ReplyError, run, wait_until
+
+
+def keyspace(node, *words):
+    code, out, err = run(HOLDFAST, "-a", node.name, "keyspace", *words)
+    assert code == 0, (words, code, out, err)
+    return out
+
+
+def answers(client, *words):
+    """The reply, or None while there is no leader."""
+    try:
+        return client.call(*words)
+    except ReplyError:
+        return None
+
+
+class Keyspaces(unittest.TestCase):
+    def test_create_use_and_drop(self):
+        with Cluster(3) as cluster:
+            cluster.start()
+            one, two, three = cluster.nodes
+            self.assertEqual(keyspace(one, "create", "carts", "--mode", "leader", "--replicas", "3", "--ack", "quorum",
+                                      "--db", "3", "--partitions=2"), "OK\n")
+            with two.client() as client, three.client() as other:
+                self.assertEqual(client.call("SELECT", "carts"), "OK")
+                self.assertEqual(other.call("SELECT", "3"), "OK")
+                for i in range(200):
+                    self.assertEqual(client.call("SET", f"k{i}", i), "OK")
+                for i in range(200):
+                    self.assertEqual(other.call("GET", f"k{i}"), b"%d" % i)
+                self.assertIsNone(one.call("GET", "k1"))  # nothing of it is in `default`
+                self.show(cluster)
+                leader = cluster.leader()
+                leader.kill()
+                leader.start()
+                cluster.wait_ready()
+            with one.client() as client:
+                wait_until(lambda: answers(client, "SELECT", "carts"), 10, "the catalogue is there")
+                for i in range(200):
+                    value = wait_until(lambda i=i: answers(client, "GET", f"k{i}"), 10, "its partition has a leader")
+                    self.assertEqual(value, b"%d" % i)
+                self.assertEqual(keyspace(two, "drop", "carts"), "OK\n")
+                with self.assertRaisesRegex(ReplyError, "was dropped"):
+                    wait_until(lambda: not client.call("GET", "k1"), 10, "the drop is known")
+
+    def show(self, cluster):
+        one = cluster.nodes[0]
+        listed = json.loads(keyspace(one, "list", "--json"))
+        self.assertEqual([each["name"] for each in listed], ["system", "default", "carts"])
+        self.assertEqual((listed[2]["db"], listed[2]["ack"], listed[2]["partitions"]), (3, "quorum", 2))
+        self.assertIn("carts", keyspace(one, "list"))
+        info = json.loads(keyspace(one, "info", "carts", "--json"))
+        self.assertEqual([place["slots"] for place in info["placement"]], ["0-8191", "8192-16383"])
+        self.assertEqual(sorted(info["placement"][0]["nodes"]), [1, 2, 3])
+        self.assertIn("survives the loss of any 1 of the 3 nodes", keyspace(one, "explain", "carts"))
+        code, out, _ = run(HOLDFAST, "-a", one.name, "status", "--json")
+        answer = json.loads(out)
+        self.assertEqual(code, 0, out)
+        self.assertEqual([each["name"] for each in answer["keyspaces"]], ["system", "default", "carts"])
+        carts = [each for each in answer["partitions"] if each["keyspace"] == "carts"]
+        self.assertEqual([each["slots"] for each in carts], ["0-8191", "8192-16383"])
+        self.assertNotEqual(carts[0]["leader"], carts[1]["leader"])
+        wanted = b"keyspace_carts:keys=200,expires=0,partitions_here=2,partitions=2"
+        wait_until(lambda: wanted in one.call("INFO", "keyspace"), 5, "this node has applied all")
+
+    def test_refusals_say_what_would_work(self):
+        with Cluster(3) as cluster:
+            node = cluster.start().nodes[1]
+            for words, says in (
+                    (("create", "a b"), "a keyspace has a name of"),
+                    (("create", "x", "--replicas", "5"), "REPLICAS 3 works"),
+                    (("create", "x", "--ack", "async"), "FAILOVER available"),
+                    (("create", "default"), "keyspace default exists"),
+                    (("drop", "system"), "belongs to every cluster"),
+                    (("info", "nobody"), "there is no keyspace 'nobody'")):
+                code, out, err = run(HOLDFAST, "-a", node.name, "keyspace", *words)
+                self.assertEqual((code, out), (1, ""), words)
+                self.assertIn(says, err)
+
+    def test_survives_the_death_of_all(self):
+        with Cluster(3) as cluster:
+            cluster.start()
+            keyspace(cluster.nodes[2], "create", "hot", "--db", "5")
+            with cluster.nodes[0].client() as client:
+                self.assertEqual(client.call("SELECT", "hot"), "OK")
+                for i in range(100):
+                    self.assertEqual(client.call("SET", f"k{i}", i), "OK")
+            cluster.kill_all()
+            cluster.start()
+            with cluster.nodes[1].client() as client:
+                wait_until(lambda: answers(client, "SELECT", "5"), 10, "the catalogue is there")
+                self.assertEqual(wait_until(lambda: answers(client, "DBSIZE"), 10, "it has a leader"), 100)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
