@@ -84,7 +84,7 @@ class Writer(threading.Thread):
         except resp.ReplyError as error:
             word = str(error).split()[0]
             self.errors[word] = self.errors.get(word, 0) + 1
-            self.unsure += counts and word != "TRYAGAIN"
+            self.unsure += counts and word not in ("TRYAGAIN", "NOREPLICAS")
             self.move()
         except OSError:
             self.errors["no answer"] = self.errors.get("no answer", 0) + 1

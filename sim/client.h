@@ -2,8 +2,8 @@
  * node, doing random operations on few keys, so that they conflict; everything goes into a history.
  *
  * An answer that does not come in time leaves its operation UNKNOWN, and the connection goes on
- * with another node. TRYAGAIN and MISCONF are promises that nothing happened; UNKNOWNOUTCOME is
- * none. */
+ * with another node. TRYAGAIN, NOREPLICAS and MISCONF are promises that nothing happened;
+ * UNKNOWNOUTCOME is none. */
 #ifndef HOLDFAST_SIM_CLIENT_H
 #define HOLDFAST_SIM_CLIENT_H
 

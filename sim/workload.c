@@ -233,7 +233,7 @@ static const char *take_error(struct workload *workload, const struct request *r
                               struct slice text, uint64_t now_ns, bool *refused)
 {
     *refused = true;
-    if (begins(text, "TRYAGAIN") || begins(text, "MISCONF")) {
+    if (begins(text, "TRYAGAIN") || begins(text, "MISCONF") || begins(text, "NOREPLICAS")) {
         end_all(workload, request, OUTCOME_REFUSED, now_ns);
         return NULL;
     }
