@@ -617,7 +617,8 @@ uint8_t *fake_io_bytes(struct io *io, const char *path, size_t *size)
 void fake_io_damage_done(struct io *io, const char *path)
 {
     struct fake_file *file = file_find(io, path);
-    memcpy(file->durable, file->content, file->size);
+    if (file->size)
+        memcpy(file->durable, file->content, file->size);
     file->version_count = 0;
 }
 
