@@ -34,7 +34,7 @@ mirror() # the first Debian archive that apt uses here
 leave()
 {
     local place
-    for place in dev/shm dev/pts sys proc; do
+    for place in run/netns dev/shm dev/pts sys proc; do
         if mountpoint -q "$root/$place"; then
             umount "$root/$place" || umount -l "$root/$place" || true
         fi
