@@ -300,8 +300,7 @@ static bool reroute(struct server *server, struct client *client, uint64_t now_n
 void route_retry(struct server *server, struct client *client)
 {
     uint64_t now_ns = node_turn(server->node)->now_ns;
-    if (node_leader_of(server->node, GROUP_DEFAULT).value)
-        route_look_for_end(server, client);
+    route_look_for_end(server, client); /* whichever keyspace it waits for (SERVER-6) */
     if (!reroute(server, client, now_ns))
         return;
     if (!client->input.size) {
