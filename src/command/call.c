@@ -283,6 +283,22 @@ size_t command_items_size(struct slice key, const struct slice *items, size_t co
     return size;
 }
 
+void command_remove_members(struct command_call *call, const struct store_key *key,
+                            const struct store_entry *entry)
+{
+    int64_t removed = 0;
+    if (!command_can_change(call, 0))
+        return;
+    /* With its last member the key goes, and another one cannot come in between. */
+    for (size_t i = 2, left = store_member_count(entry); i < call->count && left; i++) {
+        bool there = store_member_remove(call->store, key, call->arguments[i]);
+        removed += there;
+        left -= there;
+    }
+    command_ship_request(call);
+    reply_integer(call->reply, removed);
+}
+
 bool command_remove_expired(struct command_call *call, const struct store_key *key)
 {
     if (!call->may_write) {

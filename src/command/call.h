@@ -390,6 +390,11 @@ const struct store_entry *command_result_entry(const struct command_result *resu
  * replies how many members there are; none: the key goes. */
 void command_store_result(struct command_call *call, const struct command_result *result);
 
+/* HDEL, SREM: removes the members named from argument 2 on; some of them are there. Ships the
+ * request and replies how many went. */
+void command_remove_members(struct command_call *call, const struct store_key *key,
+                            const struct store_entry *entry);
+
 /* ---- deadlines ---- */
 
 /* `amount` in seconds or milliseconds, from now or absolute, to microseconds of group time. False:

@@ -99,23 +99,13 @@ static void execute_hdel(struct command_call *call)
 {
     struct store_key key;
     struct store_entry *entry;
-    int64_t removed = 0;
     if (!lookup_hash(call, &key, &entry))
         return;
     if (!has_any_field(call, entry)) {
         command_reply_unchanged(call, 0);
         return;
     }
-    if (!command_can_change(call, 0))
-        return;
-    /* With its last field the hash goes, and another one cannot come in between. */
-    for (size_t i = 2, left = store_member_count(entry); i < call->count && left; i++) {
-        bool there = store_member_remove(call->store, &key, call->arguments[i]);
-        removed += there;
-        left -= there;
-    }
-    command_ship_request(call);
-    reply_integer(call->reply, removed);
+    command_remove_members(call, &key, entry);
 }
 
 /* ---- counting ---- */
