@@ -323,6 +323,16 @@ static const struct server_verb rows[] = {
              .group = "server",
              .since = "1.0.0",
              .execute = control_execute_keyspace}},
+    {.row = {.number = 2040,
+             .name = "REPORT",
+             .arity = 3,
+             .flags =
+                 COMMAND_WRITE | COMMAND_WHOLE | COMMAND_ADMIN | COMMAND_SYSTEM | COMMAND_HIDDEN,
+             .categories = "@admin @slow @dangerous",
+             .summary = "What a node reports to the cluster.",
+             .group = "server",
+             .since = "1.0.0",
+             .execute = control_execute_report}},
 };
 
 struct server_verbs admin_verbs(struct admin *admin)

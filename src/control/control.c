@@ -82,6 +82,7 @@ enum status control_create(struct io *io, const struct control_options *options,
     control->host = memory_copy_text(options->host);
     control->instance = io_random(io);
     catalogue_init(&control->catalogue);
+    report_init(control);
     enum status status = read_list(control, why);
     if (!status)
         status = check_ports(control, why);
@@ -102,6 +103,7 @@ void control_destroy(struct control *control)
         buffer_deinit(&control->probes[i].input);
     }
     catalogue_deinit(&control->catalogue);
+    report_deinit(control);
     memory_free(control->join);
     memory_free(control->client_address);
     memory_free(control->peer_address);
@@ -139,6 +141,7 @@ void control_tick(struct control *control)
         if (now_ns >= control->next_ns)
             first_records_step(control);
         follow_tick(control);
+        report_tick(control);
     } else {
         for (size_t i = 0; i < control->probe_count; i++)
             probe_tick(control, &control->probes[i], i, now_ns);
@@ -152,7 +155,9 @@ uint64_t control_deadline_ns(const struct control *control)
 {
     if (!node_is_started(control->node))
         return control->next_ns;
-    uint64_t deadline = follow_deadline_ns(control);
+    uint64_t deadline = follow_deadline_ns(control), report_ns = report_deadline_ns(control);
+    if (report_ns < deadline)
+        deadline = report_ns;
     if (!control->has_first_records && control->next_ns < deadline)
         deadline = control->next_ns;
     return deadline;

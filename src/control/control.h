@@ -25,7 +25,9 @@
  * KEYSPACE changes is one entry: a keyspace and its partitions are there together or not at all.
  * CONTROL-6  Ids of keyspaces and partitions rise and are never given twice; a dropped one leaves a
  * record that says so, and only that record ends a group. CONTROL-7  Once control_is_confirmed says
- * so, the catalogue holds whatever was acknowledged before control_ask. */
+ * so, the catalogue holds whatever was acknowledged before control_ask. CONTROL-8  A report is sent
+ * until it is committed, and is there once however often it was sent; the newest text of a key
+ * stays. */
 #ifndef HOLDFAST_CONTROL_CONTROL_H
 #define HOLDFAST_CONTROL_CONTROL_H
 
@@ -128,5 +130,34 @@ const struct control_partition *catalogue_find_slot(const struct control_catalog
 /* KEYSPACE CREATE | LIST | INFO | EXPLAIN | ALTER | DROP | RECORDS: a data command of the system
  * group; admin/ has its row. */
 void control_execute_keyspace(struct command_call *call);
+
+/* ---- reports ----
+ *
+ * What one node has seen and the whole cluster must be able to tell: a text (JSON) under a key
+ * "KIND:NAME" in the data of `system`. The node says it; it is sent to the leader of `system` until
+ * it is committed there. Said again under the same key it replaces what was there. The kinds and
+ * how many of each are kept stand in report.c. What is waiting is lost with the process: who must
+ * not lose it keeps it until control_is_reported, and says it again after a start. */
+#define CONTROL_REPORT_KEY_SIZE 96 /* with a 0 at the end */
+#define CONTROL_REPORT_TEXT_MAX 4096
+#define CONTROL_REPORTS_MAX     256 /* that wait at once */
+#define CONTROL_FAILOVERS_MAX   1000
+#define CONTROL_LOSSES_MAX      10000
+
+/* Copies both. False: no such kind, too large, or as many as may wait do: say it later. */
+bool control_report(struct control *control, const char *key, struct slice text);
+/* Nothing waits under that key: what was said of it is committed, or nothing ever was. */
+bool control_is_reported(const struct control *control, const char *key);
+
+struct control_reported {
+    struct slice key, text; /* borrowed from the store until its next change */
+    int64_t at_us;          /* group time at which the key was first reported; unique */
+};
+/* For data commands of the system group: the records of a kind ("loss:"), the oldest first.
+ * Returns how many; *out goes with memory_free. */
+size_t control_reported(struct store *store, const char *kind, struct control_reported **out);
+
+/* REPORT key text: how a report arrives at the leader of `system`; admin/ has its row. */
+void control_execute_report(struct command_call *call);
 
 #endif

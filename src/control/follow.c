@@ -144,9 +144,10 @@ static bool read_answer(struct slice reply, struct control_catalogue *catalogue)
 bool control_handle_peer(struct control *control, const struct peer_happening *happening)
 {
     const struct wire_forward_reply *reply = &happening->message.forward_reply;
-    if (happening->kind != PEER_MESSAGE || happening->message.kind != WIRE_FORWARD_REPLY ||
-        reply->session != ASK_SESSION)
+    if (happening->kind != PEER_MESSAGE || happening->message.kind != WIRE_FORWARD_REPLY)
         return false;
+    if (reply->session != ASK_SESSION)
+        return report_handle_peer(control, reply);
     if (!control->is_asking || reply->epoch != control->ask_epoch)
         return true; /* it came too late */
     control->is_asking = false;

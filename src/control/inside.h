@@ -2,6 +2,7 @@
 #ifndef HOLDFAST_CONTROL_INSIDE_H
 #define HOLDFAST_CONTROL_INSIDE_H
 
+#include "base/list.h"
 #include "control/control.h"
 
 #define PROBE_REPLY_ITEMS 9
@@ -29,6 +30,16 @@ struct probe {
     struct node_promise promise;
 };
 
+/* What this node has to report, see report.c. */
+struct reports {
+    struct list waiting; /* struct report, owned */
+    size_t count;
+    bool is_sent, is_here; /* the first is under way; it was written on this node's own replica */
+    struct replica_gate gate;
+    uint32_t epoch; /* of the forward under way */
+    uint64_t sent_ns, retry_ns;
+};
+
 struct control {
     struct io *io;
     struct node *node;
@@ -48,6 +59,7 @@ struct control {
     bool is_asking;
     uint32_t ask_epoch; /* of the forward under way */
     uint64_t asked_ns, next_ask_ns, retry_ns;
+    struct reports reports;
     uint64_t next_ns;
     char failure[CONTROL_LINE_SIZE], waits_for[CONTROL_LINE_SIZE];
 };
@@ -113,5 +125,13 @@ void keyspace_drop(struct keyspace_work *work);
 /* follow.c: keeps the catalogue, and the groups that it places here */
 void follow_tick(struct control *control);
 uint64_t follow_deadline_ns(const struct control *control);
+
+/* report.c */
+void report_init(struct control *control);
+void report_deinit(struct control *control);
+/* True: it was the answer to a report. */
+bool report_handle_peer(struct control *control, const struct wire_forward_reply *reply);
+void report_tick(struct control *control);
+uint64_t report_deadline_ns(const struct control *control);
 
 #endif
