@@ -23,7 +23,7 @@ struct admin {
     struct control *control; /* borrowed */
     /* states.c: since when each replica is in its state; all zero at first */
     struct admin_seen *seen; /* owned */
-    size_t seen_count;
+    size_t seen_count, seen_capacity;
     uint64_t next_look_ns;
 };
 

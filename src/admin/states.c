@@ -4,11 +4,14 @@
 
 #include "base/memory.h"
 
-#define LOOK_EVERY_NS (100 * 1000000ull)
+#define LOOK_EVERY_NS (100 * 1000000ull) /* at as many groups as follow; at more, less often */
+#define LOOK_GROUPS   128
+#define SEEN_FIRST    16
 
-/* A replica in the state in which it was last seen. */
+/* A replica in the state in which it was last seen. In a table by group and replica, of which at
+ * most half is used. */
 struct admin_seen {
-    struct group_id group;
+    struct group_id group; /* replica 0: a free place */
     struct replica_id replica;
     enum admin_state state;
     int64_t since_ms;
@@ -57,31 +60,56 @@ const char *admin_state_because(const struct replica *replica, enum admin_state 
     }
 }
 
-static struct admin_seen *find(const struct admin *admin, struct group_id group,
-                               struct replica_id replica)
+/* Where it is, or would be. */
+static struct admin_seen *place_of(struct admin_seen *table, size_t capacity, struct group_id group,
+                                   struct replica_id replica)
 {
-    for (size_t i = 0; i < admin->seen_count; i++)
-        if (group_id_equal(admin->seen[i].group, group) &&
-            replica_id_equal(admin->seen[i].replica, replica))
-            return &admin->seen[i];
-    return NULL;
+    uint64_t hash = (group.value * 31 + replica.value) * 0x9E3779B97F4A7C15u >> 32;
+    size_t i = hash & (capacity - 1);
+    while (table[i].replica.value &&
+           !(group_id_equal(table[i].group, group) && replica_id_equal(table[i].replica, replica)))
+        i = (i + 1) & (capacity - 1);
+    return &table[i];
+}
+
+/* What was seen of groups that are not here any more is forgotten on the way. */
+static void grow(struct admin *admin, struct node *node)
+{
+    struct admin_seen *old = admin->seen;
+    size_t count = 0, old_capacity = admin->seen_capacity, capacity = SEEN_FIRST;
+    for (size_t i = 0; i < old_capacity; i++)
+        count += old[i].replica.value && node_group(node, old[i].group);
+    while (capacity < 4 * (count + 1))
+        capacity *= 2;
+    admin->seen = memory_zeroed(capacity, sizeof *admin->seen);
+    admin->seen_capacity = capacity;
+    admin->seen_count = count;
+    for (size_t i = 0; i < old_capacity; i++)
+        if (old[i].replica.value && node_group(node, old[i].group))
+            *place_of(admin->seen, capacity, old[i].group, old[i].replica) = old[i];
+    memory_free(old);
 }
 
 int64_t admin_state_since_ms(const struct admin *admin, struct group_id group,
                              struct replica_id replica, enum admin_state state)
 {
-    const struct admin_seen *seen = find(admin, group, replica);
-    return seen && seen->state == state ? seen->since_ms : 0;
+    if (!admin->seen_capacity)
+        return 0;
+    const struct admin_seen *seen = place_of(admin->seen, admin->seen_capacity, group, replica);
+    return seen->replica.value && seen->state == state ? seen->since_ms : 0;
 }
 
-static void look(struct admin *admin, const struct replica *replica,
-                 const struct raft_member *member, enum admin_state state, int64_t wall_ms)
+static void look(struct admin *admin, struct node *node, const struct replica *replica,
+                 const struct raft_member *member, enum admin_state state)
 {
-    struct admin_seen *seen = find(admin, replica_group(replica), member->replica);
-    if (!seen) {
-        admin->seen = memory_resize(admin->seen, (admin->seen_count + 1) * sizeof *admin->seen);
-        seen = &admin->seen[admin->seen_count++];
-        *seen = (struct admin_seen){replica_group(replica), member->replica, state, wall_ms};
+    int64_t wall_ms = node_turn(node)->wall_us / 1000;
+    struct group_id group = replica_group(replica);
+    if (2 * admin->seen_count >= admin->seen_capacity)
+        grow(admin, node);
+    struct admin_seen *seen = place_of(admin->seen, admin->seen_capacity, group, member->replica);
+    if (!seen->replica.value) {
+        *seen = (struct admin_seen){group, member->replica, state, wall_ms};
+        admin->seen_count++;
     }
     if (seen->state == state)
         return;
@@ -94,15 +122,14 @@ void admin_tick(struct admin *admin, struct node *node)
     const struct replica_turn *turn = node_turn(node);
     if (!node_is_started(node) || turn->now_ns < admin->next_look_ns)
         return;
-    admin->next_look_ns = turn->now_ns + LOOK_EVERY_NS;
+    admin->next_look_ns = turn->now_ns + LOOK_EVERY_NS * (1 + node_group_count(node) / LOOK_GROUPS);
     for (size_t i = 0; i < node_group_count(node); i++) {
         const struct replica *replica = node_group_at(node, i);
         const struct raft_configuration *members = raft_configuration(replica_raft(replica));
         for (size_t k = 0; k < members->member_count; k++) {
             const struct raft_member *member = &members->members[k];
             bool self = node_id_equal(member->node, node_formation(node)->self);
-            look(admin, replica, member, admin_state_of(replica, member, self, turn->now_ns),
-                 turn->wall_us / 1000);
+            look(admin, node, replica, member, admin_state_of(replica, member, self, turn->now_ns));
         }
     }
 }
@@ -111,5 +138,5 @@ void admin_deinit(struct admin *admin)
 {
     memory_free(admin->seen);
     admin->seen = NULL;
-    admin->seen_count = 0;
+    admin->seen_count = admin->seen_capacity = 0;
 }

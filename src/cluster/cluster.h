@@ -28,7 +28,7 @@
 #define CLUSTER_LINE_SIZE      320
 #define CLUSTER_WORD_SIZE      96
 #define CLUSTER_REPLICAS_MAX   16
-#define CLUSTER_PARTITIONS_MAX 32
+#define CLUSTER_PARTITIONS_MAX 4096
 #define CLUSTER_SLOTS          16384
 #define CLUSTER_DATABASES      16 /* numbers that SELECT takes; 0 is always `default` */
 

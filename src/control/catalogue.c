@@ -18,6 +18,7 @@ void catalogue_deinit(struct control_catalogue *catalogue)
     memory_free(catalogue->nodes);
     memory_free(catalogue->keyspaces);
     memory_free(catalogue->partitions);
+    memory_free(catalogue->by_slot);
     catalogue_init(catalogue);
 }
 
@@ -27,23 +28,31 @@ static bool has_prefix(struct slice key, const char *prefix)
     return key.size > size && memcmp(key.at, prefix, size) == 0;
 }
 
+/* Room for one more; returns the array, moved perhaps. */
+static void *room_for(void *at, size_t count, size_t *capacity, size_t size)
+{
+    if (count < *capacity)
+        return at;
+    *capacity = *capacity ? 2 * *capacity : 8;
+    return memory_resize(at, *capacity * size);
+}
+
 void catalogue_add(struct control_catalogue *catalogue, struct slice key, struct slice text)
 {
     struct cluster_member node;
     struct control_keyspace keyspace;
     struct control_partition partition;
     if (has_prefix(key, "node:") && record_read_node(text, &node)) {
-        catalogue->nodes =
-            memory_resize(catalogue->nodes, (catalogue->node_count + 1) * sizeof *catalogue->nodes);
+        catalogue->nodes = room_for(catalogue->nodes, catalogue->node_count,
+                                    &catalogue->node_capacity, sizeof node);
         catalogue->nodes[catalogue->node_count++] = node;
     } else if (has_prefix(key, "keyspace:") && record_read_keyspace(text, &keyspace)) {
-        catalogue->keyspaces = memory_resize(
-            catalogue->keyspaces, (catalogue->keyspace_count + 1) * sizeof *catalogue->keyspaces);
+        catalogue->keyspaces = room_for(catalogue->keyspaces, catalogue->keyspace_count,
+                                        &catalogue->keyspace_capacity, sizeof keyspace);
         catalogue->keyspaces[catalogue->keyspace_count++] = keyspace;
     } else if (has_prefix(key, "partition:") && record_read_partition(text, &partition)) {
-        catalogue->partitions =
-            memory_resize(catalogue->partitions,
-                          (catalogue->partition_count + 1) * sizeof *catalogue->partitions);
+        catalogue->partitions = room_for(catalogue->partitions, catalogue->partition_count,
+                                         &catalogue->partition_capacity, sizeof partition);
         catalogue->partitions[catalogue->partition_count++] = partition;
     } else if (slice_equal(key, slice_of_text("counters"))) {
         (void)record_read_counters(text, catalogue);
@@ -73,6 +82,27 @@ static int by_group(const void *a, const void *b)
                    ((const struct control_partition *)b)->group.value);
 }
 
+static int by_slot(const void *a, const void *b)
+{
+    const struct control_partition *one = *(const struct control_partition *const *)a;
+    const struct control_partition *other = *(const struct control_partition *const *)b;
+    int keyspaces = compare(one->keyspace, other->keyspace);
+    return keyspaces ? keyspaces : compare(one->first_slot, other->first_slot);
+}
+
+/* Each request looks for the partition of its slot, and there may be thousands. */
+static void index_slots(struct control_catalogue *catalogue)
+{
+    catalogue->by_slot =
+        memory_resize(catalogue->by_slot, catalogue->partition_count * sizeof *catalogue->by_slot);
+    catalogue->living_count = 0;
+    for (size_t i = 0; i < catalogue->partition_count; i++)
+        if (!catalogue->partitions[i].dropped)
+            catalogue->by_slot[catalogue->living_count++] = &catalogue->partitions[i];
+    if (catalogue->living_count)
+        qsort(catalogue->by_slot, catalogue->living_count, sizeof *catalogue->by_slot, by_slot);
+}
+
 /* The first two keyspaces of a cluster that an earlier version formed do not say how many replicas
  * they have: it follows from the number of nodes (DESIGN section 9). */
 static void fill_replicas(struct control_catalogue *catalogue)
@@ -96,6 +126,7 @@ void catalogue_finish(struct control_catalogue *catalogue)
     if (catalogue->partition_count)
         qsort(catalogue->partitions, catalogue->partition_count, sizeof *catalogue->partitions,
               by_group);
+    index_slots(catalogue);
     fill_replicas(catalogue);
 }
 
@@ -136,13 +167,18 @@ const struct control_keyspace *catalogue_find_database(const struct control_cata
     return NULL;
 }
 
+static int id_to_keyspace(const void *id, const void *keyspace)
+{
+    return compare(*(const uint64_t *)id, ((const struct control_keyspace *)keyspace)->id);
+}
+
 const struct control_keyspace *catalogue_find_id(const struct control_catalogue *catalogue,
                                                  uint64_t id)
 {
-    for (size_t i = 0; i < catalogue->keyspace_count; i++)
-        if (catalogue->keyspaces[i].id == id)
-            return &catalogue->keyspaces[i];
-    return NULL;
+    if (!catalogue->keyspace_count)
+        return NULL;
+    return bsearch(&id, catalogue->keyspaces, catalogue->keyspace_count,
+                   sizeof *catalogue->keyspaces, id_to_keyspace);
 }
 
 static int group_to_partition(const void *group, const void *partition)
@@ -163,11 +199,17 @@ const struct control_partition *catalogue_find_group(const struct control_catalo
 const struct control_partition *catalogue_find_slot(const struct control_catalogue *catalogue,
                                                     uint64_t keyspace, unsigned slot)
 {
-    for (size_t i = 0; i < catalogue->partition_count; i++) {
-        const struct control_partition *partition = &catalogue->partitions[i];
-        if (partition->keyspace == keyspace && !partition->dropped &&
-            partition->first_slot <= slot && slot <= partition->last_slot)
-            return partition;
+    size_t low = 0, high = catalogue->living_count;
+    while (low < high) { /* the first that begins behind the slot */
+        size_t middle = low + (high - low) / 2;
+        const struct control_partition *partition = catalogue->by_slot[middle];
+        bool behind = partition->keyspace > keyspace ||
+                      (partition->keyspace == keyspace && partition->first_slot > slot);
+        if (behind)
+            high = middle;
+        else
+            low = middle + 1;
     }
-    return NULL;
+    const struct control_partition *found = low ? catalogue->by_slot[low - 1] : NULL;
+    return found && found->keyspace == keyspace && slot <= found->last_slot ? found : NULL;
 }

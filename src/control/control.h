@@ -103,6 +103,9 @@ struct control_catalogue {
     struct cluster_member *nodes;       /* owned, as the next two; each in the order of its ids */
     struct control_keyspace *keyspaces; /* the dropped ones too */
     struct control_partition *partitions;
+    const struct control_partition **by_slot; /* owned; the living ones by keyspace and slot */
+    size_t living_count;
+    size_t node_capacity, keyspace_capacity, partition_capacity;
 };
 
 /* The newest that this node knows. Borrowed until the next event or tick. */

@@ -4,10 +4,9 @@
 
 #include "base/memory.h"
 
-#include <assert.h>
 #include <stdio.h>
 
-#define RECORDS_MAX (CLUSTER_PARTITIONS_MAX + 2) /* the keyspace, its partitions, the counters */
+#define RECORDS_BESIDE 2 /* the partitions': of the keyspace, and of the counters */
 
 _Static_assert(CLUSTER_REPLICAS_MAX == RAFT_MEMBERS_MAX, "a contract names as many as raft takes");
 _Static_assert(CLUSTER_DATABASES == STORE_DATABASES, "SELECT counts as the store does");
@@ -16,11 +15,11 @@ _Static_assert(CLUSTER_DATABASES == STORE_DATABASES, "SELECT counts as the store
 
 static void write_records(struct keyspace_work *work, const struct record *records, size_t count)
 {
-    struct slice arguments[2 * RECORDS_MAX + 1] = {slice_of_text("MSET")};
+    struct slice *arguments = memory_allocate((2 * count + 1) * sizeof *arguments);
     struct command_call *call = work->call, inner = *call;
     struct buffer out;
     size_t words = 1;
-    assert(count <= RECORDS_MAX);
+    arguments[0] = slice_of_text("MSET");
     for (size_t i = 0; i < count; i++) {
         arguments[words++] = slice_of_text(records[i].key);
         arguments[words++] = slice_of_text(records[i].text);
@@ -39,6 +38,7 @@ static void write_records(struct keyspace_work *work, const struct record *recor
     else if (!inner.refused)
         reply_ok(call->reply);
     buffer_deinit(&out);
+    memory_free(arguments);
 }
 
 /* Every change raises the epoch: the newer of two views is the one with the higher one. */
@@ -111,16 +111,12 @@ static void record_place(struct record *record, struct group_id group,
     record_of_partition(record, &partition);
 }
 
-static void create(struct keyspace_work *work, const struct control_keyspace *keyspace)
+static void create_at(struct keyspace_work *work, const struct control_keyspace *keyspace,
+                      const struct cluster_place *places)
 {
-    struct cluster_place places[CLUSTER_PARTITIONS_MAX];
     struct control_catalogue *catalogue = &work->catalogue;
     unsigned partitions = keyspace->contract.partitions;
-    cluster_place(&keyspace->contract, catalogue->nodes, catalogue->node_count,
-                  catalogue->next_group, places);
-    if (!nodes_have_room(work, &keyspace->contract, places))
-        return;
-    struct record *records = memory_zeroed(RECORDS_MAX, sizeof *records);
+    struct record *records = memory_zeroed(partitions + RECORDS_BESIDE, sizeof *records);
     record_of_keyspace(&records[0], keyspace);
     for (unsigned i = 0; i < partitions; i++)
         record_place(&records[1 + i], (struct group_id){catalogue->next_group++}, keyspace,
@@ -128,6 +124,17 @@ static void create(struct keyspace_work *work, const struct control_keyspace *ke
     catalogue->next_keyspace++; /* CONTROL-6 */
     finish(work, records, 1 + partitions);
     memory_free(records);
+}
+
+static void create(struct keyspace_work *work, const struct control_keyspace *keyspace)
+{
+    struct control_catalogue *catalogue = &work->catalogue;
+    struct cluster_place *places = memory_allocate(keyspace->contract.partitions * sizeof *places);
+    cluster_place(&keyspace->contract, catalogue->nodes, catalogue->node_count,
+                  catalogue->next_group, places);
+    if (nodes_have_room(work, &keyspace->contract, places))
+        create_at(work, keyspace, places);
+    memory_free(places);
 }
 
 void keyspace_create(struct keyspace_work *work)
@@ -205,7 +212,7 @@ void keyspace_alter(struct keyspace_work *work)
     }
     if (!database_is_free(work, &new.contract, new.id))
         return;
-    struct record *records = memory_zeroed(RECORDS_MAX, sizeof *records);
+    struct record *records = memory_zeroed(RECORDS_BESIDE, sizeof *records);
     record_of_keyspace(&records[0], &new);
     finish(work, records, 1);
     memory_free(records);
@@ -217,13 +224,13 @@ void keyspace_drop(struct keyspace_work *work)
     if (!old || !may_change(work, old))
         return;
     struct control_keyspace gone = *old;
-    struct record *records = memory_zeroed(RECORDS_MAX, sizeof *records);
-    size_t count = 0;
+    size_t count = 0, partitions = gone.contract.partitions;
+    struct record *records = memory_zeroed(partitions + RECORDS_BESIDE, sizeof *records);
     gone.dropped = true;
     record_of_keyspace(&records[count++], &gone);
     for (size_t i = 0; i < work->catalogue.partition_count; i++) {
         struct control_partition partition = work->catalogue.partitions[i];
-        if (partition.keyspace != gone.id || count == RECORDS_MAX - 1)
+        if (partition.keyspace != gone.id || count == 1 + partitions)
             continue;
         partition.dropped = true; /* CONTROL-6: the record stays */
         record_of_partition(&records[count++], &partition);

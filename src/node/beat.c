@@ -4,54 +4,72 @@
 
 #include "base/memory.h"
 
-static size_t collect(struct node *node, struct node_id to, struct wire_beat *beats)
+static void add_beat(struct beats *beats, const struct wire_beat *beat)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < node->group_count; i++) {
-        const struct raft *raft = replica_raft(node->groups[i]);
-        const struct raft_view *view = raft_view(raft);
-        const struct raft_configuration *configuration = raft_configuration(raft);
-        if (view->role != RAFT_LEADER)
-            continue;
-        for (size_t m = 0; m < configuration->member_count; m++) {
-            if (!node_id_equal(configuration->members[m].node, to))
-                continue;
-            beats[count++] = (struct wire_beat){.group = replica_group(node->groups[i]),
-                                                .from = view->leader,
-                                                .to = configuration->members[m].replica,
-                                                .term = view->term,
-                                                .round = view->round,
-                                                .commit = view->commit};
-            break;
-        }
+    if (beats->count == beats->capacity) {
+        beats->capacity = beats->capacity ? 2 * beats->capacity : 16;
+        beats->at = memory_resize(beats->at, beats->capacity * sizeof *beats->at);
     }
-    return count;
+    beats->at[beats->count++] = *beat;
+}
+
+static struct beats *beats_to(struct node *node, struct node_id to)
+{
+    for (size_t i = 0; i < node->formation.member_count; i++)
+        if (node_id_equal(node->formation.members[i].id, to))
+            return &node->beats[i];
+    return NULL;
+}
+
+static void gather(struct node *node, const struct replica *replica)
+{
+    const struct raft_view *view = raft_view(replica_raft(replica));
+    const struct raft_configuration *configuration = raft_configuration(replica_raft(replica));
+    if (view->role != RAFT_LEADER)
+        return; /* no quorum answers: it has just stepped down */
+    for (size_t m = 0; m < configuration->member_count; m++) {
+        const struct raft_member *member = &configuration->members[m];
+        bool self = node_id_equal(member->node, node->formation.self);
+        struct beats *beats = self ? NULL : beats_to(node, member->node);
+        struct wire_beat beat = {.group = replica_group(replica),
+                                 .from = view->leader,
+                                 .to = member->replica,
+                                 .term = view->term,
+                                 .round = view->round,
+                                 .commit = view->commit};
+        if (beats)
+            add_beat(beats, &beat);
+    }
 }
 
 void node_send_beats(struct node *node)
 {
-    struct wire_beat beats[NODE_GROUPS_MAX];
     struct replica_turn *turn = &node->turn;
-    bool leads = false;
-    turn->round_wanted = false;
     node->last_beat_ns = turn->now_ns;
     node->next_beat_ns = turn->now_ns + node->options.timing.heartbeat_ns;
-    for (size_t i = 0; i < node->group_count; i++) {
-        if (raft_view(replica_raft(node->groups[i]))->role != RAFT_LEADER)
-            continue;
-        leads = true;
-        replica_begin_round(node->groups[i], turn);
+    awake_note_leading(node); /* who was elected just now is listed, too */
+    for (struct list *link = node->leading.next; link != &node->leading; link = link->next) {
+        struct replica *replica = list_item(link, struct group, leading)->replica;
+        replica_begin_round(replica, turn);
+        gather(node, replica);
     }
     turn->round_wanted = false; /* this was it */
-    for (size_t i = 0; leads && i < node->formation.member_count; i++) {
+    for (size_t i = 0; i < node->formation.member_count; i++) {
+        struct beats *beats = &node->beats[i];
         struct node_id to = node->formation.members[i].id;
-        if (node_id_equal(to, node->formation.self))
-            continue;
-        struct wire_frame *frame = peer_frame(node->peers, to, WIRE_LINK_CONTROL);
-        size_t count = frame ? collect(node, to, beats) : 0;
-        if (count)
-            wire_add_heartbeat(frame, false, turn->wall_us, beats, (uint32_t)count);
+        struct wire_frame *frame =
+            beats->count ? peer_frame(node->peers, to, WIRE_LINK_CONTROL) : NULL;
+        if (frame)
+            wire_add_heartbeat(frame, false, turn->wall_us, beats->at, (uint32_t)beats->count);
+        beats->count = 0;
     }
+}
+
+void beats_deinit(struct node *node)
+{
+    for (size_t i = 0; i < NODE_MEMBERS_MAX; i++)
+        memory_free(node->beats[i].at);
+    memory_free(node->answers.at);
 }
 
 static bool is_for(const struct raft *raft, const struct wire_beat *beat, struct node_id self)
@@ -65,27 +83,30 @@ static bool is_for(const struct raft *raft, const struct wire_beat *beat, struct
 
 void node_receive_beats(struct node *node, struct node_id from, const struct wire_message *message)
 {
-    struct wire_beat answers[NODE_GROUPS_MAX], beat;
+    struct wire_beat beat;
     struct slice beats = message->heartbeat.beats;
     bool answer = message->kind == WIRE_HEARTBEAT_ANSWER;
-    uint32_t count = 0;
+    node->answers.count = 0;
     while (wire_beat_take(&beats, &beat) == STATUS_OK) {
         struct replica *replica = node_group(node, beat.group);
         if (!replica || !is_for(replica_raft(replica), &beat, node->formation.self))
             continue;
         replica_beat(replica, &node->turn, &beat, message->heartbeat.wall_us, answer);
-        if (answer || count == NODE_GROUPS_MAX)
+        if (answer)
             continue;
         const struct raft_view *view = raft_view(replica_raft(replica));
         bool agreed = raft_agrees(replica_raft(replica), beat.from, beat.term); /* RAFT-5 */
-        answers[count++] = (struct wire_beat){.group = beat.group,
-                                              .from = beat.to,
-                                              .to = beat.from,
-                                              .term = view->term,
-                                              .round = beat.round,
-                                              .agreed = agreed};
+        struct wire_beat said = {.group = beat.group,
+                                 .from = beat.to,
+                                 .to = beat.from,
+                                 .term = view->term,
+                                 .round = beat.round,
+                                 .agreed = agreed};
+        add_beat(&node->answers, &said);
     }
-    struct wire_frame *frame = count ? peer_frame(node->peers, from, WIRE_LINK_CONTROL) : NULL;
+    struct beats *answers = &node->answers;
+    struct wire_frame *frame =
+        answers->count ? peer_frame(node->peers, from, WIRE_LINK_CONTROL) : NULL;
     if (frame)
-        wire_add_heartbeat(frame, true, node->turn.wall_us, answers, count);
+        wire_add_heartbeat(frame, true, node->turn.wall_us, answers->at, (uint32_t)answers->count);
 }

@@ -1,8 +1,9 @@
-/* Which groups live here: at formation the system group and the default keyspace, by one rule on
- * every node. */
+/* Which groups live here, and finding them by their ids; at formation the system group and the
+ * default keyspace, by one rule on every node. */
 #include "node/inside.h"
 
 #include "base/checksum.h"
+#include "base/memory.h"
 
 #include <assert.h>
 
@@ -35,6 +36,81 @@ static uint64_t seed_of(const struct node *node, struct group_id group)
     return checksum(parts, sizeof parts);
 }
 
+/* ---- the set of groups ---- */
+
+static struct group **bucket_of(const struct node *node, struct group_id id)
+{
+    return &node->buckets[(id.value * 0x9E3779B97F4A7C15u >> 32) & (node->group_capacity - 1)];
+}
+
+static void grow(struct node *node)
+{
+    size_t capacity = node->group_capacity ? 2 * node->group_capacity : 8;
+    node->groups = memory_resize(node->groups, capacity * sizeof(struct group *));
+    node->due = memory_resize(node->due, capacity * sizeof(struct group *));
+    memory_free(node->buckets);
+    node->buckets = memory_zeroed(capacity, sizeof(struct group *));
+    node->group_capacity = capacity;
+    for (size_t i = 0; i < node->group_count; i++) {
+        struct group **bucket = bucket_of(node, replica_group(node->groups[i]->replica));
+        node->groups[i]->next = *bucket;
+        *bucket = node->groups[i];
+    }
+}
+
+static struct group *add(struct node *node, struct group_id id)
+{
+    assert(node->group_count < NODE_GROUPS_MAX);
+    if (node->group_count == node->group_capacity)
+        grow(node);
+    struct group *group = memory_zeroed(1, sizeof *group);
+    struct group **bucket = bucket_of(node, id);
+    group->next = *bucket;
+    *bucket = group;
+    node->groups[node->group_count++] = group;
+    awake_add(node, group);
+    return group;
+}
+
+struct group *group_find(const struct node *node, struct group_id id)
+{
+    struct group *group = node->group_count ? *bucket_of(node, id) : NULL;
+    while (group && !group_id_equal(replica_group(group->replica), id))
+        group = group->next;
+    return group;
+}
+
+void group_remove(struct node *node, struct group *group)
+{
+    struct group **at = bucket_of(node, replica_group(group->replica));
+    size_t i = 0;
+    while (*at != group)
+        at = &(*at)->next;
+    *at = group->next;
+    awake_remove(node, group);
+    while (node->groups[i] != group)
+        i++;
+    node->group_count--;
+    memmove(node->groups + i, node->groups + i + 1,
+            (node->group_count - i) * sizeof node->groups[0]);
+    replica_retire(group->replica, &node->turn);
+    memory_free(group);
+    node->turn.moved++; /* who waits for a reply of it hears of its end */
+}
+
+void groups_deinit(struct node *node)
+{
+    for (size_t i = 0; i < node->group_count; i++) {
+        replica_destroy(node->groups[i]->replica);
+        memory_free(node->groups[i]);
+    }
+    memory_free(node->groups);
+    memory_free(node->buckets);
+    memory_free(node->due);
+}
+
+/* ---- births ---- */
+
 struct replica *node_create_replica(struct node *node, const struct node_partition *partition)
 {
     const struct node_timing *timing = &node->options.timing;
@@ -53,10 +129,10 @@ struct replica *node_create_replica(struct node *node, const struct node_partiti
         .lease_reads = node->options.lease_reads,
         .cache_size_max = node->options.cache_size_max,
     };
-    struct replica *replica = replica_create(&options);
-    assert(node->group_count < NODE_GROUPS_MAX);
-    node->groups[node->group_count++] = replica;
-    return replica;
+    struct group *group = add(node, partition->group);
+    options.awake = &group->awake;
+    group->replica = replica_create(&options);
+    return group->replica;
 }
 
 static void create_group(struct node *node, struct group_id group, size_t voters)
@@ -74,12 +150,10 @@ void node_create_groups(struct node *node)
     create_group(node, GROUP_DEFAULT, identity_default_voters(members));
 }
 
-struct replica *node_group(struct node *node, struct group_id group)
+struct replica *node_group(struct node *node, struct group_id id)
 {
-    for (size_t i = 0; i < node->group_count; i++)
-        if (group_id_equal(replica_group(node->groups[i]), group))
-            return node->groups[i];
-    return NULL;
+    struct group *group = group_find(node, id);
+    return group ? group->replica : NULL;
 }
 
 size_t node_group_count(const struct node *node)
@@ -89,7 +163,7 @@ size_t node_group_count(const struct node *node)
 
 struct replica *node_group_at(struct node *node, size_t i)
 {
-    return node->groups[i];
+    return node->groups[i]->replica;
 }
 
 /* ---- who leads ---- */

@@ -2,10 +2,30 @@
 #ifndef HOLDFAST_NODE_INSIDE_H
 #define HOLDFAST_NODE_INSIDE_H
 
+#include "base/list.h"
 #include "node/node.h"
 
-#define NODE_PARTITIONS_MAX 4096 /* known, here or elsewhere */
-#define NODE_DROPPED_MAX    4096 /* ids kept one by one */
+#define NODE_PARTITIONS_MAX 65536 /* known, here or elsewhere */
+#define NODE_DROPPED_MAX    4096  /* ids kept one by one */
+
+/* A group that lives here. It is awake while something happens to it or is still to be done, and
+ * the phases of the turn look at those alone: with a thousand groups a turn costs what the busy
+ * ones cost (NODE-8). */
+struct group {
+    struct replica *replica; /* owned */
+    struct group *next;      /* in its bucket */
+    struct list awake;       /* in node.awake; else alone */
+    struct list leading;     /* in node.leading; else alone */
+    uint64_t due_ns; /* never later than its deadline: deadlines mostly move away, and a heap
+                        that followed each move would be all that a heartbeat does */
+    size_t place;    /* in node.due */
+};
+
+/* Heartbeats to one node, or answers, before they are put into its frame. */
+struct beats {
+    struct wire_beat *at; /* owned */
+    size_t count, capacity;
+};
 
 struct placed {
     struct node_partition partition;
@@ -30,16 +50,25 @@ struct node {
     uint64_t identity_ticket; /* of the newest identity record; 0: all durable */
     uint64_t clean_ticket;
     uint64_t incarnation;
-    size_t group_count;
-    struct replica *groups[NODE_GROUPS_MAX];
+    size_t group_count, group_capacity;
+    struct group **groups;  /* in the order of their births */
+    struct group **buckets; /* by id; as many as group_capacity, a power of two */
+    struct group **due;     /* a heap by due_ns, each group once */
+    struct list awake, leading;
+    size_t awake_count;                   /* of the last turn, for tests */
+    struct beats beats[NODE_MEMBERS_MAX]; /* by place in the formation */
+    struct beats answers;
     struct node_id hints[2]; /* leaders of system and default, where they are not here */
     /* partitions beyond those two, in the order of their ids */
     struct placed *placed;
-    size_t placed_count;
+    size_t placed_count, placed_capacity;
+    size_t placed_waiting;    /* for their note to be durable */
+    bool placed_changed;      /* the note is to be written anew: once a turn */
     uint64_t placed_ticket;   /* of the newest note of what is placed here; 0: durable */
     struct group_id *dropped; /* ids of groups that were here and never come back, ascending */
     size_t dropped_count;
     struct group_id dropped_through; /* so are all up to this one that are not placed here */
+    uint64_t next_campaign_ns;       /* the first among `placed`; UINT64_MAX: none */
     uint64_t next_beat_ns, last_beat_ns, last_batch_ns;
     bool apply_again, gate_shut;
     char failure[NODE_WHY_SIZE];
@@ -60,6 +89,23 @@ size_t identity_default_voters(size_t members);
 /* groups.c */
 void node_create_groups(struct node *node);
 struct replica *node_create_replica(struct node *node, const struct node_partition *partition);
+/* NULL: not here. */
+struct group *group_find(const struct node *node, struct group_id id);
+/* Ends its replica, too. */
+void group_remove(struct node *node, struct group *group);
+void groups_deinit(struct node *node);
+
+/* awake.c */
+void awake_add(struct node *node, struct group *group); /* a new one: awake, and due at once */
+void awake_remove(struct node *node, struct group *group);
+void awake_mark(struct node *node, struct group *group);
+void awake_mark_leading(struct node *node); /* a link is there again: they have much to send */
+void awake_tick(struct node *node);         /* the timers that are due */
+void awake_note_leading(struct node *node); /* who began or ceased to lead since the last time */
+/* Behind all that the turn did: who has nothing left to do rests. */
+void awake_rest(struct node *node);
+uint64_t awake_deadline_ns(const struct node *node);
+void awake_validate(const struct node *node);
 
 /* placed.c */
 struct placed *placed_find(const struct node *node, struct group_id group);
@@ -73,12 +119,13 @@ void placed_log_moved(struct node *node);
 /* Once a note is durable: the records of dropped groups hold up no segment any more. */
 void placed_release(struct node *node);
 void placed_tick(struct node *node);
-uint64_t placed_deadline_ns(const struct node *node);
+void placed_save(struct node *node); /* what changed in this turn, as one note */
 void placed_deinit(struct node *node);
 
 /* beat.c */
 void node_send_beats(struct node *node);
 void node_receive_beats(struct node *node, struct node_id from, const struct wire_message *message);
+void beats_deinit(struct node *node);
 
 void node_fail(struct node *node, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -15,7 +15,8 @@
  * log, a lost identity or a log of another cluster stops the node with one line; it never runs on a
  * guess. NODE-6  A group that is placed here does nothing before the note of its birth is durable.
  * NODE-7  A dropped group is forgotten durably: its records in the log are passed over, and its id
- * never comes back here (R5). Non-promises: it knows nothing of clients. */
+ * never comes back here (R5). NODE-8  The phases of a turn look at the groups that have something
+ * to do, and at no other. Non-promises: it knows nothing of clients. */
 #ifndef HOLDFAST_NODE_NODE_H
 #define HOLDFAST_NODE_NODE_H
 
@@ -29,7 +30,7 @@
 #define NODE_MEMBERS_MAX 64
 #define NODE_NAME_SIZE   64
 #define NODE_WHY_SIZE    480
-#define NODE_GROUPS_MAX  64
+#define NODE_GROUPS_MAX  4096
 #define GROUP_DEFAULT    ((struct group_id){1})
 
 struct node_member {
@@ -121,6 +122,7 @@ bool node_next(struct node *node, struct peer_happening *out);
 void node_tick(struct node *node);
 void node_apply(struct node *node);
 void node_persist(struct node *node);
+/* The end of a turn: writes each link once, and lets groups rest that have nothing left to do. */
 void node_flush(struct node *node);
 uint64_t node_deadline_ns(const struct node *node);
 /* "" or one line: the node must stop. */
@@ -153,6 +155,8 @@ struct wal *node_wal(struct node *node);
 const struct node_member *node_member(const struct node *node,
                                       struct node_id id); /* NULL: unknown */
 uint64_t node_incarnation(const struct node *node);
+/* How many groups the last turn looked at (NODE-8). */
+size_t node_awake_count(const struct node *node);
 void node_validate(struct node *node);
 
 #endif

@@ -11,7 +11,7 @@
 #include <assert.h>
 
 #define PLACED_VERSION    1
-#define PLACED_SIZE_MAX   (1u << 20)
+#define PLACED_SIZE_MAX   (8u << 20)
 #define FIRST_CAMPAIGN_NS (100 * 1000000ull) /* by then the others have noted it too */
 
 /* ---- finding ---- */
@@ -31,6 +31,20 @@ struct placed *placed_find(const struct node *node, struct group_id group)
     return found ? &node->placed[low] : NULL;
 }
 
+/* Where it stands among the dropped, or would stand. */
+static size_t dropped_place(const struct node *node, struct group_id group)
+{
+    size_t low = 0, high = node->dropped_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (node->dropped[middle].value < group.value)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 bool placed_is_dropped(const struct node *node, struct group_id group)
 {
     const struct placed *placed = placed_find(node, group);
@@ -38,10 +52,8 @@ bool placed_is_dropped(const struct node *node, struct group_id group)
         return false;
     if (group.value > GROUP_DEFAULT.value && group.value <= node->dropped_through.value)
         return true;
-    for (size_t i = 0; i < node->dropped_count; i++)
-        if (group_id_equal(node->dropped[i], group))
-            return true;
-    return false;
+    size_t at = dropped_place(node, group);
+    return at < node->dropped_count && group_id_equal(node->dropped[at], group);
 }
 
 bool node_is_placed(const struct node *node, struct group_id group)
@@ -53,7 +65,10 @@ bool node_is_placed(const struct node *node, struct group_id group)
 static struct placed *insert(struct node *node, const struct node_partition *partition)
 {
     size_t at = node->placed_count;
-    node->placed = memory_resize(node->placed, (node->placed_count + 1) * sizeof *node->placed);
+    if (node->placed_count == node->placed_capacity) {
+        node->placed_capacity = node->placed_capacity ? 2 * node->placed_capacity : 16;
+        node->placed = memory_resize(node->placed, node->placed_capacity * sizeof *node->placed);
+    }
     while (at > 0 && node->placed[at - 1].partition.group.value > partition->group.value)
         at--;
     memmove(node->placed + at + 1, node->placed + at,
@@ -156,17 +171,11 @@ static enum status take_dropped(struct node *node, struct slice *from)
 
 /* ---- groups come and go ---- */
 
-static void remove_group(struct node *node, struct group_id group)
+static void remove_group(struct node *node, struct group_id id)
 {
-    for (size_t i = 0; i < node->group_count; i++) {
-        if (!group_id_equal(replica_group(node->groups[i]), group))
-            continue;
-        replica_retire(node->groups[i], &node->turn);
-        node->group_count--;
-        memmove(node->groups + i, node->groups + i + 1,
-                (node->group_count - i) * sizeof node->groups[0]);
-        return;
-    }
+    struct group *group = group_find(node, id);
+    if (group)
+        group_remove(node, group);
 }
 
 /* A partition that the note before this one had and this one has not, was dropped. */
@@ -211,9 +220,13 @@ enum status placed_recover(struct node *node, struct slice bytes)
     return bytes.size ? STATUS_INVALID : STATUS_OK;
 }
 
-static void save(struct node *node)
+/* A keyspace of a thousand partitions is one note, not a thousand that grow. */
+void placed_save(struct node *node)
 {
     struct buffer bytes;
+    if (!node->placed_changed)
+        return;
+    node->placed_changed = false;
     buffer_init(&bytes, PLACED_SIZE_MAX);
     placed_encode(node, &bytes);
     struct wal_record record = {
@@ -231,14 +244,11 @@ void node_add_partition(struct node *node, const struct node_partition *partitio
         node->placed_count == NODE_PARTITIONS_MAX)
         return;
     bool here = is_member(node, partition);
-    size_t waiting = 0;
-    for (size_t i = 0; i < node->placed_count; i++)
-        waiting += node->placed[i].here && !node->placed[i].lives;
-    if (here && node->group_count + waiting == NODE_GROUPS_MAX)
+    if (here && node->group_count + node->placed_waiting == NODE_GROUPS_MAX)
         return; /* the catalogue counts them: it does not come to this */
     insert(node, partition)->here = here;
-    if (here)
-        save(node);
+    node->placed_waiting += here;
+    node->placed_changed |= here;
 }
 
 static void begin(struct node *node, struct placed *placed)
@@ -247,8 +257,13 @@ static void begin(struct node *node, struct placed *placed)
     struct replica *replica = node_create_replica(node, &placed->partition);
     replica_start(replica, &node->turn, true);
     placed->lives = true;
-    if (initial->member_count > 1 && node_id_equal(initial->members[0].node, node->formation.self))
-        placed->campaign_ns = node->turn.now_ns + FIRST_CAMPAIGN_NS;
+    node->placed_waiting--;
+    if (initial->member_count == 1 ||
+        !node_id_equal(initial->members[0].node, node->formation.self))
+        return;
+    placed->campaign_ns = node->turn.now_ns + FIRST_CAMPAIGN_NS;
+    if (placed->campaign_ns < node->next_campaign_ns)
+        node->next_campaign_ns = placed->campaign_ns;
 }
 
 void placed_release(struct node *node)
@@ -259,7 +274,7 @@ void placed_release(struct node *node)
 
 void placed_log_moved(struct node *node)
 {
-    if (!node->started || !node->placed_ticket ||
+    if (!node->started || !node->placed_ticket || node->placed_changed ||
         wal_durable_ticket(node->wal) < node->placed_ticket)
         return;
     node->placed_ticket = 0;
@@ -277,7 +292,10 @@ static void note_dropped(struct node *node, struct group_id group)
         memmove(node->dropped, node->dropped + 1, --node->dropped_count * sizeof *node->dropped);
     }
     node->dropped = memory_resize(node->dropped, (node->dropped_count + 1) * sizeof *node->dropped);
-    node->dropped[node->dropped_count++] = group;
+    size_t at = dropped_place(node, group);
+    memmove(node->dropped + at + 1, node->dropped + at,
+            (node->dropped_count++ - at) * sizeof *node->dropped);
+    node->dropped[at] = group;
 }
 
 /* NODE-7: noted before anything else happens; a crash in between leaves the group, and the
@@ -288,36 +306,34 @@ void node_drop_partition(struct node *node, struct group_id group)
     if (!placed)
         return;
     bool here = placed->here;
+    node->placed_waiting -= here && !placed->lives;
     erase(node, placed);
     if (!here)
         return;
     remove_group(node, group);
     note_dropped(node, group);
-    save(node);
+    node->placed_changed = true;
 }
 
 /* ---- time ---- */
 
 void placed_tick(struct node *node)
 {
+    uint64_t now_ns = node->turn.now_ns;
+    if (now_ns < node->next_campaign_ns)
+        return;
+    node->next_campaign_ns = UINT64_MAX;
     for (size_t i = 0; i < node->placed_count; i++) {
         struct placed *placed = &node->placed[i];
-        if (!placed->campaign_ns || node->turn.now_ns < placed->campaign_ns)
+        if (placed->campaign_ns > now_ns && placed->campaign_ns < node->next_campaign_ns)
+            node->next_campaign_ns = placed->campaign_ns;
+        if (!placed->campaign_ns || now_ns < placed->campaign_ns)
             continue;
         struct replica *replica = node_group(node, placed->partition.group);
         placed->campaign_ns = 0;
         if (replica && !raft_view(replica_raft(replica))->leader.value)
             replica_campaign(replica, &node->turn);
     }
-}
-
-uint64_t placed_deadline_ns(const struct node *node)
-{
-    uint64_t deadline = UINT64_MAX;
-    for (size_t i = 0; i < node->placed_count; i++)
-        if (node->placed[i].campaign_ns && node->placed[i].campaign_ns < deadline)
-            deadline = node->placed[i].campaign_ns;
-    return deadline;
 }
 
 void placed_deinit(struct node *node)

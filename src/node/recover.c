@@ -226,7 +226,7 @@ void node_start(struct node *node)
     node_begin_turn(node);
     node->started = true;
     for (size_t i = 0; i < node->group_count; i++)
-        replica_start(node->groups[i], &node->turn, node->born);
+        replica_start(node->groups[i]->replica, &node->turn, node->born);
     placed_release(node);
 }
 
@@ -242,11 +242,15 @@ enum status node_open(struct io *io, const struct node_options *options, struct 
     if (!node->options.cache_size_max)
         node->options.cache_size_max = 4u << 20;
     node->incarnation = io_random(io) | 1;
+    node->next_campaign_ns = UINT64_MAX;
+    list_init(&node->awake);
+    list_init(&node->leading);
     buffer_init(&node->scratch, WIRE_ENTRY_SIZE_MAX - (512u << 10)); /* an effect fits an entry */
     node->turn = (struct replica_turn){.io = io,
                                        .commands = options->commands,
                                        .outputs = &node->outputs,
                                        .scratch = &node->scratch,
+                                       .awake = &node->awake,
                                        .faults = options->faults};
     enum status status = open_dir(node, why);
     if (!status)
@@ -268,8 +272,8 @@ void node_destroy(struct node *node)
 {
     if (!node)
         return;
-    for (size_t i = 0; i < node->group_count; i++)
-        replica_destroy(node->groups[i]);
+    groups_deinit(node);
+    beats_deinit(node);
     placed_deinit(node);
     peer_destroy(node->peers);
     wal_close(node->wal);

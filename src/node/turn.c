@@ -46,6 +46,21 @@ struct replica_turn *node_turn(struct node *node)
     return &node->turn;
 }
 
+/* ---- who is looked at ---- */
+
+/* The phases walk along node.awake; a step of one may append others, behind it, and takes none
+ * away.
+ */
+static struct list *first_awake(struct node *node)
+{
+    return node->started ? node->awake.next : &node->awake;
+}
+
+static struct replica *replica_at(const struct list *link)
+{
+    return list_item(link, struct group, awake)->replica;
+}
+
 /* ---- decide ---- */
 
 /* Once the formation is durable, a small text file besides the log says whose directory this is: a
@@ -70,8 +85,8 @@ static void log_moved(struct node *node)
             save_sign(node);
     }
     placed_log_moved(node);
-    for (size_t i = 0; node->started && i < node->group_count; i++)
-        replica_log_moved(node->groups[i], &node->turn);
+    for (struct list *link = first_awake(node); link != &node->awake; link = link->next)
+        replica_log_moved(replica_at(link), &node->turn);
     if (node->turn.damaged)
         node_fail(node,
                   "an entry read back from the log in %s does not hold: the disk lies; "
@@ -106,7 +121,7 @@ static void receive_raft(struct node *node, const struct wire_message *message)
 static void peer_changed(struct node *node, const struct peer_happening *happening)
 {
     for (size_t i = 0; i < node->group_count; i++)
-        replica_peer_changed(node->groups[i], &node->turn, happening->node,
+        replica_peer_changed(node->groups[i]->replica, &node->turn, happening->node,
                              happening->kind == PEER_REFUSED);
 }
 
@@ -115,6 +130,8 @@ bool node_next(struct node *node, struct peer_happening *out)
     while (node->peers && peer_next(node->peers, out)) {
         if (out->kind == PEER_DOWN || out->kind == PEER_REFUSED)
             peer_changed(node, out);
+        if (out->kind == PEER_UP && node->started)
+            awake_mark_leading(node);
         if (out->kind != PEER_MESSAGE && out->kind != PEER_REFUSED)
             return true;
         if (out->kind == PEER_REFUSED)
@@ -141,12 +158,10 @@ static void send_due_beats(struct node *node)
 
 void node_tick(struct node *node)
 {
-    struct replica_turn *turn = &node->turn;
-    wal_tick(node->wal, turn->now_ns);
+    wal_tick(node->wal, node->turn.now_ns);
     if (!node->started)
         return;
-    for (size_t i = 0; i < node->group_count; i++)
-        replica_tick(node->groups[i], turn);
+    awake_tick(node);
     placed_tick(node);
     send_due_beats(node);
 }
@@ -159,9 +174,9 @@ static bool batch_may_leave(const struct node *node)
 {
     size_t unsent = 0;
     bool settled = true;
-    for (size_t i = 0; i < node->group_count; i++) {
-        unsent += replica_unsent_bytes(node->groups[i]);
-        settled &= replica_is_settled(node->groups[i]);
+    for (struct list *link = node->awake.next; link != &node->awake; link = link->next) {
+        unsent += replica_unsent_bytes(replica_at(link));
+        settled &= replica_is_settled(replica_at(link));
     }
     if (!unsent || settled || unsent >= BATCH_BYTES)
         return true;
@@ -173,14 +188,15 @@ static bool batch_may_leave(const struct node *node)
 void node_persist(struct node *node)
 {
     uint64_t ticket;
+    placed_save(node);
     send_due_beats(node);
     node->gate_shut = node->started && !batch_may_leave(node);
     if (node->gate_shut)
         return;
     bool sent = false;
-    for (size_t i = 0; node->started && i < node->group_count; i++) {
-        sent |= replica_unsent_bytes(node->groups[i]) > 0;
-        replica_send(node->groups[i], &node->turn);
+    for (struct list *link = first_awake(node); link != &node->awake; link = link->next) {
+        sent |= replica_unsent_bytes(replica_at(link)) > 0;
+        replica_send(replica_at(link), &node->turn);
     }
     if (sent)
         node->last_batch_ns = node->turn.now_ns;
@@ -188,8 +204,8 @@ void node_persist(struct node *node)
         peer_flush(node->peers); /* the followers' disks run while ours does */
     /* NODE-1: raft hears of a ticket here, and that it is durable in log_moved; in between it holds
      * back what relies on it. */
-    for (size_t i = 0; node->started && i < node->group_count; i++)
-        replica_note_written(node->groups[i], &node->turn);
+    for (struct list *link = first_awake(node); link != &node->awake; link = link->next)
+        replica_note_written(replica_at(link), &node->turn);
     enum status status = wal_flush(node->wal, &ticket);
     if (status == STATUS_IO)
         node_fail(node, "the log in %s cannot be written: stopping; check the disk", node->dir);
@@ -200,8 +216,8 @@ void node_persist(struct node *node)
 void node_apply(struct node *node)
 {
     node->apply_again = false;
-    for (size_t i = 0; node->started && i < node->group_count; i++)
-        node->apply_again |= replica_apply(node->groups[i], &node->turn);
+    for (struct list *link = first_awake(node); link != &node->awake; link = link->next)
+        node->apply_again |= replica_apply(replica_at(link), &node->turn);
     if (node->turn.damaged)
         node_fail(node,
                   "a committed entry in %s cannot be applied: this version cannot read it, "
@@ -213,6 +229,13 @@ void node_flush(struct node *node)
 {
     if (node->peers)
         peer_flush(node->peers);
+    if (node->started)
+        awake_rest(node);
+}
+
+size_t node_awake_count(const struct node *node)
+{
+    return node->awake_count;
 }
 
 uint64_t node_deadline_ns(const struct node *node)
@@ -226,14 +249,11 @@ uint64_t node_deadline_ns(const struct node *node)
         deadline = node->last_batch_ns + node->options.timing.batch_gap_ns;
     if (node->next_beat_ns < deadline)
         deadline = node->next_beat_ns;
-    if (placed_deadline_ns(node) < deadline)
-        deadline = placed_deadline_ns(node);
+    if (node->next_campaign_ns < deadline)
+        deadline = node->next_campaign_ns;
     if (node->turn.round_wanted && node->last_beat_ns + URGENT_BEAT_NS < deadline)
         deadline = node->last_beat_ns + URGENT_BEAT_NS;
-    for (size_t i = 0; i < node->group_count; i++)
-        if (replica_deadline_ns(node->groups[i]) < deadline)
-            deadline = replica_deadline_ns(node->groups[i]);
-    return deadline;
+    return awake_deadline_ns(node) < deadline ? awake_deadline_ns(node) : deadline;
 }
 
 /* ---- identity ---- */
@@ -313,7 +333,7 @@ bool node_hand_over(struct node *node)
 {
     bool leads = false;
     for (size_t i = 0; node->started && i < node->group_count; i++)
-        leads |= replica_hand_over(node->groups[i], &node->turn);
+        leads |= replica_hand_over(node->groups[i]->replica, &node->turn);
     return leads;
 }
 
@@ -357,5 +377,7 @@ void node_validate(struct node *node)
 {
     wal_validate(node->wal);
     for (size_t i = 0; node->started && i < node->group_count; i++)
-        replica_validate(node->groups[i]);
+        replica_validate(node->groups[i]->replica);
+    if (node->started)
+        awake_validate(node);
 }

@@ -279,15 +279,42 @@ static void fault_small_quorum(struct replica *replica, struct replica_turn *tur
     }
 }
 
+struct footing {
+    enum raft_role role;
+    uint64_t term, commit, confirmed_round;
+};
+
+static struct footing footing_of(const struct replica *replica)
+{
+    const struct raft_view *view = raft_view(replica->raft);
+    return (struct footing){view->role, view->term, view->commit, view->confirmed_round};
+}
+
+/* What others look at after a step: gates that may have opened, and whose turn it is. */
+static void note_step(struct replica *replica, struct replica_turn *turn,
+                      const struct raft_event *event, const struct footing *before)
+{
+    const struct raft_view *view = raft_view(replica->raft);
+    struct list *awake = replica->options.awake;
+    if (awake && list_is_empty(awake))
+        list_append(turn->awake, awake);
+    turn->moved += view->commit != before->commit || view->term != before->term ||
+                   view->role != before->role || view->confirmed_round != before->confirmed_round;
+    turn->copied += event->kind == RAFT_PERSISTED ||
+                    (event->kind == RAFT_RECEIVE && (event->message.kind == RAFT_ACCEPT ||
+                                                     event->message.kind == RAFT_SNAPSHOT_ANSWER));
+    if (view->commit > before->commit)
+        IO_NOTE(turn->io, "commit");
+}
+
 void replica_step(struct replica *replica, struct replica_turn *turn, struct raft_event *event)
 {
     event->now_ns = turn->now_ns;
     event->wall_us = turn->wall_us;
     struct raft_outputs *outputs = turn->outputs;
-    uint64_t commit = raft_view(replica->raft)->commit;
+    struct footing before = footing_of(replica);
     raft_step(replica->raft, event, outputs);
-    if (raft_view(replica->raft)->commit > commit)
-        IO_NOTE(turn->io, "commit");
+    note_step(replica, turn, event, &before);
     if (outputs->truncate_from)
         drop_from(replica, turn, outputs->truncate_from);
     for (size_t i = 0; i < outputs->message_count; i++)
@@ -347,7 +374,9 @@ struct node_id replica_leader_node(const struct replica *replica)
 uint64_t replica_deadline_ns(const struct replica *replica)
 {
     uint64_t deadline = raft_view(replica->raft)->deadline_ns;
-    if (replica_is_serving(replica) && replica->next_expiry_ns < deadline)
+    bool expires =
+        store_next_deadline_us(replica->store) != INT64_MAX; /* else nobody needs a look */
+    if (expires && replica_is_serving(replica) && replica->next_expiry_ns < deadline)
         deadline = replica->next_expiry_ns;
     return deadline;
 }

@@ -49,6 +49,7 @@ struct replica_options {
     uint64_t drift_ppm, max_skew_us, random_seed;
     bool lease_reads;      /* no: strong reads by ReadIndex rounds */
     size_t cache_size_max; /* bytes of applied entries kept for peers */
+    struct list *awake;    /* the owner's: joins turn->awake with each step; NULL: nobody asks */
 };
 
 /* What a step may use; made anew for each turn by the node. Everything is borrowed. */
@@ -61,9 +62,13 @@ struct replica_turn {
     const struct command_table *commands;
     struct raft_outputs *outputs; /* scratch */
     struct buffer *scratch;       /* scratch for effects */
-    bool round_wanted;            /* out: a heartbeat round should begin this turn */
-    bool damaged;                 /* out: the log on the disk does not hold; the node must stop */
-    uint32_t faults;              /* planted faults, see replica_fault; 0 in a program */
+    struct list *awake;           /* out: whose step may have left something to do; the owner's */
+    /* out, for who waits at gates: commit, confirmed round, term or role of some replica have
+     * moved; a copy of something has arrived at some disk. They only rise. */
+    uint64_t moved, copied;
+    bool round_wanted; /* out: a heartbeat round should begin this turn */
+    bool damaged;      /* out: the log on the disk does not hold; the node must stop */
+    uint32_t faults;   /* planted faults, see replica_fault; 0 in a program */
 };
 
 /* Faults built in on purpose for `make planted`: each must be found by the simulator. */
@@ -135,6 +140,10 @@ void replica_send(struct replica *replica, struct replica_turn *turn);
  * decision 2). */
 size_t replica_unsent_bytes(const struct replica *replica);
 bool replica_is_settled(const struct replica *replica);
+
+/* Nothing to send, to report, to apply or to wait for but an event or its deadline: the phases of a
+ * turn may pass over it (until its next step). */
+bool replica_may_rest(const struct replica *replica);
 
 /* ---- requests ---- */
 

@@ -169,7 +169,8 @@ struct server {
     struct resp_parser ahead; /* looks at requests behind the one that runs */
     uint64_t next_client_id;
     uint64_t doubt_until_ns;
-    uint64_t signature, next_walk_ns;
+    uint64_t moved, copied; /* of the turn when gates were last looked at */
+    uint64_t next_walk_ns;
     uint64_t release_ns;         /* the clock, read after everything of this turn has run */
     struct leader_seen *leaders; /* of groups that requests went to */
     size_t leader_count;

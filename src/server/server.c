@@ -166,31 +166,15 @@ void server_tick(struct server *server)
 
 /* ---- release ---- */
 
-/* Rises with each follower's disk. */
-static uint64_t copies_sum(const struct replica *replica)
+/* Whether a gate may have opened or a leadership may have gone since the last time. */
+static bool gates_moved(struct server *server)
 {
-    const struct raft_configuration *configuration = raft_configuration(replica_raft(replica));
-    uint64_t sum = raft_view(replica_raft(replica))->persisted;
-    for (size_t i = 0; i < configuration->member_count; i++) {
-        struct raft_progress progress;
-        if (!raft_progress(replica_raft(replica), configuration->members[i].replica, &progress))
-            sum += progress.persisted;
-    }
-    return sum;
-}
-
-/* Changes whenever a gate may have opened or a leadership may have gone. */
-static uint64_t gate_signature(struct server *server)
-{
-    uint64_t signature = 0;
-    for (size_t i = 0; node_is_started(server->node) && i < node_group_count(server->node); i++) {
-        const struct raft_view *view = raft_view(replica_raft(node_group_at(server->node, i)));
-        signature = signature * 31 + view->commit + view->confirmed_round * 7 + view->term * 131 +
-                    (uint64_t)view->role;
-        if (server->copies_wanted)
-            signature = signature * 31 + copies_sum(node_group_at(server->node, i));
-    }
-    return signature;
+    const struct replica_turn *turn = node_turn(server->node);
+    bool moved =
+        turn->moved != server->moved || (server->copies_wanted && turn->copied != server->copied);
+    server->moved = turn->moved;
+    server->copied = turn->copied;
+    return moved;
 }
 
 static void walk_busy(struct server *server)
@@ -245,15 +229,12 @@ static void expire_forwards(struct server *server, uint64_t now_ns)
 void server_release(struct server *server)
 {
     server->release_ns = io_now_ns(server->io); /* R11: younger than everything that has run */
-    uint64_t signature = gate_signature(server);
-    bool walk = server->fresh || signature != server->signature ||
-                server->release_ns >= server->next_walk_ns;
+    bool moved = gates_moved(server);
     bool due = server->release_ns >= server->next_walk_ns;
     if (due)
         expire_forwards(server, server->release_ns);
-    if (walk) {
+    if (server->fresh || moved || due) {
         server->fresh = server->copies_wanted = false;
-        server->signature = signature;
         walk_busy(server);
     }
     if (due)

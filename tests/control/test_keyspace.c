@@ -114,14 +114,18 @@ static void test_too_many(void **state)
     struct stage *stage = stage_formed(1);
     unsigned client = stage_connect(stage, 0);
     stage_run(stage, STAGE_SECOND); /* the first records */
-    assert_string_equal("OK", stage_ask(stage, client, "KEYSPACE CREATE a PARTITIONS 32"));
-    assert_memory_equal("-ERR node 1 would carry 66",
-                        stage_ask(stage, client, "KEYSPACE CREATE b PARTITIONS 32"), 26);
-    assert_string_equal("OK", stage_ask(stage, client, "KEYSPACE CREATE b PARTITIONS 30"));
+    assert_memory_equal("-ERR node 1 would carry 4098",
+                        stage_ask(stage, client, "KEYSPACE CREATE a PARTITIONS 4096"), 28);
+    assert_string_equal("OK", stage_ask(stage, client, "KEYSPACE CREATE a PARTITIONS 100"));
+    assert_memory_equal("-ERR node 1 would carry 4102",
+                        stage_ask(stage, client, "KEYSPACE CREATE b PARTITIONS 4000"), 28);
+    assert_string_equal("OK", stage_ask(stage, client, "KEYSPACE CREATE b PARTITIONS 400"));
     assert_string_equal("OK", stage_ask(stage, client, "KEYSPACE DROP b"));
+    assert_memory_equal("-ERR node 1 would carry 4102",
+                        stage_ask(stage, client, "KEYSPACE CREATE b PARTITIONS 4000"), 28);
     assert_string_equal("OK", stage_ask(stage, client, "KEYSPACE CREATE b PARTITIONS 30"));
     stage_run(stage, 2 * STAGE_SECOND);
-    assert_int_equal(NODE_GROUPS_MAX, node_group_count(worker_node(stage->nodes[0].worker)));
+    assert_int_equal(2 + 130, node_group_count(worker_node(stage->nodes[0].worker)));
     stage_destroy(stage);
 }
 

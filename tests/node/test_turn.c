@@ -1,4 +1,4 @@
-/* NODE-1, NODE-2, NODE-4: what leaves a node, and when. */
+/* NODE-1, NODE-2, NODE-4, NODE-8: what leaves a node, and when. */
 #include "tests/server/stage.h"
 
 #include "node/inside.h"
@@ -234,6 +234,57 @@ static void disputed_groups_are_not_confirmed(void **state)
     stage_destroy(stage);
 }
 
+/* ---- NODE-8 ---- */
+
+struct crowd {
+    unsigned node;
+    uint64_t turns, crowded; /* crowded: more groups were looked at than are written to */
+};
+
+static void count_crowds(struct stage *stage, unsigned node)
+{
+    struct crowd *crowd = stage->watched;
+    if (node != crowd->node)
+        return;
+    crowd->turns++;
+    crowd->crowded += node_awake_count(worker_node(stage->nodes[node].worker)) > 3;
+}
+
+static bool has_groups(struct stage *stage, void *count)
+{
+    for (unsigned i = 0; i < 3; i++)
+        if (node_group_count(worker_node(stage->nodes[i].worker)) != *(size_t *)count)
+            return false;
+    return true;
+}
+
+/* One of three hundred groups is written to: only heartbeats, which are about all of them, make a
+ * turn look at more than a few. */
+static void a_turn_looks_at_the_busy_groups(void **state)
+{
+    enum {
+        WRITES = 500
+    };
+    size_t groups = 302;
+    (void)state;
+    struct stage *stage = stage_formed(3);
+    unsigned leader = stage_leader(stage), client = stage_connect(stage, leader);
+    assert_string_equal("OK", stage_ask(stage, client, "KEYSPACE CREATE wide PARTITIONS 300"));
+    assert_true(stage_wait(stage, has_groups, &groups, 5 * STAGE_SECOND));
+    stage_run(stage, 3 * STAGE_SECOND);
+    struct crowd crowd = {.node = leader};
+    uint64_t start_ns = world_now_ns(stage->world);
+    stage->watched = &crowd;
+    stage->watch = count_crowds;
+    for (unsigned i = 0; i < WRITES; i++)
+        assert_string_equal("OK", stage_ask(stage, client, "SET a 1"));
+    uint64_t rounds = (world_now_ns(stage->world) - start_ns) / (60 * STAGE_MS) + 2;
+    assert_true(crowd.turns > 2 * WRITES);
+    /* of each round: sent, two answers, and the rounds of two others; some end in two turns */
+    assert_true(crowd.crowded <= 8 * rounds); /* NODE-8 */
+    stage_destroy(stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +294,7 @@ int main(void)
         cmocka_unit_test(batches_wait_but_never_stall),
         cmocka_unit_test(one_message_for_each_pair),
         cmocka_unit_test(disputed_groups_are_not_confirmed),
+        cmocka_unit_test(a_turn_looks_at_the_busy_groups),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,7 +5,9 @@
 
 #include <assert.h>
 
-#define CHUNK_SIZE (256u << 10)
+#define CHUNK_SIZE_FIRST (2u << 10) /* an idle partition has a no-op or two */
+#define CHUNK_SIZE_MAX   (256u << 10)
+#define RING_FIRST       16
 
 struct chunk {
     struct list link;
@@ -27,7 +29,7 @@ static void chunk_destroy(struct chunk *chunk)
 
 void entries_init(struct entries *entries)
 {
-    *entries = (struct entries){.first = 1, .last = 0, .capacity = 1024};
+    *entries = (struct entries){.first = 1, .last = 0, .capacity = RING_FIRST};
     entries->ring = memory_allocate(entries->capacity * sizeof *entries->ring);
     list_init(&entries->chunks);
 }
@@ -39,6 +41,14 @@ void entries_deinit(struct entries *entries)
     memory_free(entries->ring);
 }
 
+static size_t next_size(const struct entries *entries)
+{
+    if (list_is_empty(&entries->chunks))
+        return CHUNK_SIZE_FIRST;
+    size_t size = 8 * chunk_of(entries->chunks.previous)->buffer.capacity;
+    return size < CHUNK_SIZE_MAX ? size : CHUNK_SIZE_MAX;
+}
+
 struct buffer *entries_room(struct entries *entries, size_t size)
 {
     if (!list_is_empty(&entries->chunks)) {
@@ -46,8 +56,8 @@ struct buffer *entries_room(struct entries *entries, size_t size)
         if (chunk->buffer.capacity - chunk->buffer.size >= size)
             return &chunk->buffer;
     }
+    size_t usual = next_size(entries), capacity = size > usual ? size : usual;
     struct chunk *chunk = memory_zeroed(1, sizeof *chunk);
-    size_t capacity = size > CHUNK_SIZE ? size : CHUNK_SIZE;
     buffer_init(&chunk->buffer, capacity);
     chunk->buffer.at = memory_allocate(capacity);
     chunk->buffer.capacity = capacity;

@@ -6,8 +6,7 @@
 
 void gate_table_init(struct gate_table *table)
 {
-    table->newest = memory_zeroed(GATE_SLOTS, sizeof *table->newest);
-    table->whole = 0;
+    *table = (struct gate_table){.newest = NULL};
 }
 
 void gate_table_deinit(struct gate_table *table)
@@ -17,6 +16,8 @@ void gate_table_deinit(struct gate_table *table)
 
 void gate_table_note(struct gate_table *table, uint64_t hash, uint64_t index)
 {
+    if (!table->newest)
+        table->newest = memory_zeroed(GATE_SLOTS, sizeof *table->newest);
     table->newest[hash % GATE_SLOTS] = index;
 }
 
@@ -27,7 +28,7 @@ void gate_table_note_whole(struct gate_table *table, uint64_t index)
 
 uint64_t gate_table_newest(const struct gate_table *table, uint64_t hash)
 {
-    uint64_t newest = table->newest[hash % GATE_SLOTS];
+    uint64_t newest = table->newest ? table->newest[hash % GATE_SLOTS] : 0;
     return newest > table->whole ? newest : table->whole;
 }
 

@@ -14,8 +14,8 @@ struct entries {
     struct slice *ring;   /* by index & (capacity - 1) */
     size_t capacity;      /* a power of two */
     uint64_t first, last; /* kept: first .. last; empty when last + 1 == first */
-    struct list chunks;
-    size_t size; /* bytes of the entries kept */
+    struct list chunks;   /* the first is small, the next ones larger */
+    size_t size;          /* bytes of the entries kept */
 };
 
 void entries_init(struct entries *entries);
@@ -46,7 +46,8 @@ int64_t group_clock_next_entry(struct group_clock *clock, uint64_t now_ns, int64
 
 #define GATE_SLOTS 8192
 struct gate_table {
-    uint64_t *newest; /* index of the newest write whose key falls into the slot */
+    uint64_t *newest; /* index of the newest write whose key falls into the slot; NULL before the
+                         first: of a thousand partitions most are idle */
     uint64_t whole;   /* of the newest write to every key */
 };
 void gate_table_init(struct gate_table *table);
@@ -82,6 +83,7 @@ struct replica {
     int64_t median_us;
     uint64_t sent_through; /* leader: newest index sent to any peer in this term */
     size_t unsent_bytes;
+    bool send_again; /* a peer could have been sent more, had its link or the log had room */
     uint64_t next_expiry_ns;
     enum log_reader reader; /* the one disk read under way */
     struct replica_id reader_peer;

@@ -43,8 +43,12 @@ static void send_to(struct replica *replica, struct replica_turn *turn,
     uint64_t first, last;
     struct wire_frame *frame = peer_frame(turn->peers, member->node, WIRE_LINK_DATA);
     size_t room = peer_room(turn->peers, member->node, WIRE_LINK_DATA);
-    if (!frame || room < SEND_BYTES_MAX)
+    if (!frame)
         return;
+    if (room < SEND_BYTES_MAX) {
+        replica->send_again = true;
+        return;
+    }
     if (raft_next_append(replica->raft, member->replica, false, &message, &first, &last) !=
         RAFT_NEXT_ENTRIES)
         return;
@@ -54,6 +58,7 @@ static void send_to(struct replica *replica, struct replica_turn *turn,
             replica->reader_message = message;
             replica_read_log(replica, turn, LOG_READER_PEER, first, READ_BYTES);
         }
+        replica->send_again = true;
         return;
     }
     struct slice pieces[SEND_PIECES_MAX];
@@ -71,6 +76,7 @@ static void send_to(struct replica *replica, struct replica_turn *turn,
     struct raft_event event = {
         .kind = RAFT_SENT, .from = member->replica, .index = last, .bytes = bytes};
     replica_step(replica, turn, &event);
+    replica->send_again |= last < raft_view(replica->raft)->last_index;
 }
 
 void replica_send(struct replica *replica, struct replica_turn *turn)
@@ -78,6 +84,7 @@ void replica_send(struct replica *replica, struct replica_turn *turn)
     if (raft_view(replica->raft)->role != RAFT_LEADER)
         return;
     const struct raft_configuration *configuration = raft_configuration(replica->raft);
+    replica->send_again = false;
     for (size_t i = 0; i < configuration->member_count; i++)
         if (!replica_id_equal(configuration->members[i].replica, replica->options.self))
             send_to(replica, turn, &configuration->members[i]);
@@ -94,6 +101,19 @@ bool replica_is_settled(const struct replica *replica)
 {
     const struct raft_view *view = raft_view(replica->raft);
     return view->role != RAFT_LEADER || view->commit >= replica->sent_through;
+}
+
+bool replica_may_rest(const struct replica *replica)
+{
+    const struct raft_view *view = raft_view(replica->raft);
+    bool persists = replica->unnoted || replica->state_ticket ||
+                    replica->reported_ticket < replica->written_ticket ||
+                    replica->reader != LOG_READER_NONE;
+    bool applies = replica->executed < view->commit ||
+                   (raft_is_serving(replica->raft) && replica->serving_term != view->term);
+    bool sends = view->role == RAFT_LEADER && (replica->unsent_bytes || replica->send_again ||
+                                               view->commit < replica->sent_through);
+    return !persists && !applies && !sends;
 }
 
 /* ---- follower ---- */
