@@ -303,8 +303,6 @@ static void note_step(struct replica *replica, struct replica_turn *turn,
     turn->copied += event->kind == RAFT_PERSISTED ||
                     (event->kind == RAFT_RECEIVE && (event->message.kind == RAFT_ACCEPT ||
                                                      event->message.kind == RAFT_SNAPSHOT_ANSWER));
-    if (view->commit > before->commit)
-        IO_NOTE(turn->io, "commit");
 }
 
 void replica_step(struct replica *replica, struct replica_turn *turn, struct raft_event *event)
@@ -315,6 +313,8 @@ void replica_step(struct replica *replica, struct replica_turn *turn, struct raf
     struct footing before = footing_of(replica);
     raft_step(replica->raft, event, outputs);
     note_step(replica, turn, event, &before);
+    if (raft_view(replica->raft)->commit > before.commit)
+        IO_NOTE(turn->io, "commit");
     if (outputs->truncate_from)
         drop_from(replica, turn, outputs->truncate_from);
     for (size_t i = 0; i < outputs->message_count; i++)
