@@ -21,6 +21,7 @@ static const struct {
     {"forward-twice", REPLICA_FAULT_FORWARD_TWICE},
     {"local-expiry", REPLICA_FAULT_LOCAL_EXPIRY},
     {"small-quorum", REPLICA_FAULT_SMALL_QUORUM},
+    {"early-safe", REPLICA_FAULT_EARLY_SAFE},
 };
 #define FAULTS (sizeof fault_names / sizeof fault_names[0])
 

@@ -48,7 +48,7 @@ static void write(struct control *control, struct replica *replica, const struct
         arguments[words++] = slice_of_text(records[i].text);
     }
     struct buffer out;
-    struct replica_gate gate;
+    struct replica_gate gate = {.ack = WIRE_ACK_QUORUM};
     buffer_init(&out, 4096);
     struct reply reply = {.out = &out, .protocol = 2};
     struct replica_turn *turn = node_turn(control->node);

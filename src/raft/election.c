@@ -495,6 +495,9 @@ static void become_leader(struct raft *raft)
     raft->view.unsure_election = raft->everybody;
     raft->view.leader = raft->options.self;
     raft->view.term_start = raft->view.last_index + 1;
+    if (raft->view.acked >
+        raft->view.last_index) /* another leader's entries: they never came here */
+        raft->view.acked = raft->view.last_index;
     raft->transfer = false;
     raft_drop_held(raft);
     raft_reset_progress(raft);

@@ -182,6 +182,10 @@ static void drop_from(struct replica *replica, struct replica_turn *turn, uint64
     entries_truncate(&replica->entries, from);
     if (replica->sent_through >= from)
         replica->sent_through = from - 1;
+    if (replica->noted >= from)
+        replica->noted = from - 1;
+    if (replica->noted_before >= from)
+        replica->noted_before = from - 1;
     if (replica->executed >= from && !(turn->faults & REPLICA_FAULT_NO_TRUNCATE))
         replica_reset_store(replica); /* REPLICA-3 */
     else if (replica->executed >= from)
@@ -240,6 +244,7 @@ static void note_role(struct replica *replica, struct replica_turn *turn)
     if (view->last_index < view->term_start && !replica->clock_started) {
         /* First thing in a term: the no-op (RAFT-4), stamped by the new leadership's own clock. */
         replica->clock_started = true;
+        replica->acknowledged = 0;
         replica->sent_through = view->last_index;
         int64_t median_us = raft_median_wall_us(replica->raft, turn->now_ns, turn->wall_us);
         group_clock_start(&replica->clock, turn->now_ns, median_us);

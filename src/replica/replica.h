@@ -9,18 +9,18 @@
  * commit -> gate opens
  *
  * Promises.
- * REPLICA-1  No reply leaves before its gate is open: a write's entry is committed in its own term;
- * a read's every touched key is committed and leadership was confirmed after the read ran (lease
- * checked at release, or a later round). R11, section 2. REPLICA-2  A new leader executes nothing
- * before its term's no-op is committed and everything before it applied. REPLICA-3  Executed
- * entries that are cut leave no trace: the store is dropped and rebuilt from the log (R3).
- * REPLICA-4  Entry times rise strictly in a log; wall-clock jumps within a term have no effect on
- * group time (R12). REPLICA-5  Replicas of one group with the same executed index have the same
- * digest. REPLICA-6  A follower's log holds what the leader sent before an accept says so; memory
- * of entries is bounded (cache_size_max past what is not applied yet); who lags more is fed from
- * the disk. REPLICA-7  A transaction's writes are one entry: all of them or none, nothing in
- * between. Non-promises: it keeps no connections and no order between requests; it never points to
- * its worker.
+ * REPLICA-1  No reply leaves before its gate is open: a write's entry is committed in its own term,
+ * or its contract allows an earlier answer and the lease holds after the append; a read's every
+ * touched key is committed and leadership was confirmed after the read ran (lease checked at
+ * release, or a later round). R11, section 2. REPLICA-2  A new leader executes nothing before its
+ * term's no-op is committed and everything before it applied. REPLICA-3  Executed entries that are
+ * cut leave no trace: the store is dropped and rebuilt from the log (R3). REPLICA-4  Entry times
+ * rise strictly in a log; wall-clock jumps within a term have no effect on group time (R12).
+ * REPLICA-5  Replicas of one group with the same executed index have the same digest. REPLICA-6  A
+ * follower's log holds what the leader sent before an accept says so; memory of entries is bounded
+ * (cache_size_max past what is not applied yet); who lags more is fed from the disk. REPLICA-7  A
+ * transaction's writes are one entry: all of them or none, nothing in between. Non-promises: it
+ * keeps no connections and no order between requests; it never points to its worker.
  *
  * Life: replica_create; replica_recover_* for each log record; replica_start; then steps with a
  * `struct replica_turn`. */
@@ -82,6 +82,8 @@ enum replica_fault {
         1 << 5, /* server: a forwarded write is sent again after the link broke */
     REPLICA_FAULT_LOCAL_EXPIRY = 1 << 6, /* replicas expire by their own clock */
     REPLICA_FAULT_SMALL_QUORUM = 1 << 7, /* one vote elects */
+    REPLICA_FAULT_EARLY_SAFE = 1 << 18,  /* FAILOVER safe: a write is acknowledged when only the
+                                            leader has it persisted */
 };
 
 struct replica *replica_create(const struct replica_options *options);
@@ -153,17 +155,19 @@ enum replica_outcome {
     REPLICA_NO_SPACE,    /* nothing happened: the log takes no writes now */
 };
 
-#define REPLICA_COPIES_ALL 15 /* every voter */
-
 struct replica_gate {
     uint64_t index, term; /* waits for the commit of `index`; a write: of this term. index 0:
                              nothing to wait for */
     uint64_t asked_ns;    /* a read: when it ran; leadership must be confirmed after it */
     bool wrote;
-    uint8_t copies; /* a write: not before so many voters have it durably; REPLICA_COPIES_ALL */
+    /* Set by the caller: what a write is acknowledged with, wire_ack but not CONTRACT; and whether
+     * that may come before the commit (FAILOVER available). */
+    uint8_t ack;
+    bool early;
 };
 
-/* Runs one request on the leader. `call` has command, arguments, count, database and reply set. */
+/* Runs one request on the leader. `call` has command, arguments, count, database and reply set;
+ * `gate` has ack and early, and gets the rest. */
 enum replica_outcome replica_execute(struct replica *replica, struct replica_turn *turn,
                                      struct command_call *call, struct replica_gate *gate);
 /* Several as a transaction (REPLICA-7); one gate for all. NO_SPACE: none of them changed anything.
@@ -182,6 +186,7 @@ unsigned replica_copies(const struct replica *replica, uint64_t index);
 /* How many voters there are, and how many of them have been heard of within the longest election
  * time-out, itself included. */
 unsigned replica_voters(const struct replica *replica);
+unsigned replica_voters_in_sync(const struct replica *replica); /* R15: those ACK all waits for */
 unsigned replica_voters_heard(const struct replica *replica, uint64_t now_ns);
 
 enum replica_gate_state {
@@ -194,6 +199,8 @@ enum replica_gate_state {
 /* `now_ns`: a reading of the clock that is younger than the execution (R11). */
 enum replica_gate_state replica_gate(const struct replica *replica, const struct replica_turn *turn,
                                      const struct replica_gate *gate, uint64_t now_ns);
+/* The write behind an open gate is being acknowledged: followers hear how far (R10). */
+void replica_note_acknowledged(struct replica *replica, const struct replica_gate *gate);
 
 /* ---- for people and tests ---- */
 /* The time of the newest entry in the log (REPLICA-4). */

@@ -24,7 +24,7 @@ static void put_on_link(struct server *server, struct client *client, struct pen
                                    .flags =
                                        (uint8_t)((pending->protocol == 3 ? WIRE_FORWARD_RESP3 : 0) |
                                                  (pending->writes ? WIRE_FORWARD_WRITE : 0) |
-                                                 pending->copies << WIRE_FORWARD_COPIES),
+                                                 pending->ack << WIRE_FORWARD_ACK),
                                    .database = pending->database,
                                    .request = slice_of_buffer(&pending->request)};
     wire_add_forward(peer_frame(node_peers(server->node), client->target, WIRE_LINK_DATA),
@@ -321,7 +321,7 @@ void forward_receive(struct server *server, struct node_id origin,
     struct pending pending = {.group = forward->group,
                               .database = forward->database,
                               .protocol = forward->flags & WIRE_FORWARD_RESP3 ? 3 : 2,
-                              .copies = forward->flags >> WIRE_FORWARD_COPIES,
+                              .ack = forward->flags >> WIRE_FORWARD_ACK,
                               .epoch = forward->epoch,
                               .sequence = forward->sequence,
                               .since_ns = node_turn(server->node)->now_ns};

@@ -52,7 +52,7 @@ struct pending {
     struct group_id group;
     uint64_t since_ns;
     struct node_id target; /* forwarded to */
-    uint8_t copies;        /* the client's ACK: 0: commit */
+    uint8_t ack;           /* the client's: wire_ack */
     uint32_t epoch;
     uint64_t sequence;
     struct buffer request; /* forwarded: kept until answered */
@@ -103,7 +103,7 @@ struct client {
     uint64_t held_since_ns;
     struct resp_parser parser;
     struct transaction transaction;
-    uint8_t copies; /* ACK: a write waits for so many replicas; 0: for its commit */
+    uint8_t ack; /* wire_ack; CONTRACT: none was asked for */
     struct buffer input;
     int protocol;
     uint64_t keyspace;      /* that SELECT opened */
@@ -169,12 +169,12 @@ struct server {
     struct resp_parser ahead; /* looks at requests behind the one that runs */
     uint64_t next_client_id;
     uint64_t doubt_until_ns;
-    uint64_t moved, copied; /* of the turn when gates were last looked at */
+    uint64_t moved, copied, written; /* of turn and log when gates were last looked at */
     uint64_t next_walk_ns;
     uint64_t release_ns;         /* the clock, read after everything of this turn has run */
     struct leader_seen *leaders; /* of groups that requests went to */
     size_t leader_count;
-    bool copies_wanted;   /* a reply waits for more copies than its commit needs */
+    bool acks_wanted;     /* a reply waits for another number of copies than its commit needs */
     uint64_t heard_at_ns; /* when `heard` was counted: once a turn */
     unsigned heard;
     struct group_id heard_group;
@@ -304,9 +304,10 @@ bool keyspace_find_group(struct server *server, const struct client *client,
 
 /* The cursor behind the group's slots, for SCAN; 0: its keyspace ends there. */
 uint64_t keyspace_beyond(struct server *server, struct group_id group);
-/* At the leader of pending->group: the contract may ask for more copies than the client does. */
-void keyspace_ask_copies(struct server *server, const struct replica *replica,
+/* At the leader of pending->group: what this write is acknowledged with, by contract and client. */
+void keyspace_choose_ack(struct server *server, const struct replica *replica,
                          struct pending *pending);
+void keyspace_serve_ack(struct server_call *call);
 
 /* leader.c */
 /* The group of a forwarded request has another leader than the one it went to, for a while. */

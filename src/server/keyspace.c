@@ -240,35 +240,3 @@ bool keyspace_find_group(struct server *server, const struct client *client,
     *group = search.found->group;
     return true;
 }
-
-/* ---- the contract's ACK ---- */
-
-/* More copies than the commit needs, if the contract says so; 0: none. */
-static unsigned copies_of(const struct cluster_contract *contract)
-{
-    unsigned copies = cluster_ack_copies(contract);
-    if (copies <= cluster_commit_quorum(contract))
-        return 0;
-    return copies >= contract->replicas ? REPLICA_COPIES_ALL : copies;
-}
-
-/* At the leader. SHORT degrade asks for no more than can be reached; a connection's own ACK stays.
- */
-void keyspace_ask_copies(struct server *server, const struct replica *replica,
-                         struct pending *pending)
-{
-    if (pending->group.value <= GROUP_DEFAULT.value)
-        return;
-    const struct control_catalogue *catalogue = control_catalogue(server->options.control);
-    const struct control_partition *partition = catalogue_find_group(catalogue, pending->group);
-    const struct control_keyspace *keyspace =
-        partition ? catalogue_find_id(catalogue, partition->keyspace) : NULL;
-    unsigned copies = keyspace ? copies_of(&keyspace->contract) : 0;
-    if (copies <= pending->copies)
-        return;
-    bool degrades = keyspace->contract.short_of == CLUSTER_SHORT_DEGRADE;
-    uint64_t now_ns = node_turn(server->node)->now_ns;
-    if (degrades && replica_voters_heard(replica, now_ns) < cluster_ack_copies(&keyspace->contract))
-        return;
-    pending->copies = (uint8_t)copies;
-}

@@ -105,7 +105,7 @@ bool route_run(struct server *server, struct session *session, struct pending *p
     if (!replica || !replica_is_serving(replica))
         return false;
     if (pending->writes)
-        keyspace_ask_copies(server, replica, pending);
+        keyspace_choose_ack(server, replica, pending);
     struct routed_call routed = {command, arguments, count, NULL};
     if (command->flags & COMMAND_ROUTED)
         return routed_run(server, session, pending, &routed);
@@ -187,7 +187,7 @@ enum routed route_data(struct server *server, struct client *client, const struc
                               .database = client->database,
                               .protocol = client->protocol,
                               .writes = command->flags & COMMAND_WRITE,
-                              .copies = client->copies,
+                              .ack = client->ack,
                               .since_ns = node_turn(server->node)->now_ns};
     if (command->flags & COMMAND_ROUTED)
         pending.since_ns += wait_patience_ns(command, arguments, count);

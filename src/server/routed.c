@@ -102,7 +102,10 @@ bool routed_has_copies(struct server *server, const struct replica *replica,
 {
     unsigned reached = heard(server, replica), voters = replica_voters(replica);
     unsigned wanted = raft_configuration(replica_raft(replica))->commit_quorum;
-    unsigned copies = pending->copies == REPLICA_COPIES_ALL ? voters : pending->copies;
+    uint8_t ack = pending->gate.ack;
+    unsigned copies = ack == WIRE_ACK_ALL    ? replica_voters_in_sync(replica)
+                      : ack < WIRE_ACK_ASYNC ? ack
+                                             : 0;
     wanted = copies > wanted ? copies : wanted;
     if (reached >= wanted)
         return true;

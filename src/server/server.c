@@ -170,10 +170,13 @@ void server_tick(struct server *server)
 static bool gates_moved(struct server *server)
 {
     const struct replica_turn *turn = node_turn(server->node);
+    uint64_t written = wal_written_ticket(node_wal(server->node));
     bool moved =
-        turn->moved != server->moved || (server->copies_wanted && turn->copied != server->copied);
+        turn->moved != server->moved ||
+        (server->acks_wanted && (turn->copied != server->copied || written != server->written));
     server->moved = turn->moved;
     server->copied = turn->copied;
+    server->written = written;
     return moved;
 }
 
@@ -234,7 +237,7 @@ void server_release(struct server *server)
     if (due)
         expire_forwards(server, server->release_ns);
     if (server->fresh || moved || due) {
-        server->fresh = server->copies_wanted = false;
+        server->fresh = server->acks_wanted = false;
         walk_busy(server);
     }
     if (due)

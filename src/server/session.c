@@ -80,10 +80,9 @@ void session_note_write(struct server *server, struct session *session, struct p
 {
     if (pending->kind != PENDING_GATED || !pending->gate.wrote)
         return;
-    pending->gate.copies = pending->copies;
     session->written = pending->gate;
     session->written_group = pending->group;
-    server->copies_wanted |= pending->copies != 0;
+    server->acks_wanted |= pending->gate.ack != WIRE_ACK_QUORUM;
 }
 
 /* While every pending reply is staged the next one may be staged behind them. */
@@ -177,8 +176,10 @@ static bool settle(struct server *server, struct session *session, struct pendin
     }
     enum replica_gate_state state = replica_gate(replica, turn, &pending->gate, server->release_ns);
     *outcome = outcome_of(state);
-    if (state == REPLICA_GATE_OPEN)
+    if (state == REPLICA_GATE_OPEN) {
+        replica_note_acknowledged(replica, &pending->gate);
         return true;
+    }
     turn->round_wanted |= state == REPLICA_GATE_UNCONFIRMED;
     if (state == REPLICA_GATE_WAITS || state == REPLICA_GATE_UNCONFIRMED) {
         if (!is_late(server, pending, server->release_ns))
@@ -224,7 +225,8 @@ void session_release(struct server *server, struct session *session)
             (pending->kind == PENDING_GATED && !settle(server, session, pending, &outcome)) ||
             (pending->kind == PENDING_WAIT && !wait_settle(server, session, pending));
         if (waits) {
-            server->copies_wanted |= pending->kind == PENDING_WAIT || pending->gate.copies;
+            server->acks_wanted |=
+                pending->kind == PENDING_WAIT || pending->gate.ack != WIRE_ACK_QUORUM;
             break;
         }
         hand_on(server, session, pending, outcome);

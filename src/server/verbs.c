@@ -41,7 +41,7 @@ static void serve_reset(struct server_call *call)
     client->keyspace = KEYSPACE_DEFAULT;
     client->database = 0;
     client->name[0] = 0;
-    client->copies = 0;
+    client->ack = WIRE_ACK_CONTRACT;
     transaction_end(&client->transaction);
     reply_status(call->reply, "RESET");
 }
@@ -253,54 +253,6 @@ static void serve_client(struct server_call *call)
     }
 }
 
-/* ---- ACK ---- */
-
-static void tell_ack(struct reply *reply, unsigned copies)
-{
-    char text[24];
-    snprintf(text, sizeof text, "semisync:%u", copies - 1);
-    reply_text(reply, !copies ? "quorum" : copies == REPLICA_COPIES_ALL ? "all" : text);
-}
-
-/* semisync:k waits for the leader and k others. */
-static bool read_copies(struct slice word, uint8_t *copies)
-{
-    static const char prefix[] = "semisync:";
-    size_t size = sizeof prefix - 1;
-    int64_t followers;
-    if (slice_is_word(word, "QUORUM"))
-        *copies = 0;
-    else if (slice_is_word(word, "ALL"))
-        *copies = REPLICA_COPIES_ALL;
-    else if (word.size > size && strncasecmp((const char *)word.at, prefix, size) == 0 &&
-             !slice_to_i64(slice_of(word.at + size, word.size - size), &followers) &&
-             followers > 0 && followers < REPLICA_COPIES_ALL - 1)
-        *copies = (uint8_t)(followers + 1);
-    else
-        return false;
-    return true;
-}
-
-static void serve_ack(struct server_call *call)
-{
-    struct client *client = client_of(call);
-    uint8_t copies;
-    if (call->count == 1) {
-        tell_ack(call->reply, client->copies);
-    } else if (call->count > 2) {
-        reply_error(call->reply, "ERR wrong number of arguments for 'ack' command");
-    } else if (slice_is_word(call->arguments[1], "ASYNC") ||
-               slice_is_word(call->arguments[1], "LOCAL")) {
-        reply_error(call->reply, "ERR a connection may ask for more than its keyspace promises "
-                                 "(quorum, FAILOVER safe), not for less: quorum, semisync:k, all");
-    } else if (!read_copies(call->arguments[1], &copies)) {
-        reply_error(call->reply, "ERR ACK is quorum, semisync:k or all");
-    } else {
-        client->copies = copies;
-        reply_ok(call->reply);
-    }
-}
-
 static void serve_command(struct server_call *call)
 {
     command_describe(call->server->commands, call->arguments, call->count, call->reply);
@@ -377,7 +329,7 @@ const struct server_verb server_own_verbs[] = {
     ROUTED_ROW(1018, "WAITAOF", 4, COMMAND_READ, 0, 0, 0, "generic",
                "On how many disks the writes of this connection are."),
     ROW(1019, "ACK", -1, "@fast @connection",
-        "How many replicas a write of this connection waits for.", serve_ack),
+        "With how many copies a write of this connection is acknowledged.", keyspace_serve_ack),
     NOW_ROW(1003, "QUIT", -1, "connection", "Closes the connection.", serve_quit),
     NOW_ROW(1004, "RESET", 1, "connection", "Resets the connection.", serve_reset),
     ROW(1005, "SELECT", 2, "@fast @connection", "Opens a keyspace by its name or number.",

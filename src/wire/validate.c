@@ -48,10 +48,10 @@ bool wire_beat_is_valid(const struct wire_beat *beat, bool answer)
 
 bool wire_forward_is_valid(const struct wire_forward *forward)
 {
-    const unsigned flags =
-        WIRE_FORWARD_RESP3 | WIRE_FORWARD_WRITE | WIRE_FORWARD_RETRY | 15u << WIRE_FORWARD_COPIES;
+    unsigned ack = forward->flags >> WIRE_FORWARD_ACK;
     return forward->sequence >= 1 && is_number(forward->sequence) &&
-           (forward->flags & ~flags) == 0 && wire_request_is_valid(forward->request);
+           (ack <= RAFT_MEMBERS_MAX || ack >= WIRE_ACK_ASYNC) &&
+           wire_request_is_valid(forward->request);
 }
 
 bool wire_forward_reply_is_valid(const struct wire_forward_reply *reply)

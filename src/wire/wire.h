@@ -14,7 +14,7 @@
  *           24 u64 index, 1 or more
  *           32 u64 term, 1 or more
  *           40 i64 time_us (group time; strictly rising in a log)
- *           48 u8  ack level asked
+ *           48 u8  when it could be acknowledged: wire_ack, and WIRE_ACK_EARLY
  *           49 zero bytes x 7
  *           56 [ONCE: u64 client id, u64 sequence]
  *              [CONNECTION: u64 node id, u64 connection id]
@@ -59,6 +59,16 @@ enum {
     WIRE_ENTRY_ONCE = 1,
     WIRE_ENTRY_CONNECTION = 2
 }; /* flags */
+
+/* When a write is acknowledged. 1 to RAFT_MEMBERS_MAX: so many voters, the leader among them, have
+ * it persisted. */
+enum wire_ack {
+    WIRE_ACK_CONTRACT = 0, /* as the keyspace says; in an entry: with its commit */
+    WIRE_ACK_ASYNC = 29,   /* the leader's kernel has it */
+    WIRE_ACK_QUORUM = 30,  /* its commit */
+    WIRE_ACK_ALL = 31,     /* every voter of the in-sync set has it persisted */
+};
+#define WIRE_ACK_EARLY 0x80 /* in an entry: that may have come before its commit */
 
 struct wire_entry {
     enum wire_entry_kind kind;
@@ -131,8 +141,7 @@ enum wire_forward_flag {
     WIRE_FORWARD_RESP3 = 1,
     WIRE_FORWARD_WRITE = 2,
     WIRE_FORWARD_RETRY = 4,
-    /* bit 3: 0. The upper four: ACK, how many replicas a write waits for; 0: its commit, 15: all */
-    WIRE_FORWARD_COPIES = 4
+    WIRE_FORWARD_ACK = 3 /* the upper five bits: the connection's wire_ack */
 };
 
 struct wire_forward { /* one request of a client's connection, to be run by the receiver, the leader

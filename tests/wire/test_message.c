@@ -233,7 +233,7 @@ static const struct change CHANGES[] = {
     {"beat not zero", WIRE_HEARTBEAT, 8 + 16 + 55, 1},
     {"answer neither yes nor no", WIRE_HEARTBEAT_ANSWER, 8 + 16 + 48, 2},
     {"sequence 0", WIRE_FORWARD, 8 + 16, 0},
-    {"forward flags", WIRE_FORWARD, 8 + 28, 8},
+    {"forward with an ack of 17", WIRE_FORWARD, 8 + 28, 17 << WIRE_FORWARD_ACK},
     {"forward not zero", WIRE_FORWARD, 8 + 31, 1},
     {"no arguments", WIRE_FORWARD, 8 + 32, 0},
     {"more arguments than there are", WIRE_FORWARD, 8 + 32, 3},

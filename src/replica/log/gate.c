@@ -86,16 +86,70 @@ unsigned replica_voters_heard(const struct replica *replica, uint64_t now_ns)
     return count;
 }
 
-/* A write that more voters must have than its commit needs: of that only the leader that it was
- * written through can tell. */
-static bool misses_copies(const struct replica *replica, const struct replica_gate *gate)
+unsigned replica_voters_in_sync(const struct replica *replica)
+{
+    const struct raft_configuration *configuration = raft_configuration(replica->raft);
+    unsigned count = 0;
+    for (size_t i = 0; i < configuration->member_count; i++)
+        count += is_voter(&configuration->members[i]) && !configuration->members[i].out_of_sync;
+    return count;
+}
+
+/* ---- acknowledging ---- */
+
+/* A batch is in the kernel whole or not at all; of the open one nothing is. */
+static uint64_t written_through(const struct replica *replica, const struct replica_turn *turn)
+{
+    return wal_written_ticket(turn->wal) >= replica->written_ticket ? replica->noted
+                                                                    : replica->noted_before;
+}
+
+void replica_note_acknowledged(struct replica *replica, const struct replica_gate *gate)
+{
+    if (gate->early && gate->wrote && gate->index > replica->acknowledged)
+        replica->acknowledged = gate->index;
+}
+
+/* How far the copies that the level asks for go, as the leader sees it. */
+static uint64_t acknowledged_by(const struct replica *replica, const struct replica_turn *turn,
+                                uint8_t ack)
+{
+    switch (ack) {
+    case WIRE_ACK_ASYNC: return written_through(replica, turn);
+    case WIRE_ACK_QUORUM: return raft_view(replica->raft)->commit;
+    case WIRE_ACK_ALL: return raft_acked_by(replica->raft, RAFT_COPIES_ALL, true);
+    default: return raft_acked_by(replica->raft, ack, true);
+    }
+}
+
+static bool wants_more_than_commit(const struct replica *replica, uint8_t ack)
+{
+    return ack == WIRE_ACK_ALL ||
+           (ack < WIRE_ACK_ASYNC && ack > raft_configuration(replica->raft)->commit_quorum);
+}
+
+/* R2: what comes before the commit needs the lease, read after the append (R11); what comes after
+ * it, the copies. Of both only the leader that it was written through can tell. */
+static enum replica_gate_state write_gate(const struct replica *replica,
+                                          const struct replica_turn *turn,
+                                          const struct replica_gate *gate, uint64_t now_ns)
 {
     const struct raft_view *view = raft_view(replica->raft);
-    if (!gate->copies)
-        return false;
-    unsigned wanted = gate->copies == REPLICA_COPIES_ALL ? replica_voters(replica) : gate->copies;
-    return view->role != RAFT_LEADER || view->term != gate->term ||
-           replica_copies(replica, gate->index) < wanted;
+    bool committed = view->commit >= gate->index;
+    /* Committed at that index in another term: ours was cut and can never come back. */
+    if (committed && raft_term_at(replica->raft, gate->index) != gate->term)
+        return REPLICA_GATE_CUT;
+    bool more = wants_more_than_commit(replica, gate->ack);
+    if (committed && !more)
+        return REPLICA_GATE_OPEN;
+    bool planted = turn->faults & REPLICA_FAULT_EARLY_SAFE;
+    uint8_t ack = planted ? 1 : gate->ack;
+    bool early = planted || (gate->early && !more);
+    bool leads = view->role == RAFT_LEADER && view->term == gate->term;
+    if (!leads || (!committed && !early) || acknowledged_by(replica, turn, ack) < gate->index)
+        return REPLICA_GATE_WAITS;
+    return committed || raft_lease_is_valid(replica->raft, now_ns) ? REPLICA_GATE_OPEN
+                                                                   : REPLICA_GATE_UNCONFIRMED;
 }
 
 /* ---- the gate ---- */
@@ -104,20 +158,13 @@ enum replica_gate_state replica_gate(const struct replica *replica, const struct
                                      const struct replica_gate *gate, uint64_t now_ns)
 {
     const struct raft_view *view = raft_view(replica->raft);
-    bool committed = view->commit >= gate->index;
-    if (gate->wrote) {
-        if (turn->faults & REPLICA_FAULT_ACK_EARLY)
-            return REPLICA_GATE_OPEN;
-        if (!committed)
-            return REPLICA_GATE_WAITS;
-        /* Committed at that index in another term: ours was cut and can never come back. */
-        if (raft_term_at(replica->raft, gate->index) != gate->term)
-            return REPLICA_GATE_CUT;
-        return misses_copies(replica, gate) ? REPLICA_GATE_WAITS : REPLICA_GATE_OPEN;
-    }
+    if (gate->wrote && (turn->faults & REPLICA_FAULT_ACK_EARLY))
+        return REPLICA_GATE_OPEN;
+    if (gate->wrote)
+        return write_gate(replica, turn, gate, now_ns);
     if (view->role != RAFT_LEADER || view->term != gate->term)
         return REPLICA_GATE_LOST;
-    if (!committed && !(turn->faults & REPLICA_FAULT_DIRTY_READ))
+    if (view->commit < gate->index && !(turn->faults & REPLICA_FAULT_DIRTY_READ))
         return REPLICA_GATE_WAITS;
     if (turn->faults & REPLICA_FAULT_READ_UNCONFIRMED)
         return REPLICA_GATE_OPEN;

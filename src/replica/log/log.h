@@ -77,9 +77,12 @@ struct replica {
     bool clock_started;                   /* in this leadership */
     uint64_t serving_term;                /* 0: not serving */
     uint64_t state_version, state_ticket; /* saving; 0: none under way */
+    uint8_t append_ack;                   /* of the entry that is appended next */
     bool unnoted; /* entries in the open log batch that raft has not been told of */
     uint64_t written_ticket, reported_ticket;
-    uint64_t median_read_ns; /* the turn in which median_us was read */
+    uint64_t noted, noted_before; /* newest index of that ticket's batch; of the batches before */
+    uint64_t acknowledged;        /* leader: newest index acknowledged before its commit */
+    uint64_t median_read_ns;      /* the turn in which median_us was read */
     int64_t median_us;
     uint64_t sent_through; /* leader: newest index sent to any peer in this term */
     size_t unsent_bytes;

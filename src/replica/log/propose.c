@@ -8,6 +8,9 @@ void replica_note_written(struct replica *replica, struct replica_turn *turn)
     if (!replica->unnoted)
         return;
     replica->unnoted = false;
+    if (replica->written_ticket != wal_next_ticket(turn->wal))
+        replica->noted_before = replica->noted;
+    replica->noted = raft_view(replica->raft)->last_index;
     replica->written_ticket = wal_next_ticket(turn->wal);
     struct raft_event event = {.kind = RAFT_WRITTEN, .ticket = replica->written_ticket};
     replica_step(replica, turn, &event);
@@ -43,7 +46,8 @@ void replica_append(struct replica *replica, struct replica_turn *turn, enum wir
                                .group = replica->options.group,
                                .index = view->last_index + 1,
                                .term = view->term,
-                               .time_us = time_us};
+                               .time_us = time_us,
+                               .ack = replica->append_ack};
     assert(time_us > replica->clock.last_entry_us); /* REPLICA-4 */
     struct slice bytes = encode(replica, &entry, payload);
     entries_add(&replica->entries, entry.index, bytes);
@@ -86,6 +90,7 @@ static uint64_t append_effect(struct replica *replica, struct replica_turn *turn
                                slice_of_buffer(effect->out)};
     IO_NOTE(turn->io, "propose");
     replica_append(replica, turn, WIRE_ENTRY_COMMANDS, time_us, payload);
+    replica->append_ack = 0;
     uint64_t index = raft_view(replica->raft)->last_index;
     replica->executed = index;
     struct slice bytes = entries_at(&replica->entries, index);
@@ -169,8 +174,12 @@ enum replica_outcome replica_execute_all(struct replica *replica, struct replica
         return REPLICA_NO_SPACE;
     /* The turn's time: a round that confirms this read must begin in a later turn (replica_gate
      * asks for more, not as much). */
-    *gate = (struct replica_gate){.term = replica->serving_term, .asked_ns = turn->now_ns};
+    *gate = (struct replica_gate){.term = replica->serving_term,
+                                  .asked_ns = turn->now_ns,
+                                  .ack = gate->ack,
+                                  .early = gate->early};
     if (effect.count) {
+        replica->append_ack = (uint8_t)(gate->ack | (gate->early ? WIRE_ACK_EARLY : 0));
         int64_t time_us =
             group_clock_next_entry(&replica->clock, turn->now_ns, median_wall_us(replica, turn));
         gate->index = append_effect(replica, turn, &effect, time_us); /* REPLICA-7 */

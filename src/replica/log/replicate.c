@@ -79,10 +79,19 @@ static void send_to(struct replica *replica, struct replica_turn *turn,
     replica->send_again |= last < raft_view(replica->raft)->last_index;
 }
 
+/* R10: once a turn, so that the appends of this turn carry it. */
+static void tell_acknowledged(struct replica *replica, struct replica_turn *turn)
+{
+    struct raft_event event = {.kind = RAFT_ACKNOWLEDGED, .index = replica->acknowledged};
+    if (replica->acknowledged > raft_view(replica->raft)->acked)
+        replica_step(replica, turn, &event);
+}
+
 void replica_send(struct replica *replica, struct replica_turn *turn)
 {
     if (raft_view(replica->raft)->role != RAFT_LEADER)
         return;
+    tell_acknowledged(replica, turn);
     const struct raft_configuration *configuration = raft_configuration(replica->raft);
     replica->send_again = false;
     for (size_t i = 0; i < configuration->member_count; i++)
