@@ -150,26 +150,24 @@ void timers_schedule_again(struct io *io)
 
 /* ---- messages ---- */
 
-static void lose_message(struct machine *machine, void *message)
+void message_lose(struct machine *machine, void *body)
 {
+    if (!body)
+        return;
     struct lost_message *lost = memory_allocate(sizeof *lost);
-    lost->message = message;
+    lost->message = body;
     list_append(&machine->lost_messages, &lost->link);
 }
 
-void io_post(struct io *io, unsigned worker, void *message)
+struct message *message_send(struct io *io, struct io *receiver, uint64_t tag, void *body)
 {
     struct world *world = io->world;
-    assert(worker < io->machine->worker_count);
-    struct io *receiver = io->machine->ios[worker];
-    if (io_is_gone(io) || receiver->dead) {
-        lose_message(io->machine, message);
-        return;
-    }
+    unsigned worker = receiver->worker;
     struct message *post = memory_zeroed(1, sizeof *post);
     post->happening.kind = HAPPENING_MESSAGE;
     post->io = receiver;
-    post->message = message;
+    post->tag = tag;
+    post->message = body;
     list_append(&receiver->messages, &post->in_io);
     uint64_t at_ns = world->now_ns + random_below(&world->turns, SIM_POST_MAX_NS);
     if (at_ns < io->post_arrives_ns[worker]) /* one sender's messages keep their order */
@@ -177,12 +175,28 @@ void io_post(struct io *io, unsigned worker, void *message)
     io->post_arrives_ns[worker] = at_ns;
     agenda_put(&world->agenda, &post->happening, at_ns);
     io->machine->counters.messages++;
+    return post;
+}
+
+void io_post(struct io *io, unsigned worker, uint64_t tag, void *message)
+{
+    assert(worker < io->machine->worker_count);
+    struct io *receiver = io->machine->ios[worker];
+    if (io_is_gone(io) || receiver->dead)
+        message_lose(io->machine, message);
+    else
+        (void)message_send(io, receiver, tag, message);
 }
 
 void message_happens(struct message *message)
 {
-    struct pending_event pending = {.event = {.kind = IO_MESSAGE, .message = message->message}};
     struct io *io = message->io;
+    struct pending_event pending = {
+        .event = {.kind = IO_MESSAGE, .tag = message->tag, .message = message->message}};
+    if (message->brings_stream) {
+        pending.event.kind = IO_ACCEPTED;
+        pending.event.stream = message->stream;
+    }
     list_remove(&message->in_io);
     memory_free(message);
     world_trace(io->world, TRACE_MESSAGE, io->machine, io->worker, 0, 0);
@@ -195,15 +209,14 @@ void messages_lose(struct io *io)
     for (size_t i = 0; i < io->pending_count; i++) {
         const struct pending_event *pending =
             &io->pending[(io->pending_head + i) & (io->pending_capacity - 1)];
-        if (pending->event.kind == IO_MESSAGE)
-            lose_message(io->machine, pending->event.message);
+        message_lose(io->machine, pending->event.message);
     }
     io->pending_count = 0;
     while (!list_is_empty(&io->messages)) {
         struct message *message = list_item(io->messages.next, struct message, in_io);
         agenda_drop(&io->world->agenda, &message->happening);
         list_remove(&message->in_io);
-        lose_message(io->machine, message->message);
+        message_lose(io->machine, message->message);
         memory_free(message);
     }
 }

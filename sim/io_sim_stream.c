@@ -288,6 +288,33 @@ void io_stream_start(struct io *io, struct io_stream handle, uint64_t tag)
     stream_touch(stream);
 }
 
+/* The other worker has the stream at once, and hears of it when the message is there: in between
+ * nothing of it is told, as it was not started. */
+bool io_stream_give(struct io *io, struct io_stream handle, unsigned worker, uint64_t tag,
+                    void *message)
+{
+    struct stream *stream = stream_at(io, handle);
+    assert(worker < io->machine->worker_count);
+    struct io *receiver = io->machine->ios[worker];
+    if (io_is_gone(io) || stream == NULL || stream->end == NULL || stream->end->state != END_OPEN)
+        return false;
+    struct end *end = stream->end;
+    stream_free(stream);
+    end->stream = NULL;
+    if (receiver->dead) {
+        end_close(end, true);
+        message_lose(io->machine, message);
+        return true;
+    }
+    struct stream *given = stream_make(receiver, STREAM_CONNECTION);
+    given->end = end;
+    end->stream = given;
+    struct message *post = message_send(io, receiver, tag, message);
+    post->brings_stream = true;
+    post->stream = handle_of(given);
+    return true;
+}
+
 /* ---- bytes ---- */
 
 enum status io_read(struct io *io, struct io_stream handle, uint8_t *into, size_t size, size_t *got)

@@ -111,7 +111,10 @@ struct message {
     struct happening happening;
     struct list in_io; /* the receiver's */
     struct io *io;
+    uint64_t tag;
     void *message;
+    bool brings_stream;
+    struct io_stream stream;
 };
 
 struct lost_message {
@@ -258,6 +261,8 @@ void timers_init(struct io *io);
 bool timers_take_due(struct io *io, unsigned *timer); /* the one with the earliest deadline */
 bool timers_are_due(struct io *io);
 void timers_schedule_again(struct io *io);
+struct message *message_send(struct io *io, struct io *receiver, uint64_t tag, void *body);
+void message_lose(struct machine *machine, void *body);
 void message_happens(struct message *message);
 void messages_lose(struct io *io);
 

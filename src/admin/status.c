@@ -9,7 +9,7 @@ static const char *node_state(struct server_call *call, struct node_id id)
 {
     if (node_id_equal(id, node_formation(call->node)->self))
         return "up";
-    return peer_is_up(node_peers(call->node), id, WIRE_LINK_CONTROL) ? "up" : "down";
+    return peer_is_up(node_peers(call->node), peer_at(id, 0), WIRE_LINK_CONTROL) ? "up" : "down";
 }
 
 /* ADMIN-2: each node knows its own disk only. */

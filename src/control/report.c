@@ -292,10 +292,9 @@ static bool send_to_leader(struct control *control, const struct report *report)
 {
     struct slice words[3];
     struct node *node = control->node;
-    struct node_id leader = node_leader_of(node, GROUP_SYSTEM);
-    bool elsewhere = leader.value && !node_id_equal(leader, node_formation(node)->self);
+    struct peer_id leader = node_leader_elsewhere(node, GROUP_SYSTEM);
     struct wire_frame *frame =
-        elsewhere ? peer_frame(node_peers(node), leader, WIRE_LINK_DATA) : NULL;
+        leader.node.value ? peer_frame(node_peers(node), leader, WIRE_LINK_DATA) : NULL;
     if (!frame)
         return false;
     struct buffer request;

@@ -46,8 +46,8 @@ enum io_event_kind {
     IO_READABLE =
         1,       /* tag of the stream; again at the next gather while unread bytes remain (level) */
     IO_WRITABLE, /* tag of the stream; only while io_want_write is on */
-    IO_ACCEPTED, /* tag of the listener; `stream` is new, has tag 0 and is paused until
-                    io_stream_start */
+    IO_ACCEPTED, /* tag of the listener, or of io_stream_give with its `message`; `stream` is new,
+                    has tag 0 and is paused until io_stream_start */
     IO_CONNECTED, /* tag of the stream; status OK, or why not (then the stream is closed already) */
     IO_CLOSED,    /* tag of the stream: reset or end seen while nobody reads; the caller still calls
                      io_close */
@@ -56,7 +56,7 @@ enum io_event_kind {
     IO_READ_DONE, /* tag given to the read; `position` = bytes read, short at the end of the file;
                      status */
     IO_FILE_DONE, /* tag given to a prepare, save, publish or remove; status OK, NO_SPACE or IO */
-    IO_MESSAGE,   /* `message` from io_post; ownership passes to the receiver */
+    IO_MESSAGE,   /* tag and `message` from io_post; ownership passes to the receiver */
 };
 
 struct io_event {
@@ -200,7 +200,15 @@ MUST_USE enum status io_space(struct io *io, const char *path, uint64_t *free_by
 
 /* ---- messages between workers of one node ---- */
 
-void io_post(struct io *io, unsigned worker, void *message);
+/* A message is one allocation of base/memory.h. Those of one sender to one worker arrive in their
+ * order, given streams among them. */
+void io_post(struct io *io, unsigned worker, uint64_t tag, void *message);
+
+/* Hands an open stream to another worker, which hears of it by ACCEPTED{tag, message}: what nobody
+ * has read yet is read there. The handle is void from now on. False: the stream has gone, or is
+ * not open yet; then nothing happened, and the message is still the caller's. */
+MUST_USE bool io_stream_give(struct io *io, struct io_stream stream, unsigned worker, uint64_t tag,
+                             void *message);
 
 /* ---- what was dropped, for tests and metrics ---- */
 

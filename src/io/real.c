@@ -49,8 +49,14 @@ static void deliver(struct io *io)
         list_remove(&job->link);
         finish_job(io, job);
     }
-    while (!is_full(io) && io->posts_next < io->posts_count)
-        emit(io, (struct io_event){.kind = IO_MESSAGE, .message = io->posts[io->posts_next++]});
+    while (!is_full(io) && io->posts_next < io->posts_count) {
+        const struct post *post = &io->posts[io->posts_next++];
+        if (post->descriptor >= 0)
+            streams_take(io, post);
+        else
+            emit(io,
+                 (struct io_event){.kind = IO_MESSAGE, .tag = post->tag, .message = post->message});
+    }
     if (!is_full(io) && atomic_load(&io->woken) && atomic_exchange(&io->woken, false))
         emit(io, (struct io_event){.kind = IO_MESSAGE});
 }
@@ -107,7 +113,7 @@ void mailbox_add_done(struct io *io, struct job *job)
     unlock_and_ring(io);
 }
 
-void io_post(struct io *io, unsigned worker, void *message)
+void mailbox_post(struct io *io, unsigned worker, const struct post *post)
 {
     assert(worker < io->workers_count);
     struct io *target = io->workers[worker];
@@ -120,8 +126,32 @@ void io_post(struct io *io, unsigned worker, void *message)
         mailbox->posts =
             memory_resize(mailbox->posts, mailbox->posts_capacity * sizeof mailbox->posts[0]);
     }
-    mailbox->posts[mailbox->posts_count++] = message;
+    mailbox->posts[mailbox->posts_count++] = *post;
     unlock_and_ring(target);
+}
+
+void io_post(struct io *io, unsigned worker, uint64_t tag, void *message)
+{
+    mailbox_post(io, worker, &(struct post){.tag = tag, .message = message, .descriptor = -1});
+}
+
+static bool take_lost(struct post *posts, size_t *next, size_t count, void **message)
+{
+    for (*message = NULL; !*message && *next < count; (*next)++) {
+        *message = posts[*next].message;
+        if (posts[*next].descriptor >= 0)
+            close(posts[*next].descriptor);
+    }
+    return *message != NULL;
+}
+
+void *io_take_lost_message(struct io *io)
+{
+    void *message = NULL;
+    if (!take_lost(io->posts, &io->posts_next, io->posts_count, &message))
+        (void)take_lost(io->mailbox.posts, &io->mailbox.posts_next, io->mailbox.posts_count,
+                        &message);
+    return message;
 }
 
 /* The two arrays of messages change places: the lock is held for a moment only, and nothing is
@@ -129,14 +159,14 @@ void io_post(struct io *io, unsigned worker, void *message)
 static void take_posts(struct io *io)
 {
     struct mailbox *mailbox = &io->mailbox;
-    void **emptied = io->posts;
+    struct post *emptied = io->posts;
     size_t capacity = io->posts_capacity;
     io->posts = mailbox->posts;
     io->posts_count = mailbox->posts_count;
     io->posts_capacity = mailbox->posts_capacity;
     io->posts_next = 0;
     mailbox->posts = emptied;
-    mailbox->posts_count = 0;
+    mailbox->posts_count = mailbox->posts_next = 0;
     mailbox->posts_capacity = capacity;
 }
 
@@ -292,6 +322,14 @@ static void drop_jobs(struct list *jobs)
     }
 }
 
+/* Connections that were given and that nobody took. */
+static void drop_given(const struct post *posts, size_t first, size_t count)
+{
+    for (size_t i = first; i < count; i++)
+        if (posts[i].descriptor >= 0)
+            close(posts[i].descriptor);
+}
+
 void io_destroy(struct io *io)
 {
     if (!io)
@@ -308,6 +346,8 @@ void io_destroy(struct io *io)
     event_base_free(io->base);
     close(io->bell);
     pthread_mutex_destroy(&io->mailbox.lock);
+    drop_given(io->posts, io->posts_next, io->posts_count);
+    drop_given(io->mailbox.posts, io->mailbox.posts_next, io->mailbox.posts_count);
     memory_free(io->mailbox.posts);
     memory_free(io->posts);
     memory_free(io->workers);

@@ -16,6 +16,10 @@ void io_destroy(struct io *io); /* closes everything, ends its threads; NULL is 
 /* Makes `ios[i]` the target of io_post(.., i, ..) of all of them. Before the loops start. */
 void io_connect_workers(struct io **ios, unsigned count);
 
+/* Messages that were posted to it and never handed out, once no loop runs any more: NULL when there
+ * are no more. The caller frees them. */
+void *io_take_lost_message(struct io *io);
+
 /* Wakes io_gather from a signal handler or another thread: it returns an IO_MESSAGE with message
  * NULL. Async-signal-safe. */
 void io_wake(struct io *io);

@@ -125,9 +125,11 @@ struct stream {
     struct event readable, writable;
 };
 
+struct post;
 void streams_init(struct io *io);
 void streams_deinit(struct io *io);
 void streams_finish_lookup(struct io *io, struct job *job);
+void streams_take(struct io *io, const struct post *post); /* emits ACCEPTED */
 void streams_resume_accepting(struct io *io, uint64_t now_ns);
 
 /* False when `address` is not "host:port". `names`: host names are looked up, which blocks; else
@@ -161,11 +163,18 @@ enum status sync_directory_of(const char *path);
 
 /* ---- the io ---- */
 
+/* What another worker sent: a message, and with it perhaps a connection. */
+struct post {
+    uint64_t tag;
+    void *message;
+    int descriptor; /* -1: none */
+};
+
 struct mailbox {
     pthread_mutex_t lock;
-    struct list done; /* jobs */
-    void **posts;     /* owned */
-    size_t posts_count, posts_capacity;
+    struct list done;                               /* jobs */
+    struct post *posts;                             /* owned */
+    size_t posts_next, posts_count, posts_capacity; /* next: only after the loops have ended */
     bool rung; /* the eventfd was written since the last taking: one write wakes for all */
 };
 
@@ -202,8 +211,8 @@ struct io {
     atomic_bool woken;
     int bell; /* eventfd */
     struct event bell_event;
-    struct list ready; /* jobs taken from the mailbox, not handed out yet */
-    void **posts;      /* the same of messages; owned */
+    struct list ready;  /* jobs taken from the mailbox, not handed out yet */
+    struct post *posts; /* the same of messages; owned */
     size_t posts_next, posts_count, posts_capacity;
 
     unsigned worker;
@@ -225,6 +234,7 @@ static inline bool is_full(const struct io *io)
 void emit(struct io *io, struct io_event event);
 
 void mailbox_add_done(struct io *io, struct job *job); /* any thread */
+void mailbox_post(struct io *io, unsigned worker, const struct post *post);
 
 void timers_init(struct io *io);
 void timers_deinit(struct io *io);

@@ -29,6 +29,7 @@
 #define WATCH_BATCH 32
 
 static void on_readable(evutil_socket_t descriptor, short what, void *argument);
+static void watch_end(struct stream *stream, bool on);
 static void on_writable(evutil_socket_t descriptor, short what, void *argument);
 
 /* ---- the table ---- */
@@ -90,6 +91,18 @@ static void stream_detach(struct stream *stream)
     close(stream->descriptor);
     stream->descriptor = -1;
     stream->reading = stream->writing = stream->watching = false;
+}
+
+/* Takes the open descriptor away from the loop. */
+static int stream_release(struct stream *stream)
+{
+    int descriptor = stream->descriptor;
+    if (stream->watching)
+        watch_end(stream, false);
+    event_del(&stream->readable);
+    event_del(&stream->writable);
+    stream->descriptor = -1;
+    return descriptor;
 }
 
 static void stream_destroy(struct stream *stream)
@@ -415,6 +428,32 @@ static void on_readable(evutil_socket_t descriptor, short what, void *argument)
     for (unsigned i = 0; i < REAL_ACCEPTS_PER_GATHER && !is_full(stream->io); i++)
         if (!accept_one(stream))
             break;
+}
+
+/* ---- from worker to worker ---- */
+
+bool io_stream_give(struct io *io, struct io_stream handle, unsigned worker, uint64_t tag,
+                    void *message)
+{
+    struct stream *stream = stream_at(io, handle);
+    if (!stream || stream->state != STREAM_OPEN)
+        return false;
+    struct post post = {.tag = tag, .message = message, .descriptor = stream_release(stream)};
+    stream_destroy(stream);
+    mailbox_post(io, worker, &post);
+    return true;
+}
+
+void streams_take(struct io *io, const struct post *post)
+{
+    struct stream *stream = stream_create(io, STREAM_OPEN);
+    if (!stream)
+        fatal("no room for a connection that another worker gave");
+    stream_attach(stream, post->descriptor);
+    emit(io, (struct io_event){.kind = IO_ACCEPTED,
+                               .tag = post->tag,
+                               .stream = stream->handle,
+                               .message = post->message});
 }
 
 void io_stream_start(struct io *io, struct io_stream handle, uint64_t tag)

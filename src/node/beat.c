@@ -1,5 +1,5 @@
-/* Heartbeats, R6: one message for each pair of nodes, listing every group that the sender leads.
- * NODE-4 */
+/* Heartbeats, R6: one message for each pair of workers that share groups, listing every group that
+ * the sender leads. NODE-4 */
 #include "node/inside.h"
 
 #include "base/memory.h"
@@ -13,12 +13,14 @@ static void add_beat(struct beats *beats, const struct wire_beat *beat)
     beats->at[beats->count++] = *beat;
 }
 
-static struct beats *beats_to(struct node *node, struct node_id to)
+static struct beats *beats_to(struct node *node, struct peer_id to)
 {
-    for (size_t i = 0; i < node->formation.member_count; i++)
-        if (node_id_equal(node->formation.members[i].id, to))
+    for (size_t i = 0; i < node->beats_count; i++)
+        if (peer_id_equal(node->beats[i].to, to))
             return &node->beats[i];
-    return NULL;
+    node->beats = memory_resize(node->beats, (node->beats_count + 1) * sizeof *node->beats);
+    node->beats[node->beats_count] = (struct beats){.to = to};
+    return &node->beats[node->beats_count++];
 }
 
 static void gather(struct node *node, const struct replica *replica)
@@ -29,16 +31,14 @@ static void gather(struct node *node, const struct replica *replica)
         return; /* no quorum answers: it has just stepped down */
     for (size_t m = 0; m < configuration->member_count; m++) {
         const struct raft_member *member = &configuration->members[m];
-        bool self = node_id_equal(member->node, node->formation.self);
-        struct beats *beats = self ? NULL : beats_to(node, member->node);
         struct wire_beat beat = {.group = replica_group(replica),
                                  .from = view->leader,
                                  .to = member->replica,
                                  .term = view->term,
                                  .round = view->round,
                                  .commit = view->commit};
-        if (beats)
-            add_beat(beats, &beat);
+        if (!node_id_equal(member->node, node->formation.self))
+            add_beat(beats_to(node, peer_of(node->peers, member->node, beat.group)), &beat);
     }
 }
 
@@ -54,11 +54,10 @@ void node_send_beats(struct node *node)
         gather(node, replica);
     }
     turn->round_wanted = false; /* this was it */
-    for (size_t i = 0; i < node->formation.member_count; i++) {
+    for (size_t i = 0; i < node->beats_count; i++) {
         struct beats *beats = &node->beats[i];
-        struct node_id to = node->formation.members[i].id;
         struct wire_frame *frame =
-            beats->count ? peer_frame(node->peers, to, WIRE_LINK_CONTROL) : NULL;
+            beats->count ? peer_frame(node->peers, beats->to, WIRE_LINK_CONTROL) : NULL;
         if (frame)
             wire_add_heartbeat(frame, false, turn->wall_us, beats->at, (uint32_t)beats->count);
         beats->count = 0;
@@ -67,8 +66,9 @@ void node_send_beats(struct node *node)
 
 void beats_deinit(struct node *node)
 {
-    for (size_t i = 0; i < NODE_MEMBERS_MAX; i++)
+    for (size_t i = 0; i < node->beats_count; i++)
         memory_free(node->beats[i].at);
+    memory_free(node->beats);
     memory_free(node->answers.at);
 }
 
@@ -81,7 +81,7 @@ static bool is_for(const struct raft *raft, const struct wire_beat *beat, struct
     return false;
 }
 
-void node_receive_beats(struct node *node, struct node_id from, const struct wire_message *message)
+void node_receive_beats(struct node *node, struct peer_id from, const struct wire_message *message)
 {
     struct wire_beat beat;
     struct slice beats = message->heartbeat.beats;

@@ -21,6 +21,12 @@ static void first_voters(const struct node_formation *formation, size_t voters,
             .replica = {i + 1}, .node = formation->members[i].id, .kind = RAFT_VOTER};
 }
 
+/* A group and its log belong to one worker, by one rule on every node (peer_of). */
+bool node_owns(const struct node *node, struct group_id group)
+{
+    return group.value % node->options.workers == node->options.worker;
+}
+
 static struct replica_id self_in(const struct node *node,
                                  const struct raft_configuration *configuration)
 {
@@ -139,7 +145,7 @@ static void create_group(struct node *node, struct group_id group, size_t voters
 {
     struct node_partition partition = {.group = group, .sync = WAL_SYNC_ALWAYS};
     first_voters(&node->formation, voters, &partition.initial);
-    if (self_in(node, &partition.initial).value)
+    if (node_owns(node, group) && self_in(node, &partition.initial).value)
         (void)node_create_replica(node, &partition);
 }
 
@@ -183,12 +189,13 @@ void node_hint_leader(struct node *node, struct group_id group, struct node_id l
         *hint = leader;
 }
 
-static bool is_reachable(const struct node *node, struct node_id id)
+static bool is_reachable(const struct node *node, struct node_id id, struct group_id group)
 {
-    return id.value && peer_is_up(node->peers, id, WIRE_LINK_DATA);
+    return id.value && peer_is_up(node->peers, peer_of(node->peers, id, group), WIRE_LINK_DATA);
 }
 
-/* Any member knows the leader or refuses with a hint. */
+/* Any member knows the leader or refuses with a hint; another worker of this node is the nearest.
+ */
 static struct node_id any_member(const struct node *node, struct group_id group)
 {
     const struct placed *placed = placed_find(node, group);
@@ -202,10 +209,14 @@ static struct node_id any_member(const struct node *node, struct group_id group)
                      &first);
     else if (!placed)
         return (struct node_id){0};
-    for (size_t i = 0; i < members->member_count; i++)
-        if (is_reachable(node, members->members[i].node))
-            return members->members[i].node;
-    return (struct node_id){0};
+    struct node_id found = {0};
+    for (size_t i = 0; i < members->member_count; i++) {
+        struct node_id id = members->members[i].node;
+        bool nearest = node_id_equal(id, node->formation.self);
+        if ((nearest || !found.value) && is_reachable(node, id, group))
+            found = id;
+    }
+    return found;
 }
 
 struct node_id node_known_leader_of(struct node *node, struct group_id group)
@@ -216,7 +227,7 @@ struct node_id node_known_leader_of(struct node *node, struct group_id group)
     if (replica)
         return replica_leader_node(replica);
     const struct node_id *hint = hint_of(node, group);
-    return hint && is_reachable(node, *hint) ? *hint : (struct node_id){0};
+    return hint && is_reachable(node, *hint, group) ? *hint : (struct node_id){0};
 }
 
 struct node_id node_leader_of(struct node *node, struct group_id group)
@@ -225,4 +236,12 @@ struct node_id node_leader_of(struct node *node, struct group_id group)
     if (known.value || !node->started || node_group(node, group))
         return known;
     return any_member(node, group);
+}
+
+struct peer_id node_leader_elsewhere(struct node *node, struct group_id group)
+{
+    struct node_id leader = node_leader_of(node, group);
+    if (!leader.value || (node_id_equal(leader, node->formation.self) && node_owns(node, group)))
+        return (struct peer_id){0};
+    return peer_of(node->peers, leader, group);
 }

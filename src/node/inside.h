@@ -21,8 +21,9 @@ struct group {
     size_t place;    /* in node.due */
 };
 
-/* Heartbeats to one node, or answers, before they are put into its frame. */
+/* Heartbeats to one worker of another node, or answers, before they are put into its frame. */
 struct beats {
+    struct peer_id to;
     struct wire_beat *at; /* owned */
     size_t count, capacity;
 };
@@ -55,8 +56,9 @@ struct node {
     struct group **buckets; /* by id; as many as group_capacity, a power of two */
     struct group **due;     /* a heap by due_ns, each group once */
     struct list awake, leading;
-    size_t awake_count;                   /* of the last turn, for tests */
-    struct beats beats[NODE_MEMBERS_MAX]; /* by place in the formation */
+    size_t awake_count;  /* of the last turn, for tests */
+    struct beats *beats; /* one for each peer that there were any for */
+    size_t beats_count;
     struct beats answers;
     struct node_id hints[2]; /* leaders of system and default, where they are not here */
     /* partitions beyond those two, in the order of their ids */
@@ -124,8 +126,10 @@ void placed_deinit(struct node *node);
 
 /* beat.c */
 void node_send_beats(struct node *node);
-void node_receive_beats(struct node *node, struct node_id from, const struct wire_message *message);
+void node_receive_beats(struct node *node, struct peer_id from, const struct wire_message *message);
 void beats_deinit(struct node *node);
+/* Whether groups of that id live on this worker, when they are placed on this node. */
+bool node_owns(const struct node *node, struct group_id group);
 
 void node_fail(struct node *node, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -10,13 +10,13 @@
  * must be durable first is held by raft itself. NODE-2  A batch leaves when no earlier batch of
  * this log is unsettled, or 500 us after the last one, or at 64 KiB; it cannot stall
  * (node_deadline_ns names the moment). NODE-3  Identity (cluster, node, members) and promises are
- * durable before anybody hears of them. NODE-4  One heartbeat message for each pair of nodes; only
- * groups that it lists and that the answer does not dispute are confirmed (R6). NODE-5  A damaged
- * log, a lost identity or a log of another cluster stops the node with one line; it never runs on a
- * guess. NODE-6  A group that is placed here does nothing before the note of its birth is durable.
- * NODE-7  A dropped group is forgotten durably: its records in the log are passed over, and its id
- * never comes back here (R5). NODE-8  The phases of a turn look at the groups that have something
- * to do, and at no other. Non-promises: it knows nothing of clients. */
+ * durable before anybody hears of them. NODE-4  One heartbeat message for each pair of workers that
+ * share groups; only groups that it lists and that the answer does not dispute are confirmed (R6).
+ * NODE-5  A damaged log, a lost identity or a log of another cluster stops the node with one line;
+ * it never runs on a guess. NODE-6  A group that is placed here does nothing before the note of its
+ * birth is durable. NODE-7  A dropped group is forgotten durably: its records in the log are passed
+ * over, and its id never comes back here (R5). NODE-8  The phases of a turn look at the groups that
+ * have something to do, and at no other. Non-promises: it knows nothing of clients. */
 #ifndef HOLDFAST_NODE_NODE_H
 #define HOLDFAST_NODE_NODE_H
 
@@ -78,7 +78,8 @@ struct node_options {
     uint64_t wal_segment_size;  /* 0: default */
     uint64_t tag_wal, tag_peer; /* io tags: 16 and 65536 of them */
     unsigned timer_peer;
-    uint32_t faults; /* enum replica_fault; 0 in a program */
+    unsigned worker, workers; /* which share of the node this is; 0 workers: 1 */
+    uint32_t faults;          /* enum replica_fault; 0 in a program */
 };
 
 struct node;
@@ -149,6 +150,8 @@ bool node_is_placed(const struct node *node, struct group_id group);
 struct node_id node_known_leader_of(struct node *node, struct group_id group);
 /* The same, and where nothing is known a member that is up: it leads, or knows who does. */
 struct node_id node_leader_of(struct node *node, struct group_id group);
+/* The same as the worker to ask; node 0: unknown, or this worker itself. */
+struct peer_id node_leader_elsewhere(struct node *node, struct group_id group);
 void node_hint_leader(struct node *node, struct group_id group, struct node_id leader);
 struct peer_set *node_peers(struct node *node);
 struct wal *node_wal(struct node *node);

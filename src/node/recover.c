@@ -204,6 +204,8 @@ static void create_peers(struct node *node)
 {
     struct peer_options options = {.cluster = node->formation.cluster,
                                    .self = node->formation.self,
+                                   .worker = node->options.worker,
+                                   .workers = node->options.workers,
                                    .incarnation = node->incarnation,
                                    .client_address = node->client_address,
                                    .tag = node->options.tag_peer,
@@ -216,7 +218,8 @@ void node_start(struct node *node)
 {
     char why[128] = "";
     create_peers(node);
-    if (node->peer_listen[0] && peer_listen(node->peers, node->peer_listen, why))
+    if (node->options.worker == 0 && node->peer_listen[0] &&
+        peer_listen(node->peers, node->peer_listen, why))
         node_fail(node, "--peer-listen %s", why);
     for (size_t i = 0; i < node->formation.member_count; i++) {
         const struct node_member *member = &node->formation.members[i];
@@ -239,6 +242,8 @@ enum status node_open(struct io *io, const struct node_options *options, struct 
     node->dir = memory_copy_text(options->dir);
     node->peer_listen = memory_copy_text(options->peer_listen);
     node->client_address = memory_copy_text(options->client_address);
+    if (!node->options.workers)
+        node->options.workers = 1;
     if (!node->options.cache_size_max)
         node->options.cache_size_max = 4u << 20;
     node->incarnation = io_random(io) | 1;

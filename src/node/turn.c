@@ -120,9 +120,14 @@ static void receive_raft(struct node *node, const struct wire_message *message)
 
 static void peer_changed(struct node *node, const struct peer_happening *happening)
 {
-    for (size_t i = 0; i < node->group_count; i++)
+    struct peer_id peer = peer_at(happening->node, happening->worker);
+    for (size_t i = 0; i < node->group_count; i++) {
+        struct group_id group = replica_group(node->groups[i]->replica);
+        if (!peer_id_equal(peer_of(node->peers, happening->node, group), peer))
+            continue;
         replica_peer_changed(node->groups[i]->replica, &node->turn, happening->node,
                              happening->kind == PEER_REFUSED);
+    }
 }
 
 bool node_next(struct node *node, struct peer_happening *out)
@@ -139,7 +144,7 @@ bool node_next(struct node *node, struct peer_happening *out)
         if (out->message.kind == WIRE_RAFT)
             receive_raft(node, &out->message);
         else if (out->message.kind == WIRE_HEARTBEAT || out->message.kind == WIRE_HEARTBEAT_ANSWER)
-            node_receive_beats(node, out->node, &out->message);
+            node_receive_beats(node, peer_at(out->node, out->worker), &out->message);
         else
             return true;
     }

@@ -21,7 +21,7 @@ bool link_is_up(const struct peer_link *link)
 
 bool link_connects(const struct peer_set *set, const struct peer_link *link)
 {
-    return set->options.self.value < link->node->id.value;
+    return set->options.self.value < link->node->id.node.value && !link->node->is_gone;
 }
 
 bool connection_is_stranger(const struct connection *connection)
@@ -42,12 +42,14 @@ static uint64_t connection_tag(const struct peer_set *set, const struct connecti
     return set->options.tag + connection->slot + (uint64_t)connection->generation * SLOTS;
 }
 
-static struct connection *connection_open(struct peer_set *set, enum connection_state state)
+struct connection *connection_open(struct peer_set *set, enum connection_state state)
 {
     for (unsigned slot = LISTENER_SLOT + 1; slot < SLOTS; slot++) {
         struct connection *connection = &set->connections[slot];
         if (connection->state != CONNECTION_FREE)
             continue;
+        if (slot >= set->slots_used)
+            set->slots_used = slot + 1;
         connection->state = state;
         connection->needed = WIRE_FRAME_HEADER_SIZE;
         buffer_init(&connection->partial, WIRE_FRAME_SIZE_MAX);
@@ -66,7 +68,8 @@ static void connection_close(struct peer_set *set, struct connection *connection
     unsigned slot = connection->slot, generation = (connection->generation + 1) % GENERATIONS;
     if (connection_is_stranger(connection))
         set->stranger_count--;
-    io_close(set->io, connection->stream);
+    if (!connection->is_local)
+        io_close(set->io, connection->stream);
     reader_forget(&set->reader, connection);
     list_remove(&connection->ready);
     list_remove(&connection->dirty);
@@ -119,7 +122,7 @@ void connection_refuse(struct peer_set *set, struct connection *connection, cons
     if (connection->link) {
         line_say(set, "%s link to node %llu closed: it %s; it is opened again",
                  link_name(connection->link->kind),
-                 (unsigned long long)connection->link->node->id.value, why);
+                 (unsigned long long)connection->link->node->id.node.value, why);
     } else {
         io_stream_address(set->io, connection->stream, false, address);
         line_refusal(set, address, why);
@@ -142,10 +145,11 @@ static void send_hello(struct peer_set *set, struct connection *connection)
     struct wire_hello hello = {
         .cluster = set->options.cluster,
         .from = set->options.self,
-        .to = link->node->id,
+        .to = link->node->id.node,
         .incarnation = set->options.incarnation,
-        .worker = 0,
-        .workers = 1,
+        .worker = set->options.worker,
+        .workers = set->options.workers,
+        .to_worker = (uint16_t)link->node->id.worker,
         .link = link->kind,
     };
     memcpy(hello.client_address, set->client_address, WIRE_ADDRESS_SIZE);
@@ -157,11 +161,13 @@ static void send_hello(struct peer_set *set, struct connection *connection)
 static const char *hello_trouble(const struct peer_set *set, const struct connection *connection,
                                  const struct wire_hello *hello, struct peer_link **link)
 {
-    struct peer_node *node = set_node(set, hello->from);
+    struct peer_node *node = set_node(set, peer_at(hello->from, hello->worker));
     if (!cluster_id_equal(hello->cluster, set->options.cluster))
         return "is of another cluster";
     if (!node_id_equal(hello->to, set->options.self))
         return "looks for another node";
+    if (hello->to_worker != set->options.worker)
+        return "looks for a worker that this node has not";
     if (connection->link && connection->link->node != node)
         return "is another node";
     if (!node)
@@ -202,6 +208,12 @@ void connection_greet(struct peer_set *set, struct connection *connection,
 {
     struct peer_link *link = NULL;
     const char *trouble = "did not begin with a hello";
+    if (message->kind == WIRE_HELLO && connection->accepted &&
+        local_give(set, connection, &message->hello))
+        return;
+    if (message->kind == WIRE_HELLO &&
+        cluster_id_equal(message->hello.cluster, set->options.cluster))
+        set_workers(set, message->hello.from, message->hello.workers);
     if (message->kind == WIRE_HELLO)
         trouble = hello_trouble(set, connection, &message->hello, &link);
     if (trouble) {
@@ -218,7 +230,7 @@ void connection_greet(struct peer_set *set, struct connection *connection,
 static struct connection *oldest_stranger(struct peer_set *set)
 {
     struct connection *oldest = NULL;
-    for (unsigned slot = 0; slot < SLOTS; slot++) {
+    for (unsigned slot = 0; slot < set->slots_used; slot++) {
         struct connection *connection = &set->connections[slot];
         if (connection_is_stranger(connection) &&
             (!oldest || connection->deadline_ns < oldest->deadline_ns))
@@ -227,7 +239,7 @@ static struct connection *oldest_stranger(struct peer_set *set)
     return oldest;
 }
 
-void connection_accept(struct peer_set *set, struct io_stream stream)
+struct connection *connection_accept(struct peer_set *set, struct io_stream stream)
 {
     /* The oldest goes, not the newest: a member says hello at once, so it is hardly ever it. */
     if (set->stranger_count == STRANGERS_MAX)
@@ -239,6 +251,7 @@ void connection_accept(struct peer_set *set, struct io_stream stream)
     set->stranger_count++;
     io_stream_start(set->io, stream, connection_tag(set, connection));
     deadline_want(set, connection->deadline_ns);
+    return connection;
 }
 
 /* ---- connecting ---- */
@@ -256,7 +269,7 @@ void link_connect(struct peer_set *set, struct peer_link *link)
                                     &connection->stream);
     if (status) {
         line_say(set, "node %llu: cannot connect to %s: %s",
-                 (unsigned long long)link->node->id.value, link->node->address,
+                 (unsigned long long)link->node->id.node.value, link->node->address,
                  status_text(status));
         connection_lose(set, connection);
         return;

@@ -32,7 +32,7 @@ static void check_silence(struct peer_set *set, struct connection *connection, u
     }
     line_say(set, "%s link to node %llu closed: silent for %llu ms; it is opened again",
              link_name(connection->link->kind),
-             (unsigned long long)connection->link->node->id.value,
+             (unsigned long long)connection->link->node->id.node.value,
              (unsigned long long)((now_ns - connection->heard_ns) / NS_PER_MS));
     connection_lose(set, connection);
 }
@@ -68,6 +68,8 @@ static uint64_t connection_deadline(const struct peer_set *set, const struct con
     case CONNECTION_CONNECTING:
     case CONNECTION_GREETING: return connection->deadline_ns;
     case CONNECTION_UP:
+        if (connection->is_local)
+            return UINT64_MAX;
         return earlier(connection->heard_ns + set->options.silence_ns,
                        connection->sent_ns + set->options.idle_ns);
     }
@@ -84,7 +86,7 @@ void deadlines_run(struct peer_set *set)
     uint64_t now_ns = io_now_ns(set->io), next_ns = UINT64_MAX;
     set->timer_fired = false;
     set->armed_ns = UINT64_MAX;
-    for (unsigned slot = 0; slot < SLOTS; slot++) {
+    for (unsigned slot = 0; slot < set->slots_used; slot++) {
         struct connection *connection = &set->connections[slot];
         if (connection_deadline(set, connection) <= now_ns)
             check_connection(set, connection, now_ns);
@@ -95,7 +97,7 @@ void deadlines_run(struct peer_set *set)
             link_connect(set, link);
         next_ns = earlier(next_ns, link_deadline(set, link));
     }
-    for (unsigned slot = 0; slot < SLOTS; slot++)
+    for (unsigned slot = 0; slot < set->slots_used; slot++)
         next_ns = earlier(next_ns, connection_deadline(set, &set->connections[slot]));
     next_ns = earlier(next_ns, line_refusals(set, now_ns));
     if (next_ns != UINT64_MAX && !set->timer_fired) /* fired again: another run comes at once */

@@ -11,7 +11,7 @@
 #include "base/list.h"
 #include "peer/peer.h"
 
-#define SLOTS              256 /* a power of two; 2 * PEER_NODES_MAX + STRANGERS_MAX + some */
+#define SLOTS              1024 /* a power of two; 2 * PEER_PEERS_MAX + STRANGERS_MAX + some */
 #define GENERATIONS        (65536 / SLOTS)
 #define LISTENER_SLOT      0
 #define STRANGERS_MAX      64
@@ -40,6 +40,7 @@ struct connection {
     unsigned slot, generation;
     enum connection_state state;
     bool accepted;          /* by us; else we connected */
+    bool is_local;          /* to another worker of this node: there is no stream */
     struct peer_link *link; /* NULL: a stranger */
     struct io_stream stream;
     uint64_t deadline_ns;       /* CONNECTING, GREETING: given up then */
@@ -71,9 +72,20 @@ struct peer_link {
     struct list changed;
 };
 
-struct peer_node {
-    struct node_id id;
-    char *address; /* owned */
+/* Frames on their way from one worker to another of the same node: one allocation. */
+struct peer_post {
+    struct list link; /* the receiver's, among what it has not read */
+    unsigned worker;  /* the sender */
+    enum wire_link kind;
+    size_t size;
+    uint8_t bytes[];
+};
+
+struct peer_node { /* a peer: one worker of a node */
+    struct peer_id id;
+    unsigned workers; /* as its node said last */
+    bool is_gone;     /* its node has fewer workers now */
+    char *address;    /* owned */
     char client_address[WIRE_ADDRESS_SIZE];
     struct peer_link links[2]; /* WIRE_LINK_DATA - 1, WIRE_LINK_CONTROL - 1 */
 };
@@ -104,6 +116,7 @@ struct reader {
     bool drained;            /* the last read found the end of what was there */
     uint8_t *room;           /* READ_SIZE bytes */
     struct buffer whole;     /* a frame too large for `room` */
+    struct peer_post *post;  /* owned: `bytes` are of it; NULL: not of a post */
 };
 
 struct peer_set {
@@ -112,9 +125,10 @@ struct peer_set {
     char client_address[WIRE_ADDRESS_SIZE];
     struct io_stream listener;
     size_t node_count, stranger_count;
-    struct peer_node *nodes[PEER_NODES_MAX];
+    struct peer_node *nodes[PEER_PEERS_MAX];
+    unsigned slots_used;                  /* all those past it were never taken */
     struct connection connections[SLOTS]; /* [LISTENER_SLOT] is never used */
-    struct list ready, dirty, changed;
+    struct list ready, dirty, changed, posts;
     struct reader reader;
     struct lines lines;
     struct refusals refusals;
@@ -123,12 +137,15 @@ struct peer_set {
 };
 
 /* set.c */
-struct peer_node *set_node(const struct peer_set *set, struct node_id id); /* NULL: not known */
-struct connection *set_up_connection(const struct peer_set *set, struct node_id id,
+struct peer_node *set_node(const struct peer_set *set, struct peer_id id); /* NULL: not known */
+struct connection *set_up_connection(const struct peer_set *set, struct peer_id id,
                                      enum wire_link link);
+/* A hello said how many workers a known node has. */
+void set_workers(struct peer_set *set, struct node_id id, unsigned workers);
 
 /* connection.c */
-void connection_accept(struct peer_set *set, struct io_stream stream);
+struct connection *connection_accept(struct peer_set *set, struct io_stream stream);
+struct connection *connection_open(struct peer_set *set, enum connection_state state);
 void connection_connected(struct peer_set *set, struct connection *connection, enum status status);
 /* Checks the first message of a connection. Afterwards it is up, or gone with a line. */
 void connection_greet(struct peer_set *set, struct connection *connection,
@@ -145,9 +162,22 @@ bool link_connects(const struct peer_set *set, const struct peer_link *link);
 const char *link_name(enum wire_link kind);
 void link_changed(struct peer_set *set, struct peer_link *link);
 
+/* local.c */
+/* A connection that worker 0 accepted and whose hello asks for this worker. */
+void local_adopt(struct peer_set *set, const struct io_event *event);
+/* True: the hello asks for another worker, which has the connection now. */
+bool local_give(struct peer_set *set, struct connection *connection,
+                const struct wire_hello *hello);
+void local_write(struct peer_set *set, struct connection *connection);
+void local_receive(struct peer_set *set, struct peer_post *post);
+/* The connection that a post belongs to; NULL: it is down. */
+struct connection *local_connection(const struct peer_set *set, const struct peer_post *post);
+void local_deinit(struct peer_set *set);
+
 /* read.c */
 void connection_mark_ready(struct peer_set *set, struct connection *connection);
 void reader_forget(struct reader *reader, const struct connection *connection);
+void reader_release(struct reader *reader); /* what was handed out is dealt with */
 
 /* write.c */
 struct wire_frame *connection_frame(struct peer_set *set, struct connection *connection);

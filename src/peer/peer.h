@@ -1,11 +1,15 @@
-/* peer.h - links to other nodes: who is connected, what waits to be sent, what has arrived. Floor
- * 4; used by node/, worker/.
+/* peer.h - links to other workers: who is connected, what waits to be sent, what has arrived. Floor
+ * 4; used by node/, server/, worker/.
  *
- * Each pair of nodes has two links: data (appends, accepts, forwards) and control (heartbeats,
- * votes), so that a beat never queues behind megabytes. The node with the lower id connects, the
- * other accepts; both may send. A link is up once both hellos have been checked: cluster, ids,
- * version. Messages are added to the open frame of a link during a turn; peer_flush closes and
- * writes all frames, one write for each link. What arrives is handed out as messages.
+ * A peer is a worker of a node. Each pair of workers of two nodes has two links: data (appends,
+ * accepts, forwards) and control (heartbeats, votes), so that a beat never queues behind megabytes.
+ * The node with the lower id connects, the other accepts; both may send. Worker 0 listens for its
+ * node and gives the connection to the worker that the hello asks for. How many workers a node has
+ * its hellos say; a group lives on worker (group id mod that number). Workers of one node have the
+ * same links, made of messages (io_post) instead of bytes on a stream. A link is up once both
+ * hellos have been checked: cluster, ids, version. Messages are added to the open frame of a link
+ * during a turn; peer_flush closes and writes all frames, one write for each link. What arrives is
+ * handed out as messages.
  *
  *     connector   CONNECTING --CONNECTED: sends hello--> GREETING --hello checked--> UP
  *     acceptor    ACCEPTED: GREETING, a stranger --hello checked: sends hello--> UP
@@ -33,14 +37,29 @@
 #include "io/io.h"
 #include "wire/wire.h"
 
-#define PEER_NODES_MAX 64
-#define PEER_LINE_SIZE 200
+#define PEER_PEERS_MAX   448
+#define PEER_WORKERS_MAX 16 /* of one node */
+#define PEER_LINE_SIZE   200
 
 struct peer_set;
+
+struct peer_id {
+    struct node_id node;
+    unsigned worker;
+};
+static inline struct peer_id peer_at(struct node_id node, unsigned worker)
+{
+    return (struct peer_id){node, worker};
+}
+static inline bool peer_id_equal(struct peer_id a, struct peer_id b)
+{
+    return node_id_equal(a.node, b.node) && a.worker == b.worker;
+}
 
 struct peer_options {
     struct cluster_id cluster;
     struct node_id self;
+    unsigned worker, workers; /* which of its node this is; 0 workers: 1 */
     uint64_t incarnation;
     const char *client_address; /* ours, for the hello */
     uint64_t tag;               /* io tags used: tag .. tag + 65535 */
@@ -59,13 +78,19 @@ MUST_USE enum status peer_listen(struct peer_set *peers, const char *address, ch
 /* "host:port" where it listens (the port that the kernel chose); "" when it does not. */
 void peer_listen_address(const struct peer_set *peers, char out[IO_ADDRESS_SIZE]);
 
-/* Makes `node` known at `peer_address`; links are kept from now on. Again with another address:
- * reconnects. Our own id is passed over; so is a node past PEER_NODES_MAX, with a line. */
+/* Makes `node` known at `peer_address`; links to each of its workers are kept from now on. Again
+ * with another address: reconnects. Our own id is passed over; so is a peer past PEER_PEERS_MAX,
+ * with a line. */
 void peer_add(struct peer_set *peers, struct node_id node, const char *peer_address);
 /* Its links are closed at once; no happening of it comes afterwards. */
 void peer_remove(struct peer_set *peers, struct node_id node);
 
-bool peer_is_up(const struct peer_set *peers, struct node_id node, enum wire_link link);
+/* Another worker of this node takes part, or does no more: the links to it go up or down. */
+void peer_set_local(struct peer_set *peers, unsigned worker, bool up);
+
+/* Where `node` has `group`, if it has it: worker 0 until a hello has said how many there are. */
+struct peer_id peer_of(const struct peer_set *peers, struct node_id node, struct group_id group);
+bool peer_is_up(const struct peer_set *peers, struct peer_id peer, enum wire_link link);
 /* Where that node serves clients, from its hello; "" when unknown. */
 const char *peer_client_address(const struct peer_set *peers, struct node_id node);
 
@@ -74,14 +99,17 @@ const char *peer_client_address(const struct peer_set *peers, struct node_id nod
  * far too much waits (16 MiB past the room) the link is taken down here. One message may not pass
  * WIRE_FRAME_SIZE_MAX. Borrowed until the next call of a function that may write or read:
  * peer_flush, peer_next, peer_handle_event; ask again rather than keep it. */
-struct wire_frame *peer_frame(struct peer_set *peers, struct node_id node, enum wire_link link);
+struct wire_frame *peer_frame(struct peer_set *peers, struct peer_id peer, enum wire_link link);
 /* How many more bytes the link takes now (buffered_max less what waits, and never more than still
  * fits into the open frame); 0 when down. */
-size_t peer_room(const struct peer_set *peers, struct node_id node, enum wire_link link);
+size_t peer_room(const struct peer_set *peers, struct peer_id peer, enum wire_link link);
 
 /* Closes the frames and writes them; what the kernel does not take waits for WRITABLE. Once at the
  * end of a turn, and again whenever it pays. */
 void peer_flush(struct peer_set *peers);
+
+/* Every peer that is known, in no order; NULL: none of that number. Borrowed for the moment. */
+const struct peer_id *peer_known(const struct peer_set *peers, size_t i);
 
 /* True if the event was one of its own. Then peer_next hands out what it brought. */
 bool peer_handle_event(struct peer_set *peers, const struct io_event *event);
@@ -96,6 +124,7 @@ enum peer_happening_kind {
 struct peer_happening {
     enum peer_happening_kind kind;
     struct node_id node;
+    unsigned worker; /* of that node: see peer_at */
     enum wire_link link;
     bool other_incarnation;      /* UP: not the start of the node that this link knew before */
     struct wire_message message; /* MESSAGE: borrowed until the next peer_next */

@@ -5,6 +5,8 @@
  * gathered in `partial` from the start, which grows as bytes arrive and not as announced. */
 #include "peer/inside.h"
 
+#include "base/memory.h"
+
 #include <assert.h>
 
 void connection_mark_ready(struct peer_set *set, struct connection *connection)
@@ -19,6 +21,13 @@ void reader_forget(struct reader *reader, const struct connection *connection)
         return;
     reader->from = NULL;
     reader->bytes = reader->messages = (struct slice){NULL, 0};
+}
+
+void reader_release(struct reader *reader)
+{
+    empty_buffer(&reader->whole);
+    memory_free(reader->post);
+    reader->post = NULL;
 }
 
 static void stash(struct connection *connection, struct slice bytes)
@@ -40,6 +49,20 @@ static void reading_begin(struct peer_set *set, struct connection *connection)
     memcpy(reader->room, connection->partial.at, connection->partial.size);
     reader->bytes = slice_of(reader->room, connection->partial.size);
     empty_buffer(&connection->partial);
+}
+
+/* Whole frames, all there. */
+static void reading_begin_post(struct peer_set *set)
+{
+    struct reader *reader = &set->reader;
+    struct peer_post *post = list_item(set->posts.next, struct peer_post, link);
+    list_remove(&post->link);
+    reader->post = post;
+    reader->from = local_connection(set, post);
+    reader->budget = 0;
+    reader->drained = true;
+    reader->messages = (struct slice){NULL, 0};
+    reader->bytes = reader->from ? slice_of(post->bytes, post->size) : reader->messages;
 }
 
 static void reading_end(struct peer_set *set)
@@ -179,7 +202,8 @@ static bool next_message(struct peer_set *set, struct peer_happening *out)
     if (out->message.kind == WIRE_IDLE)
         return false;
     out->kind = PEER_MESSAGE;
-    out->node = connection->link->node->id;
+    out->node = connection->link->node->id.node;
+    out->worker = connection->link->node->id.worker;
     out->link = connection->link->kind;
     return true;
 }
@@ -229,7 +253,8 @@ static bool next_change(struct peer_set *set, struct peer_happening *out)
     while (!list_is_empty(&set->changed)) {
         struct peer_link *link = list_item(set->changed.next, struct peer_link, changed);
         out->kind = change_of(link, &out->other_incarnation);
-        out->node = link->node->id;
+        out->node = link->node->id.node;
+        out->worker = link->node->id.worker;
         out->link = link->kind;
         if (out->kind)
             return true;
@@ -251,12 +276,15 @@ bool peer_next(struct peer_set *set, struct peer_happening *out)
             if (read_step(set, out))
                 return true;
         } else if (!list_is_empty(&set->ready)) {
-            empty_buffer(&set->reader.whole);
+            reader_release(&set->reader);
             reading_begin(set, list_item(set->ready.next, struct connection, ready));
+        } else if (!list_is_empty(&set->posts)) {
+            reader_release(&set->reader);
+            reading_begin_post(set);
         } else if (set->timer_fired) {
             deadlines_run(set);
         } else {
-            empty_buffer(&set->reader.whole);
+            reader_release(&set->reader);
             return false;
         }
     }

@@ -12,6 +12,20 @@ static void use_default(uint64_t *option, uint64_t value)
         *option = value;
 }
 
+static struct peer_node *node_create(struct peer_id id, const char *address, unsigned workers)
+{
+    struct peer_node *node = memory_zeroed(1, sizeof *node);
+    node->id = id;
+    node->workers = workers;
+    node->address = memory_copy_text(address);
+    for (size_t i = 0; i < 2; i++) {
+        node->links[i].node = node;
+        node->links[i].kind = (enum wire_link)(WIRE_LINK_DATA + i);
+        list_init(&node->links[i].changed);
+    }
+    return node;
+}
+
 struct peer_set *peer_create(struct io *io, const struct peer_options *options)
 {
     struct peer_set *set = memory_zeroed(1, sizeof *set);
@@ -29,8 +43,12 @@ struct peer_set *peer_create(struct io *io, const struct peer_options *options)
     use_default(&set->options.connect_timeout_ns, 500 * NS_PER_MS);
     if (set->options.buffered_max == 0)
         set->options.buffered_max = WIRE_FRAME_SIZE_MAX + (64u << 20);
+    if (set->options.workers == 0)
+        set->options.workers = 1;
+    assert(set->options.worker < set->options.workers && set->options.workers <= PEER_WORKERS_MAX);
     for (unsigned slot = 0; slot < SLOTS; slot++)
         set->connections[slot].slot = slot;
+    list_init(&set->posts);
     list_init(&set->ready);
     list_init(&set->dirty);
     list_init(&set->changed);
@@ -39,6 +57,10 @@ struct peer_set *peer_create(struct io *io, const struct peer_options *options)
     set->lines.tokens = LINES_MAX;
     set->lines.refilled_ns = io_now_ns(io);
     set->armed_ns = UINT64_MAX;
+    for (unsigned worker = 0; worker < set->options.workers; worker++)
+        if (worker != set->options.worker)
+            set->nodes[set->node_count++] =
+                node_create(peer_at(set->options.self, worker), "", set->options.workers);
     return set;
 }
 
@@ -58,7 +80,8 @@ void peer_destroy(struct peer_set *set)
         return;
     while (set->node_count)
         node_destroy(set, set->nodes[--set->node_count]);
-    for (unsigned slot = 0; slot < SLOTS; slot++)
+    local_deinit(set);
+    for (unsigned slot = 0; slot < set->slots_used; slot++)
         if (set->connections[slot].state != CONNECTION_FREE)
             connection_lose(set, &set->connections[slot]);
     if (set->listener.generation)
@@ -84,15 +107,15 @@ void peer_listen_address(const struct peer_set *set, char out[IO_ADDRESS_SIZE])
 
 /* ---- who is known ---- */
 
-struct peer_node *set_node(const struct peer_set *set, struct node_id id)
+struct peer_node *set_node(const struct peer_set *set, struct peer_id id)
 {
     for (size_t i = 0; i < set->node_count; i++)
-        if (node_id_equal(set->nodes[i]->id, id))
+        if (peer_id_equal(set->nodes[i]->id, id))
             return set->nodes[i];
     return NULL;
 }
 
-struct connection *set_up_connection(const struct peer_set *set, struct node_id id,
+struct connection *set_up_connection(const struct peer_set *set, struct peer_id id,
                                      enum wire_link link)
 {
     struct peer_node *node = set_node(set, id);
@@ -100,19 +123,6 @@ struct connection *set_up_connection(const struct peer_set *set, struct node_id 
     if (!node || !link_is_up(&node->links[link - WIRE_LINK_DATA]))
         return NULL;
     return node->links[link - WIRE_LINK_DATA].connection;
-}
-
-static struct peer_node *node_create(struct node_id id, const char *address)
-{
-    struct peer_node *node = memory_zeroed(1, sizeof *node);
-    node->id = id;
-    node->address = memory_copy_text(address);
-    for (size_t i = 0; i < 2; i++) {
-        node->links[i].node = node;
-        node->links[i].kind = (enum wire_link)(WIRE_LINK_DATA + i);
-        list_init(&node->links[i].changed);
-    }
-    return node;
 }
 
 static void node_move(struct peer_set *set, struct peer_node *node, const char *address)
@@ -130,45 +140,104 @@ static void node_move(struct peer_set *set, struct peer_node *node, const char *
     }
 }
 
+static void node_connect(struct peer_set *set, struct peer_node *node)
+{
+    for (size_t i = 0; i < 2; i++)
+        if (link_connects(set, &node->links[i]) && !node->links[i].connection)
+            link_connect(set, &node->links[i]);
+}
+
+static void add_worker(struct peer_set *set, struct peer_id id, const char *address,
+                       unsigned workers)
+{
+    if (set->node_count == PEER_PEERS_MAX) {
+        line_say(set, "node %llu: no link, there are %d peers already",
+                 (unsigned long long)id.node.value, PEER_PEERS_MAX);
+        return;
+    }
+    struct peer_node *node = node_create(id, address, workers);
+    set->nodes[set->node_count++] = node;
+    node_connect(set, node);
+}
+
 void peer_add(struct peer_set *set, struct node_id id, const char *address)
 {
-    struct peer_node *node = set_node(set, id);
     if (node_id_equal(id, set->options.self))
         return;
-    if (node) {
-        node_move(set, node, address);
+    if (!set_node(set, peer_at(id, 0))) {
+        add_worker(set, peer_at(id, 0), address, 1);
         return;
     }
-    if (set->node_count == PEER_NODES_MAX) {
-        line_say(set, "node %llu: no link, there are %d nodes already",
-                 (unsigned long long)id.value, PEER_NODES_MAX);
+    for (size_t i = 0; i < set->node_count; i++)
+        if (node_id_equal(set->nodes[i]->id.node, id))
+            node_move(set, set->nodes[i], address);
+}
+
+/* Its node was started anew with fewer workers, or with more again. */
+static void set_gone(struct peer_set *set, struct peer_node *node, bool is_gone)
+{
+    if (node->is_gone == is_gone)
         return;
+    node->is_gone = is_gone;
+    for (size_t i = 0; is_gone && i < 2; i++)
+        if (node->links[i].connection)
+            connection_lose(set, node->links[i].connection);
+    node_connect(set, node);
+}
+
+void set_workers(struct peer_set *set, struct node_id id, unsigned workers)
+{
+    const struct peer_node *first = set_node(set, peer_at(id, 0));
+    if (!first || node_id_equal(id, set->options.self) || first->workers == workers ||
+        workers > PEER_WORKERS_MAX)
+        return;
+    for (unsigned worker = 0; worker < workers; worker++)
+        if (!set_node(set, peer_at(id, worker)))
+            add_worker(set, peer_at(id, worker), first->address, workers);
+    for (size_t i = 0; i < set->node_count; i++) {
+        struct peer_node *node = set->nodes[i];
+        if (!node_id_equal(node->id.node, id))
+            continue;
+        node->workers = workers;
+        set_gone(set, node, node->id.worker >= workers);
     }
-    node = set->nodes[set->node_count++] = node_create(id, address);
-    for (size_t i = 0; i < 2; i++)
-        if (link_connects(set, &node->links[i]))
-            link_connect(set, &node->links[i]);
 }
 
 void peer_remove(struct peer_set *set, struct node_id id)
 {
-    for (size_t i = 0; i < set->node_count; i++) {
-        if (!node_id_equal(set->nodes[i]->id, id))
-            continue;
-        node_destroy(set, set->nodes[i]);
-        set->nodes[i] = set->nodes[--set->node_count];
-        return;
+    for (size_t i = 0; i < set->node_count;) {
+        if (node_id_equal(set->nodes[i]->id.node, id) && !node_id_equal(id, set->options.self)) {
+            node_destroy(set, set->nodes[i]);
+            set->nodes[i] = set->nodes[--set->node_count];
+        } else {
+            i++;
+        }
     }
 }
 
-bool peer_is_up(const struct peer_set *set, struct node_id id, enum wire_link link)
+struct peer_id peer_of(const struct peer_set *set, struct node_id id, struct group_id group)
+{
+    unsigned workers = set->options.workers;
+    if (!node_id_equal(id, set->options.self)) {
+        const struct peer_node *node = set_node(set, peer_at(id, 0));
+        workers = node ? node->workers : 1;
+    }
+    return peer_at(id, (unsigned)(group.value % workers));
+}
+
+const struct peer_id *peer_known(const struct peer_set *set, size_t i)
+{
+    return i < set->node_count ? &set->nodes[i]->id : NULL;
+}
+
+bool peer_is_up(const struct peer_set *set, struct peer_id id, enum wire_link link)
 {
     return set_up_connection(set, id, link) != NULL;
 }
 
 const char *peer_client_address(const struct peer_set *set, struct node_id id)
 {
-    const struct peer_node *node = set_node(set, id);
+    const struct peer_node *node = set_node(set, peer_at(id, 0));
     return node ? node->client_address : "";
 }
 
@@ -179,8 +248,12 @@ static void handle_stream(struct peer_set *set, const struct io_event *event)
     uint64_t offset = event->tag - set->options.tag;
     struct connection *connection = &set->connections[offset % SLOTS];
     if (offset % SLOTS == LISTENER_SLOT) {
-        if (event->kind == IO_ACCEPTED)
-            connection_accept(set, event->stream);
+        if (event->kind == IO_ACCEPTED && event->message)
+            local_adopt(set, event);
+        else if (event->kind == IO_ACCEPTED)
+            (void)connection_accept(set, event->stream);
+        else if (event->kind == IO_MESSAGE)
+            local_receive(set, event->message);
         return;
     }
     if (connection->state == CONNECTION_FREE || connection->generation != offset / SLOTS)
@@ -210,6 +283,7 @@ bool peer_handle_event(struct peer_set *set, const struct io_event *event)
     case IO_ACCEPTED:
     case IO_CONNECTED:
     case IO_CLOSED:
+    case IO_MESSAGE:
         if (event->tag < set->options.tag || event->tag - set->options.tag >= SLOTS * GENERATIONS)
             return false;
         handle_stream(set, event);
@@ -225,7 +299,7 @@ static void validate_connection(const struct peer_set *set, const struct connect
     (void)set;
     if (connection->state == CONNECTION_FREE)
         return;
-    assert(connection->stream.generation != 0);
+    assert(connection->is_local || connection->stream.generation != 0);
     assert(connection_is_stranger(connection) == (connection->link == NULL));
     assert(!connection->link || connection->link->connection == connection);
     assert(connection->sent <= connection->out.size);
@@ -237,7 +311,7 @@ static void validate_connection(const struct peer_set *set, const struct connect
 void peer_validate(const struct peer_set *set)
 {
     size_t strangers = 0;
-    for (unsigned slot = 0; slot < SLOTS; slot++) {
+    for (unsigned slot = 0; slot < set->slots_used; slot++) {
         validate_connection(set, &set->connections[slot]);
         strangers += connection_is_stranger(&set->connections[slot]);
     }

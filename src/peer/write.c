@@ -36,15 +36,15 @@ struct wire_frame *connection_frame(struct peer_set *set, struct connection *con
     return &connection->frame;
 }
 
-struct wire_frame *peer_frame(struct peer_set *set, struct node_id node, enum wire_link link)
+struct wire_frame *peer_frame(struct peer_set *set, struct peer_id peer, enum wire_link link)
 {
-    struct connection *connection = set_up_connection(set, node, link);
+    struct connection *connection = set_up_connection(set, peer, link);
     if (!connection)
         return NULL;
     if (connection_waiting(connection) >= set->options.buffered_max + OVERRUN_MAX) {
         /* PEER-2. A loss in silence, with the link up, would break PEER-1. */
         line_say(set, "%s link to node %llu closed: more than %zu MiB queued; it is opened again",
-                 link_name(link), (unsigned long long)node.value,
+                 link_name(link), (unsigned long long)peer.node.value,
                  (set->options.buffered_max + OVERRUN_MAX) >> 20);
         connection_lose(set, connection);
         return NULL;
@@ -52,9 +52,9 @@ struct wire_frame *peer_frame(struct peer_set *set, struct node_id node, enum wi
     return connection_frame(set, connection);
 }
 
-size_t peer_room(const struct peer_set *set, struct node_id node, enum wire_link link)
+size_t peer_room(const struct peer_set *set, struct peer_id peer, enum wire_link link)
 {
-    const struct connection *connection = set_up_connection(set, node, link);
+    const struct connection *connection = set_up_connection(set, peer, link);
     if (!connection)
         return 0;
     size_t waiting = connection_waiting(connection);
@@ -88,6 +88,10 @@ void connection_write(struct peer_set *set, struct connection *connection, uint6
     list_remove(&connection->dirty);
     if (connection->out.size == 0)
         return;
+    if (connection->is_local) {
+        local_write(set, connection);
+        return;
+    }
     struct slice rest =
         slice_of(connection->out.at + connection->sent, connection->out.size - connection->sent);
     enum status status = io_write(set->io, connection->stream, &rest, 1, &wrote);

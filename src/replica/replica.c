@@ -227,7 +227,9 @@ static void send_message(struct replica *replica, struct replica_turn *turn,
     enum wire_link link = message->kind == RAFT_ACCEPT || message->kind == RAFT_APPEND
                               ? WIRE_LINK_DATA
                               : WIRE_LINK_CONTROL;
-    struct wire_frame *frame = peer_frame(turn->peers, node_of(replica, message->to), link);
+    struct peer_id peer =
+        peer_of(turn->peers, node_of(replica, message->to), replica->options.group);
+    struct wire_frame *frame = peer_frame(turn->peers, peer, link);
     if (frame)
         wire_add_raft(frame, message, NULL, 0);
 }

@@ -79,7 +79,7 @@ void client_accept(struct server *server, struct io_stream stream)
 static void tell_forwards_closed(struct server *server, struct client *client)
 {
     struct peer_set *peers = node_peers(server->node);
-    if (!client->target.value || !peers)
+    if (!client->target.node.value || !peers)
         return;
     struct wire_frame *frame = peer_frame(peers, client->target, WIRE_LINK_DATA);
     if (frame)

@@ -8,7 +8,7 @@
 
 /* ---- origin ---- */
 
-static bool link_takes(struct server *server, struct node_id target, size_t size)
+static bool link_takes(struct server *server, struct peer_id target, size_t size)
 {
     struct peer_set *peers = node_peers(server->node);
     return peers && peer_is_up(peers, target, WIRE_LINK_DATA) &&
@@ -34,9 +34,9 @@ static void put_on_link(struct server *server, struct client *client, struct pen
 }
 
 /* A new target begins a new epoch: the receiver knows then that nothing older is on its way. */
-static void aim(struct client *client, struct node_id target)
+static void aim(struct client *client, struct peer_id target)
 {
-    if (node_id_equal(client->target, target))
+    if (peer_id_equal(client->target, target))
         return;
     client->target = target;
     client->epoch++;
@@ -44,7 +44,7 @@ static void aim(struct client *client, struct node_id target)
 }
 
 bool forward_send(struct server *server, struct client *client, struct pending *pending,
-                  struct node_id target)
+                  struct peer_id target)
 {
     if (!link_takes(server, target, pending->request.size))
         return false;
@@ -93,12 +93,12 @@ static bool run_again(struct server *server, struct pending *pending)
 
 /* Requests of several partitions may have been refused by one node and go on to several: the next
  * node waits until the one before has answered, so that each partition sees its own in order. */
-static bool waits_for_another(struct client *client, struct node_id target)
+static bool waits_for_another(struct client *client, struct peer_id target)
 {
     struct session *session = &client->session;
     for (size_t i = 0; i < session->count; i++)
         if (session_at(session, i)->kind == PENDING_FORWARDED)
-            return !node_id_equal(client->target, target);
+            return !peer_id_equal(client->target, target);
     return false;
 }
 
@@ -118,16 +118,15 @@ bool forward_again(struct server *server, struct client *client, struct pending 
         return true;
     }
     struct replica *replica = node_group(server->node, pending->group);
-    struct node_id self = node_formation(server->node)->self;
+    struct peer_id here = {0};
     if (replica && replica_is_serving(replica))
-        return !waits_for_another(client, self) && run_again(server, pending);
-    struct node_id target = node_leader_of(server->node, pending->group);
-    bool known = target.value && !node_id_equal(target, self);
-    if (!known || waits_for_another(client, target) ||
+        return !waits_for_another(client, here) && run_again(server, pending);
+    struct peer_id target = node_leader_elsewhere(server->node, pending->group);
+    if (!target.node.value || waits_for_another(client, target) ||
         !link_takes(server, target, pending->request.size))
         return false;
-    if (node_id_equal(client->target, target) && client->epoch == pending->epoch) {
-        client->target = (struct node_id){0}; /* the same node again: still a new epoch */
+    if (peer_id_equal(client->target, target) && client->epoch == pending->epoch) {
+        client->target = (struct peer_id){0}; /* the same node again: still a new epoch */
     }
     aim(client, target);
     pending->kind = PENDING_FORWARDED;
@@ -177,7 +176,7 @@ void forward_answered(struct server *server, const struct wire_forward_reply *re
         session_fail(server, &client->session, pending, unknown_outcome);
     } else { /* SERVER-2: the proof that it was not appended */
         node_hint_leader(server->node, pending->group, reply->leader);
-        if (node_id_equal(reply->leader, pending->target))
+        if (node_id_equal(reply->leader, pending->target.node))
             client->forwards_max = FORWARDS_MIN; /* it leads, and has enough of us for now */
         pending->kind = PENDING_REROUTE;
         server->facts.refused_total++;
@@ -187,18 +186,18 @@ void forward_answered(struct server *server, const struct wire_forward_reply *re
 
 /* Nobody can tell any more what became of writes on that link; reads have no effect and may go
  * elsewhere. */
-void forward_link_down(struct server *server, struct node_id node)
+void forward_link_down(struct server *server, struct peer_id peer)
 {
     for (uint32_t i = 0; i < server->client_capacity; i++) {
         struct client *client = server->clients[i];
         if (!client || !client->used)
             continue;
         struct session *session = &client->session;
-        if (node_id_equal(client->target, node))
-            client->target = (struct node_id){0};
+        if (peer_id_equal(client->target, peer))
+            client->target = (struct peer_id){0};
         for (size_t k = 0; k < session->count; k++) {
             struct pending *pending = session_at(session, k);
-            if (pending->kind != PENDING_FORWARDED || !node_id_equal(pending->target, node))
+            if (pending->kind != PENDING_FORWARDED || !peer_id_equal(pending->target, peer))
                 continue;
             bool again = !pending->writes || (server->options.faults & REPLICA_FAULT_FORWARD_TWICE);
             server->fresh = true;
@@ -219,16 +218,16 @@ struct remote *forward_remote_of(struct session *session)
     return (struct remote *)((char *)session - offsetof(struct remote, session));
 }
 
-static struct remote **bucket_of(struct server *server, struct node_id origin, uint64_t id)
+static struct remote **bucket_of(struct server *server, struct peer_id origin, uint64_t id)
 {
-    uint64_t parts[2] = {origin.value, id};
+    uint64_t parts[3] = {origin.node.value, origin.worker, id};
     return &server->remotes[checksum(parts, sizeof parts) % REMOTE_BUCKETS];
 }
 
-static struct remote **find_remote(struct server *server, struct node_id origin, uint64_t id)
+static struct remote **find_remote(struct server *server, struct peer_id origin, uint64_t id)
 {
     struct remote **at = bucket_of(server, origin, id);
-    while (*at && !((*at)->id == id && node_id_equal((*at)->origin, origin)))
+    while (*at && !((*at)->id == id && peer_id_equal((*at)->origin, origin)))
         at = &(*at)->next;
     return at;
 }
@@ -241,14 +240,14 @@ static void unlink_remote(struct remote **at)
     memory_free(remote);
 }
 
-void forward_close_remote(struct server *server, struct node_id origin, uint64_t id)
+void forward_close_remote(struct server *server, struct peer_id origin, uint64_t id)
 {
     struct remote **at = find_remote(server, origin, id);
     if (*at)
         unlink_remote(at);
 }
 
-static struct remote *take_remote(struct server *server, struct node_id origin,
+static struct remote *take_remote(struct server *server, struct peer_id origin,
                                   const struct wire_forward *forward)
 {
     struct remote **at = find_remote(server, origin, forward->session);
@@ -306,7 +305,7 @@ static bool run_forwarded(struct server *server, struct remote *remote, struct p
     return route_run(server, &remote->session, pending, command, arguments, count);
 }
 
-void forward_receive(struct server *server, struct node_id origin,
+void forward_receive(struct server *server, struct peer_id origin,
                      const struct wire_forward *forward)
 {
     struct remote *remote = take_remote(server, origin, forward);
@@ -346,12 +345,19 @@ size_t server_staged_bytes(const struct server *server)
     return bytes;
 }
 
-void forward_drop_origin(struct server *server, struct node_id origin)
+void forward_drop_origin(struct server *server, struct peer_id origin)
 {
     for (size_t i = 0; i < REMOTE_BUCKETS; i++)
         for (struct remote **at = &server->remotes[i]; *at;)
-            if (node_id_equal((*at)->origin, origin))
+            if (peer_id_equal((*at)->origin, origin))
                 unlink_remote(at);
             else
                 at = &(*at)->next;
+}
+
+void forward_drop_all(struct server *server)
+{
+    for (size_t i = 0; i < REMOTE_BUCKETS; i++)
+        while (server->remotes[i])
+            unlink_remote(&server->remotes[i]);
 }

@@ -51,7 +51,7 @@ struct pending {
     struct wait *wait; /* owned; PENDING_WAIT */
     struct group_id group;
     uint64_t since_ns;
-    struct node_id target; /* forwarded to */
+    struct peer_id target; /* forwarded to */
     uint8_t ack;           /* the client's: wire_ack */
     uint32_t epoch;
     uint64_t sequence;
@@ -114,7 +114,7 @@ struct client {
     struct list dirty, held_link;
     uint32_t epoch;
     uint64_t next_sequence;
-    struct node_id target; /* of the forwards under way */
+    struct peer_id target; /* of the forwards under way; node 0: none */
     size_t forwards_max;   /* on their way at once; rises with each reply, falls with a large one */
     uint64_t opened_ns, heard_ns; /* heard: when something last arrived; 0: nothing yet */
 };
@@ -135,7 +135,7 @@ struct arrival {
 /* The leader's side of a forwarded client. */
 struct remote {
     struct session session;
-    struct node_id origin;
+    struct peer_id origin;
     uint64_t id;
     uint32_t epoch;
     uint64_t expected;
@@ -316,17 +316,18 @@ bool leader_has_moved(struct server *server, const struct pending *pending, uint
 /* forward.c */
 /* Pushes the pending and sends it; false: the link takes nothing now, nothing happened. */
 bool forward_send(struct server *server, struct client *client, struct pending *pending,
-                  struct node_id target);
+                  struct peer_id target);
 /* A refused request: runs here or goes to the present leader; false: neither is possible yet. */
 bool forward_again(struct server *server, struct client *client, struct pending *pending);
-void forward_receive(struct server *server, struct node_id origin,
+void forward_receive(struct server *server, struct peer_id origin,
                      const struct wire_forward *forward);
 void forward_answered(struct server *server, const struct wire_forward_reply *reply);
-void forward_link_down(struct server *server, struct node_id node);
+void forward_link_down(struct server *server, struct peer_id peer);
 void forward_emit(struct server *server, struct remote *remote, struct pending *pending,
                   struct slice reply, enum wire_outcome outcome);
-void forward_drop_origin(struct server *server, struct node_id origin);
-void forward_close_remote(struct server *server, struct node_id origin, uint64_t id);
+void forward_drop_origin(struct server *server, struct peer_id origin);
+void forward_drop_all(struct server *server);
+void forward_close_remote(struct server *server, struct peer_id origin, uint64_t id);
 struct remote *forward_remote_of(struct session *session);
 
 /* verbs.c */

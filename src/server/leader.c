@@ -39,6 +39,6 @@ static const struct leader_seen *look(struct server *server, struct group_id gro
 bool leader_has_moved(struct server *server, const struct pending *pending, uint64_t now_ns)
 {
     const struct leader_seen *seen = look(server, pending->group, now_ns);
-    return seen->leader.value && !node_id_equal(seen->leader, pending->target) &&
+    return seen->leader.value && !node_id_equal(seen->leader, pending->target.node) &&
            seen->since_ns > pending->since_ns && now_ns > seen->since_ns + HAND_OVER_NS;
 }

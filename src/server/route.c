@@ -140,9 +140,9 @@ bool route_run(struct server *server, struct session *session, struct pending *p
 
 /* ---- the decision ---- */
 
-static bool forwards_elsewhere(const struct client *client, struct node_id target)
+static bool forwards_elsewhere(const struct client *client, struct peer_id target)
 {
-    return session_has_forwards(&client->session) && !node_id_equal(client->target, target);
+    return session_has_forwards(&client->session) && !peer_id_equal(client->target, target);
 }
 
 /* It was never handed to anybody (SERVER-3). */
@@ -177,9 +177,9 @@ enum routed route_data(struct server *server, struct client *client, const struc
     IO_NOTE(server->io, "route");
     struct replica *replica = node_group(server->node, group);
     bool here = replica && replica_is_serving(replica);
-    struct node_id target = {0};
+    struct peer_id target = {0};
     if (!here)
-        target = node_leader_of(server->node, group);
+        target = node_leader_elsewhere(server->node, group);
     /* Requests to one partition stay in order: all answers of the old way first (R16). */
     if (forwards_elsewhere(client, target))
         return ROUTED_HOLD;
@@ -195,8 +195,7 @@ enum routed route_data(struct server *server, struct client *client, const struc
         return route_run(server, &client->session, &pending, command, arguments, count)
                    ? ROUTED_DONE
                    : ROUTED_HOLD;
-    const struct node_formation *formation = node_formation(server->node);
-    if (!formation || !target.value || node_id_equal(target, formation->self))
+    if (!node_formation(server->node) || !target.node.value)
         return ROUTED_HOLD;
     buffer_init(&pending.request, REPLY_SIZE_MAX);
     wire_request_encode(arguments, count, &pending.request);

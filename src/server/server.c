@@ -76,8 +76,7 @@ void server_destroy(struct server *server)
             client_close(server, server->clients[i]);
         memory_free(server->clients[i]);
     }
-    for (size_t i = 1; i <= NODE_MEMBERS_MAX; i++)
-        forward_drop_origin(server, (struct node_id){i});
+    forward_drop_all(server);
     memory_free(server->clients);
     memory_free(server->remotes);
     memory_free(server->read_buffer);
@@ -139,18 +138,19 @@ void server_overslept(struct server *server)
 void server_handle_peer(struct server *server, const struct peer_happening *happening)
 {
     const struct wire_message *message = &happening->message;
+    struct peer_id peer = peer_at(happening->node, happening->worker);
     if (happening->kind == PEER_DOWN && happening->link == WIRE_LINK_DATA) {
-        forward_link_down(server, happening->node);
-        forward_drop_origin(server, happening->node);
+        forward_link_down(server, peer);
+        forward_drop_origin(server, peer);
     }
     if (happening->kind != PEER_MESSAGE)
         return;
     if (message->kind == WIRE_FORWARD)
-        forward_receive(server, happening->node, &message->forward);
+        forward_receive(server, peer, &message->forward);
     else if (message->kind == WIRE_FORWARD_REPLY)
         forward_answered(server, &message->forward_reply);
     else if (message->kind == WIRE_FORWARD_CLOSE)
-        forward_close_remote(server, happening->node, message->forward_close.session);
+        forward_close_remote(server, peer, message->forward_close.session);
 }
 
 void server_tick(struct server *server)

@@ -43,7 +43,9 @@ void wire_add_hello(struct wire_frame *frame, const struct wire_hello *hello)
     put_u32(&at, hello->worker);
     put_u32(&at, hello->workers);
     put_u8(&at, (uint8_t)hello->link);
-    put_zeros(&at, 7);
+    put_zeros(&at, 1);
+    put_u16(&at, hello->to_worker);
+    put_zeros(&at, 4);
     size_t length = strlen(hello->client_address);
     put_slice(&at, slice_of(hello->client_address, length));
     put_zeros(&at, WIRE_ADDRESS_SIZE - length);

@@ -13,7 +13,9 @@ static enum status hello_take(struct slice body, struct wire_hello *out)
     out->worker = get_u32(&at);
     out->workers = get_u32(&at);
     out->link = (enum wire_link)get_u8(&at);
-    if (!get_zeros(&at, 7))
+    bool zero = get_zeros(&at, 1);
+    out->to_worker = get_u16(&at);
+    if (!get_zeros(&at, 4) || !zero)
         return STATUS_INVALID;
     memcpy(out->client_address, at, WIRE_ADDRESS_SIZE);
     if (!wire_hello_is_valid(out))

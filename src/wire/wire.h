@@ -123,8 +123,9 @@ enum wire_link {
 struct wire_hello { /* the first message in each direction */
     struct cluster_id cluster;
     struct node_id from, to;
-    uint64_t incarnation; /* of this start of the sender */
-    uint32_t worker, workers;
+    uint64_t incarnation;     /* of this start of the sender */
+    uint32_t worker, workers; /* the sender's, and how many its node has */
+    uint16_t to_worker;       /* of the receiver's node */
     enum wire_link link;
     char client_address[WIRE_ADDRESS_SIZE]; /* where the sender serves clients */
 };

@@ -108,7 +108,7 @@ static void an_earlier_deadline_overtakes_a_later_one(void **state)
     (void)state;
     uint64_t begin = io_now_ns(io);
     io_timer_set(io, 1, begin + 1000000 * MS);
-    io_post(contract_io(1), 0, &message);
+    io_post(contract_io(1), 0, 0, &message);
     wait_event(io, IO_MESSAGE, 0);
     io_timer_set(io, 2, io_now_ns(io) + 2 * MS);
     wait_event(io, IO_TIMER, 2);
@@ -152,10 +152,10 @@ static void a_message_reaches_its_worker(void **state)
 {
     int one, other;
     (void)state;
-    io_post(contract_io(0), 1, &one);
+    io_post(contract_io(0), 1, 0, &one);
     struct io_event event = wait_event(contract_io(1), IO_MESSAGE, 0);
     assert_ptr_equal(&one, event.message);
-    io_post(contract_io(1), 0, &other);
+    io_post(contract_io(1), 0, 0, &other);
     event = wait_event(contract_io(0), IO_MESSAGE, 0);
     assert_ptr_equal(&other, event.message);
     assert_hush(contract_io(0));
@@ -166,7 +166,7 @@ static void a_worker_can_post_to_itself(void **state)
 {
     int it;
     (void)state;
-    io_post(contract_io(1), 1, &it);
+    io_post(contract_io(1), 1, 0, &it);
     assert_ptr_equal(&it, wait_event(contract_io(1), IO_MESSAGE, 0).message);
 }
 
@@ -181,7 +181,7 @@ static void gather_never_exceeds_the_array(void **state)
     unsigned count = 0;
     (void)state;
     for (unsigned i = 0; i < MESSAGES; i++)
-        io_post(contract_io(0), 1, &messages[i]);
+        io_post(contract_io(0), 1, 0, &messages[i]);
     while (count < MESSAGES) {
         struct io_event events[3];
         size_t n = contract_gather(contract_io(1), events, 3, CONTRACT_WAIT_MS);

@@ -518,6 +518,57 @@ static void calls_are_counted(void **state)
     assert_int_equal(1, counters_of(line.far).accepts);
 }
 
+/* ---- from worker to worker ---- */
+
+/* What was unread comes with it, and so does what is sent later; the old handle is void. */
+static void a_given_stream_goes_on_at_its_new_worker(void **state)
+{
+    struct line line = open_started_line();
+    uint8_t byte;
+    size_t got;
+    int baggage;
+    (void)state;
+    send_text(line.near, line.client, "before");
+    wait_event(line.far, IO_READABLE, SERVER);
+    assert_true(io_stream_give(line.far, line.server, 0, OTHER, &baggage));
+    assert_false(io_stream_give(line.far, line.server, 0, OTHER, &baggage));
+    assert_status(STATUS_CLOSED, io_read(line.far, line.server, &byte, 1, &got));
+    struct io_event event = wait_event(line.near, IO_ACCEPTED, OTHER);
+    assert_ptr_equal(&baggage, event.message);
+    send_text(line.near, line.client, " and after");
+    assert_hush(line.far);
+    io_stream_start(line.near, event.stream, SERVER);
+    expect_text(line.near, event.stream, SERVER, "before and after");
+    send_text(line.near, event.stream, "back");
+    expect_text(line.near, line.client, CLIENT, "back");
+    io_close(line.near, line.client);
+    wait_event(line.near, IO_READABLE, SERVER);
+    assert_status(STATUS_CLOSED, io_read(line.near, event.stream, &byte, 1, &got));
+}
+
+static void messages_and_given_streams_keep_their_order(void **state)
+{
+    struct line line = open_line();
+    int one, other;
+    (void)state;
+    io_post(line.far, 0, 1, &one);
+    assert_true(io_stream_give(line.far, line.server, 0, 2, NULL));
+    io_post(line.far, 0, 3, &other);
+    assert_ptr_equal(&one, wait_event(line.near, IO_MESSAGE, 1).message);
+    io_close(line.near, wait_event(line.near, IO_ACCEPTED, 2).stream);
+    assert_ptr_equal(&other, wait_event(line.near, IO_MESSAGE, 3).message);
+}
+
+static void a_stream_that_was_given_to_nobody_ends(void **state)
+{
+    struct line line = open_line();
+    (void)state;
+    assert_true(io_stream_give(line.far, line.server, 0, OTHER, NULL));
+    assert_true(io_stream_give(line.near, line.client, 1, OTHER, NULL));
+    contract_destroy(1);
+    contract_destroy(0);
+}
+
 int run_stream_tests(void)
 {
     const struct CMUnitTest tests[] = {
@@ -545,6 +596,9 @@ int run_stream_tests(void)
         in_world(old_handles_do_not_touch_new_streams),
         in_world(many_streams_live_side_by_side),
         in_world(calls_are_counted),
+        in_world(a_given_stream_goes_on_at_its_new_worker),
+        in_world(messages_and_given_streams_keep_their_order),
+        in_world(a_stream_that_was_given_to_nobody_ends),
     };
     return cmocka_run_group_tests_name("streams", tests, NULL, NULL);
 }

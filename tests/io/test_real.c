@@ -320,7 +320,7 @@ static void *play(void *argument)
             return NULL;
         uint64_t number = (uint64_t)(uintptr_t)event.message;
         player->sum += number;
-        io_post(player->io, player->other, (void *)(uintptr_t)(number + 1));
+        io_post(player->io, player->other, 0, (void *)(uintptr_t)(number + 1));
     }
     return NULL;
 }
@@ -340,7 +340,7 @@ static void threads_pass_messages(void **state)
     for (unsigned i = 0; i < 2; i++)
         players[i] = (struct player){.io = ios[i], .other = 1 - i, .rounds = ROUNDS};
     pthread_create(&thread, NULL, play, &players[1]);
-    io_post(ios[0], 1, (void *)(uintptr_t)1);
+    io_post(ios[0], 1, 0, (void *)(uintptr_t)1);
     play(&players[0]);
     pthread_join(thread, NULL);
     /* 1 + 3 + 5 + ... and 2 + 4 + 6 + ... */

@@ -146,7 +146,7 @@ static void batches_wait_but_never_stall(void **state)
 static void count_heartbeats(struct node *node, struct node_id to, unsigned *messages,
                              unsigned *beats)
 {
-    struct wire_frame *frame = peer_frame(node->peers, to, WIRE_LINK_CONTROL);
+    struct wire_frame *frame = peer_frame(node->peers, peer_at(to, 0), WIRE_LINK_CONTROL);
     struct wire_message message;
     assert_non_null(frame);
     struct slice bytes = slice_of(frame->out->at + frame->start + WIRE_FRAME_HEADER_SIZE,
@@ -204,7 +204,7 @@ static void answer(struct stage *stage, unsigned leader, unsigned from, bool sys
     struct slice from_frame =
         slice_of(bytes.at + WIRE_FRAME_HEADER_SIZE, bytes.size - WIRE_FRAME_HEADER_SIZE);
     assert_int_equal(STATUS_OK, wire_message_take(&from_frame, &message));
-    node_receive_beats(node, (struct node_id){from + 1}, &message);
+    node_receive_beats(node, peer_at((struct node_id){from + 1}, 0), &message);
     buffer_deinit(&bytes);
 }
 

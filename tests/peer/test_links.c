@@ -22,7 +22,7 @@ static void three_nodes_come_up(void **state)
     assert_string_equal(peer_client_address(world->sets[0], (struct node_id){3}), "c3:6379");
     assert_string_equal(peer_client_address(world->sets[2], (struct node_id){1}), "c1:6379");
     assert_string_equal(peer_client_address(world->sets[2], (struct node_id){9}), "");
-    assert_null(peer_frame(world->sets[0], (struct node_id){9}, WIRE_LINK_DATA));
+    assert_null(peer_frame(world->sets[0], peer_at((struct node_id){9}, 0), WIRE_LINK_DATA));
     world_destroy(world);
 }
 
@@ -98,8 +98,8 @@ static void a_kill_is_seen_at_once(void **state)
     world_run(world, 1000); /* a refusal each retry_ns, not more */
     assert_in_range(world->told[1][2].refused[0] - before, 8, 20);
     assert_int_equal(world->told[1][2].down[0], 1);
-    assert_int_equal(peer_room(world->sets[0], (struct node_id){2}, WIRE_LINK_DATA), 0);
-    assert_null(peer_frame(world->sets[0], (struct node_id){2}, WIRE_LINK_DATA));
+    assert_int_equal(peer_room(world->sets[0], peer_at((struct node_id){2}, 0), WIRE_LINK_DATA), 0);
+    assert_null(peer_frame(world->sets[0], peer_at((struct node_id){2}, 0), WIRE_LINK_DATA));
 
     world_start(world, 2);
     world_meet(world, 1, 2);
@@ -241,19 +241,19 @@ static void room_is_bounded(void **state) /* PEER-2 */
     world_meet(world, 1, 2);
     world_until_up(world, 1, 2, 100);
     world_run(world, 2);
-    assert_int_equal(peer_room(world->sets[0], two, WIRE_LINK_DATA), 1u << 20);
+    assert_int_equal(peer_room(world->sets[0], peer_at(two, 0), WIRE_LINK_DATA), 1u << 20);
     world_cut(world, 1, 2, true);
     for (unsigned i = 0; i < 11; i++) { /* only the last passes the limit */
-        assert_in_range(peer_room(world->sets[0], two, WIRE_LINK_DATA), 1, 1u << 20);
+        assert_in_range(peer_room(world->sets[0], peer_at(two, 0), WIRE_LINK_DATA), 1, 1u << 20);
         assert_true(world_send_bytes(world, 1, 2, 100000));
     }
-    assert_int_equal(peer_room(world->sets[0], two, WIRE_LINK_DATA), 0);
-    assert_int_equal(peer_room(world->sets[0], two, WIRE_LINK_CONTROL), 1u << 20);
+    assert_int_equal(peer_room(world->sets[0], peer_at(two, 0), WIRE_LINK_DATA), 0);
+    assert_int_equal(peer_room(world->sets[0], peer_at(two, 0), WIRE_LINK_CONTROL), 1u << 20);
     world_run(world, 100);
-    assert_in_range(peer_room(world->sets[0], two, WIRE_LINK_DATA), 1, 64u << 10);
+    assert_in_range(peer_room(world->sets[0], peer_at(two, 0), WIRE_LINK_DATA), 1, 64u << 10);
     world_cut(world, 1, 2, false);
     world_run(world, 100);
-    assert_int_equal(peer_room(world->sets[0], two, WIRE_LINK_DATA), 1u << 20);
+    assert_int_equal(peer_room(world->sets[0], peer_at(two, 0), WIRE_LINK_DATA), 1u << 20);
     assert_int_equal(world->told[2][1].bytes[0], 1100000);
     world_destroy(world);
 }
@@ -273,7 +273,7 @@ static void who_does_not_ask_for_room_loses_the_link(void **state) /* PEER-1, PE
     while (world_send_bytes(world, 1, 2, 1u << 20))
         taken++;
     assert_int_equal(taken, 17);
-    assert_false(peer_is_up(world->sets[0], (struct node_id){2}, WIRE_LINK_DATA));
+    assert_false(peer_is_up(world->sets[0], peer_at((struct node_id){2}, 0), WIRE_LINK_DATA));
     world_run(world, 5);
     assert_int_equal(world->told[1][2].down[0], 1);
     assert_int_equal(world->told[1][2].down[1], 0);
@@ -358,7 +358,7 @@ static void a_link_lost_with_an_open_frame(void **state)
         world_send(world, 1, 2, WIRE_LINK_CONTROL);
     }
     peer_flush(world->sets[0]); /* meets the end first */
-    assert_false(peer_is_up(world->sets[0], (struct node_id){2}, WIRE_LINK_DATA));
+    assert_false(peer_is_up(world->sets[0], peer_at((struct node_id){2}, 0), WIRE_LINK_DATA));
     peer_validate(world->sets[0]);
     for (count = 0; peer_next(world->sets[0], &happening); count++)
         assert_int_equal(happening.kind, PEER_DOWN);
@@ -386,7 +386,7 @@ static void silence_is_judged_after_reading(void **state) /* PEER-3 */
     for (; peer_next(world->sets[0], &happening); messages++)
         assert_int_equal(happening.kind, PEER_MESSAGE);
     assert_int_equal(messages, 2);
-    assert_true(peer_is_up(world->sets[0], (struct node_id){2}, WIRE_LINK_DATA));
+    assert_true(peer_is_up(world->sets[0], peer_at((struct node_id){2}, 0), WIRE_LINK_DATA));
     world_destroy(world);
 }
 

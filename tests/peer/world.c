@@ -179,8 +179,8 @@ void world_cut(struct world *world, unsigned a, unsigned b, bool cut)
 
 bool world_is_up(const struct world *world, unsigned at, unsigned of)
 {
-    return peer_is_up(world->sets[at - 1], (struct node_id){of}, WIRE_LINK_DATA) &&
-           peer_is_up(world->sets[at - 1], (struct node_id){of}, WIRE_LINK_CONTROL);
+    return peer_is_up(world->sets[at - 1], peer_at((struct node_id){of}, 0), WIRE_LINK_DATA) &&
+           peer_is_up(world->sets[at - 1], peer_at((struct node_id){of}, 0), WIRE_LINK_CONTROL);
 }
 
 uint64_t world_until_up(struct world *world, unsigned a, unsigned b, uint64_t limit_ms)
@@ -198,7 +198,8 @@ uint64_t world_until_up(struct world *world, unsigned a, unsigned b, uint64_t li
 
 bool world_send(struct world *world, unsigned from, unsigned to, enum wire_link link)
 {
-    struct wire_frame *frame = peer_frame(world->sets[from - 1], (struct node_id){to}, link);
+    struct wire_frame *frame =
+        peer_frame(world->sets[from - 1], peer_at((struct node_id){to}, 0), link);
     if (!frame)
         return false;
     wire_add_forward_close(frame, world->sent[from][to][link - WIRE_LINK_DATA]++);
@@ -208,7 +209,7 @@ bool world_send(struct world *world, unsigned from, unsigned to, enum wire_link 
 bool world_send_bytes(struct world *world, unsigned from, unsigned to, size_t size)
 {
     struct wire_frame *frame =
-        peer_frame(world->sets[from - 1], (struct node_id){to}, WIRE_LINK_DATA);
+        peer_frame(world->sets[from - 1], peer_at((struct node_id){to}, 0), WIRE_LINK_DATA);
     if (!frame)
         return false;
     uint8_t *bytes = memory_allocate(size);

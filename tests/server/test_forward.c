@@ -138,8 +138,8 @@ static void receive(struct stage *stage, unsigned leader, uint32_t epoch, uint64
                                    .sequence = sequence,
                                    .flags = WIRE_FORWARD_WRITE,
                                    .request = slice_of_buffer(&request)};
-    forward_receive(stage_server(stage, leader), (struct node_id){stage_follower(stage) + 1},
-                    &forward);
+    forward_receive(stage_server(stage, leader),
+                    peer_at((struct node_id){stage_follower(stage) + 1}, 0), &forward);
     buffer_deinit(&request);
 }
 

@@ -79,7 +79,7 @@ static void act_on_timer(struct actor *actor)
     write_something(actor);
     if (io_random(actor->io) % 4 == 0)
         io_file_save_start(actor->io, "/vote", slice_of_text("vote"), 1);
-    io_post(actor->io, (unsigned)(io_random(actor->io) % WORKERS), NULL);
+    io_post(actor->io, (unsigned)(io_random(actor->io) % WORKERS), 0, NULL);
     io_timer_set(actor->io, 0, io_now_ns(actor->io) + io_random(actor->io) % (20 * WORLD_MS));
 }
 

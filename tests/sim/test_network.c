@@ -331,7 +331,7 @@ static void a_dead_io_stays_callable(void **state)
     uint8_t byte;
     int message;
     (void)state;
-    io_post(io, 0, &message);
+    io_post(io, 0, 0, &message);
     world_crash_process(stage.world, stage.a);
     assert_status(STATUS_OK, io_file_write(io, file, &piece, 1, 0));
     io_file_sync_start(io, file, 1, 1);
@@ -346,7 +346,7 @@ static void a_dead_io_stays_callable(void **state)
     assert_status(STATUS_OK, io_listen(io, "a:1", 1, &stream, why));
     io_close(io, line.client);
     io_timer_set(io, 0, 0);
-    io_post(io, 0, &message);
+    io_post(io, 0, 0, &message);
     assert_int_equal(0, stage_await(&stage, io, IO_TIMER, WORLD_SECOND).kind);
     for (unsigned i = 0; i < 2; i++)
         assert_ptr_equal(&message, world_take_lost_message(stage.world, stage.a));

@@ -142,8 +142,9 @@ static void send_read(struct replica *replica, struct replica_turn *turn, struct
         const struct raft_member *member = &configuration->members[i];
         if (!replica_id_equal(member->replica, replica->reader_peer))
             continue;
-        struct wire_frame *frame = peer_frame(turn->peers, member->node, WIRE_LINK_DATA);
-        if (!frame || peer_room(turn->peers, member->node, WIRE_LINK_DATA) < entries.size)
+        struct peer_id peer = peer_of(turn->peers, member->node, replica->options.group);
+        struct wire_frame *frame = peer_frame(turn->peers, peer, WIRE_LINK_DATA);
+        if (!frame || peer_room(turn->peers, peer, WIRE_LINK_DATA) < entries.size)
             return;
         wire_add_raft(frame, message, &entries, 1);
         struct raft_event event = {.kind = RAFT_SENT,

@@ -41,8 +41,9 @@ static void send_to(struct replica *replica, struct replica_turn *turn,
 {
     struct raft_message message;
     uint64_t first, last;
-    struct wire_frame *frame = peer_frame(turn->peers, member->node, WIRE_LINK_DATA);
-    size_t room = peer_room(turn->peers, member->node, WIRE_LINK_DATA);
+    struct peer_id peer = peer_of(turn->peers, member->node, replica->options.group);
+    struct wire_frame *frame = peer_frame(turn->peers, peer, WIRE_LINK_DATA);
+    size_t room = peer_room(turn->peers, peer, WIRE_LINK_DATA);
     if (!frame)
         return;
     if (room < SEND_BYTES_MAX) {
