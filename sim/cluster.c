@@ -80,6 +80,8 @@ void cluster_start(struct cluster *cluster, unsigned at)
                                      .join = cluster->options.nodes > 1 ? cluster->join : "",
                                      .readindex_reads = cluster->options.readindex_reads,
                                      .wal_segment_size = 1u << 20,
+                                     .snapshot_log_bytes = cluster->options.snapshot_log_bytes,
+                                     .snapshot_period_ns = cluster->options.snapshot_period_ns,
                                      .faults = cluster->options.faults};
     struct io *io = world_io(cluster->world, node->machine, 0);
     node->why[0] = 0;

@@ -41,6 +41,17 @@ static void add_slots(struct run *run)
         history_add_slot(run->history, kinds[(first + i) % 5]);
 }
 
+/* Three of four clusters write snapshots by the dozen: by size, by time, or both. */
+static void draw_snapshots(const struct run *run, struct cluster_options *cluster)
+{
+    struct random random;
+    random_init(&random, run->options->seed ^ 0x54a9);
+    if (random_below(&random, 4) == 0)
+        return;
+    cluster->snapshot_log_bytes = 500 + random_below(&random, 20000);
+    cluster->snapshot_period_ns = WORLD_SECOND * (1 + random_below(&random, 20));
+}
+
 static void create(struct run *run)
 {
     struct world_options world = world_options_calm(run->options->seed);
@@ -51,6 +62,7 @@ static void create(struct run *run)
     struct cluster_options cluster = {.nodes = random_below(&run->random, 3) ? 3 : 5,
                                       .faults = run->options->faults,
                                       .readindex_reads = random_below(&run->random, 3) == 0};
+    draw_snapshots(run, &cluster);
     run->cluster = cluster_create(run->world, &cluster, &run->verdict);
     run->cluster->talks = run->options->trace;
     run->history = history_create();

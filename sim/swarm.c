@@ -22,6 +22,7 @@ static const struct {
     {"local-expiry", REPLICA_FAULT_LOCAL_EXPIRY},
     {"small-quorum", REPLICA_FAULT_SMALL_QUORUM},
     {"early-safe", REPLICA_FAULT_EARLY_SAFE},
+    {"snapshot-uncommitted", REPLICA_FAULT_SNAPSHOT_UNCOMMITTED},
 };
 #define FAULTS (sizeof fault_names / sizeof fault_names[0])
 

@@ -116,6 +116,8 @@ static int serve(const struct options *options)
         .zone = options_get(options, "zone"),
         .host = options_get(options, "host"),
         .wal_segment_size = options_size(options, "wal-segment-size"),
+        .snapshot_log_bytes = options_size(options, "snapshot-log-bytes"),
+        .snapshot_period_ns = options_size(options, "snapshot-seconds") * 1000000000ull,
         .bulk_size_max = options_size(options, "proto-max-bulk-len"),
         .shown = options->shown,
         .shown_count = options->shown_count,

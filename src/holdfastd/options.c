@@ -22,6 +22,8 @@ static const struct {
     {"workers", "N", "1 in this version"},
     {"boot-id-file", "PATH", "instead of the kernel's boot id (tests of power cuts)"},
     {"proto-max-bulk-len", "BYTES", "longest value that a client may send (default 16mb)"},
+    {"snapshot-log-bytes", "BYTES", "log after which a snapshot is written (default 64mb)"},
+    {"snapshot-seconds", "N", "time after which one is written (default 600)"},
     {"wal-segment-size", "BYTES", "size of a log segment (default 64mb, less on a small disk)"},
 };
 #define KNOWN (sizeof known / sizeof known[0])
@@ -105,6 +107,16 @@ static enum status check_size(const char *name, const char *value, uint64_t leas
     return STATUS_INVALID;
 }
 
+static enum status check_seconds(const char *name, const char *value, char why[400])
+{
+    char *end;
+    long seconds = isdigit((unsigned char)value[0]) ? strtol(value, &end, 10) : -1;
+    if (seconds >= 1 && seconds <= 86400 && !*end)
+        return STATUS_OK;
+    snprintf(why, 400, "--%s: '%.40s' is not a number of seconds from 1 to 86400", name, value);
+    return STATUS_INVALID;
+}
+
 /* Names are shown on terminals and in JSON. */
 static enum status check_name(const char *name, const char *value, char why[400])
 {
@@ -143,6 +155,10 @@ static enum status check(const char *name, const char *value, char why[400])
                  value);
         return STATUS_INVALID;
     }
+    if (strcmp(name, "snapshot-log-bytes") == 0)
+        return check_size(name, value, 1u << 20, 1ull << 40, why);
+    if (strcmp(name, "snapshot-seconds") == 0)
+        return check_seconds(name, value, why);
     if (strcmp(name, "wal-segment-size") == 0)
         return check_size(name, value, 256u << 10, 1u << 30, why);
     if (strcmp(name, "proto-max-bulk-len") == 0)

@@ -138,6 +138,8 @@ struct replica *node_create_replica(struct node *node, const struct node_partiti
     struct group *group = add(node, partition->group);
     options.awake = &group->awake;
     group->replica = replica_create(&options);
+    if (node->snapshots.files && !node->started) /* recovering */
+        replica_recover_snapshot(group->replica, node->snapshots.files);
     return group->replica;
 }
 

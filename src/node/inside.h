@@ -41,6 +41,10 @@ struct node {
     struct node_options options;
     char *dir, *peer_listen, *client_address; /* owned copies behind options */
     struct wal *wal;
+    struct replica_snapshots snapshots;
+    uint64_t next_look_ns; /* is a snapshot due? */
+    size_t next_look;      /* of the groups at rest: the one to look at next */
+    size_t said_complaints;
     struct peer_set *peers;
     struct replica_turn turn;
     struct raft_outputs outputs;
@@ -87,6 +91,18 @@ enum {
  */
 size_t identity_system_voters(size_t members);
 size_t identity_default_voters(size_t members);
+
+/* recover.c */
+/* A name is durable when the directory that holds it has been synced. */
+MUST_USE enum status node_make_dir(struct node *node, const char *path);
+
+/* rest.c */
+/* Opens the directory of the snapshots, once the cluster is known. `why` is one line. Blocks. */
+MUST_USE enum status node_open_snapshots(struct node *node, char why[NODE_WHY_SIZE]);
+bool node_handle_snapshot_event(struct node *node, const struct io_event *event);
+/* What has no hurry, after everything else of a turn. */
+void node_rest(struct node *node);
+uint64_t node_rest_deadline_ns(const struct node *node);
 
 /* groups.c */
 void node_create_groups(struct node *node);

@@ -74,9 +74,12 @@ struct node_options {
     const struct command_table *commands;
     struct node_timing timing;
     bool lease_reads;
-    size_t cache_size_max;      /* 0: 4 MiB for each group */
-    uint64_t wal_segment_size;  /* 0: default */
-    uint64_t tag_wal, tag_peer; /* io tags: 16 and 65536 of them */
+    size_t cache_size_max;     /* 0: 4 MiB for each group */
+    uint64_t wal_segment_size; /* 0: default */
+    /* A replica writes a snapshot after so many bytes of log, and after so long with any; 0:
+     * defaults (64 MiB, 10 min). */
+    uint64_t snapshot_log_bytes, snapshot_period_ns;
+    uint64_t tag_wal, tag_peer, tag_snapshots; /* io tags: 16, 65536 and 16 of them */
     unsigned timer_peer;
     unsigned worker, workers; /* which share of the node this is; 0 workers: 1 */
     uint32_t faults;          /* enum replica_fault; 0 in a program */
@@ -126,6 +129,8 @@ void node_persist(struct node *node);
 /* The end of a turn: writes each link once, and lets groups rest that have nothing left to do. */
 void node_flush(struct node *node);
 uint64_t node_deadline_ns(const struct node *node);
+/* A line for the operator, about snapshots; false: none. */
+bool node_take_line(struct node *node, char out[NODE_WHY_SIZE]);
 /* "" or one line: the node must stop. */
 const char *node_failure(const struct node *node);
 /* Hands over what it leads; true while it still leads something that others could. */

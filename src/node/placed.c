@@ -270,6 +270,8 @@ void placed_release(struct node *node)
 {
     for (size_t i = 0; i < node->dropped_count; i++)
         wal_release(node->wal, node->dropped[i], UINT64_MAX);
+    for (size_t i = 0; i < node->dropped_count; i++)
+        snapshots_forget(node->snapshots.files, node->dropped[i]);
 }
 
 void placed_log_moved(struct node *node)

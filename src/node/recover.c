@@ -5,7 +5,8 @@
 
 #include <stdio.h>
 
-static enum status recover_identity(struct node *node, const struct wal_record *record)
+static enum status recover_identity(struct node *node, const struct wal_record *record,
+                                    char why[NODE_WHY_SIZE])
 {
     if (record->index == IDENTITY_PROMISE)
         return node_decode_promise(record->payload, &node->promise);
@@ -18,8 +19,10 @@ static enum status recover_identity(struct node *node, const struct wal_record *
     if (status || again)
         return status;
     node->formed = true;
-    node_create_groups(node);
-    return STATUS_OK;
+    status = node_open_snapshots(node, why);
+    if (!status)
+        node_create_groups(node);
+    return status;
 }
 
 static enum status recover_group(struct replica *replica, const struct wal_record *record)
@@ -28,15 +31,18 @@ static enum status recover_group(struct replica *replica, const struct wal_recor
         return replica_recover_entry(replica, record);
     if (record->kind == WAL_STATE)
         return replica_recover_state(replica, record);
+    if (record->kind == WAL_MARK)
+        return replica_recover_mark(replica, record);
     return STATUS_FOREIGN;
 }
 
 /* The first records of a group that was dropped later may be gone with their segment: what does not
  * fit counts only if the group is still here at the end. */
-static enum status recover_record(struct node *node, const struct wal_record *record)
+static enum status recover_record(struct node *node, const struct wal_record *record,
+                                  char why[NODE_WHY_SIZE])
 {
     if (record->kind == WAL_IDENTITY)
-        return recover_identity(node, record);
+        return recover_identity(node, record, why);
     struct replica *replica = node_group(node, record->group);
     struct placed *placed = placed_find(node, record->group);
     if (!replica) /* NODE-7 */
@@ -76,15 +82,34 @@ static void say_record(const struct node *node, const struct wal_record *record,
              status_text(status));
 }
 
+/* NODE-5: a group whose log begins behind every snapshot that holds has lost entries (R4). */
+static enum status recover_ends(struct node *node, char why[NODE_WHY_SIZE])
+{
+    for (size_t i = 0; i < node->group_count; i++) {
+        if (replica_recover_end(node->groups[i]->replica) == STATUS_OK)
+            continue;
+        const char *complaint = snapshots_complaint(node->snapshots.files, 0);
+        snprintf(
+            why, NODE_WHY_SIZE,
+            "the log in %s/wal begins behind every snapshot of group %llu that holds (%.160s); "
+            "this node stays out, the others go on",
+            node->dir, (unsigned long long)replica_group(node->groups[i]->replica).value,
+            complaint ? complaint : "there is none");
+        return STATUS_DAMAGED;
+    }
+    return STATUS_OK;
+}
+
 static enum status recover(struct node *node, char why[NODE_WHY_SIZE])
 {
     char line[WAL_WHY_SIZE] = "";
     struct wal_record record;
     enum status status;
     while (!(status = wal_recover_next(node->wal, &record, line))) {
-        status = recover_record(node, &record);
+        status = recover_record(node, &record, why);
         if (status) {
-            say_record(node, &record, status, why);
+            if (!why[0])
+                say_record(node, &record, status, why);
             return status;
         }
     }
@@ -94,6 +119,8 @@ static enum status recover(struct node *node, char why[NODE_WHY_SIZE])
         say_record(node, &record, doubt, why);
         return doubt;
     }
+    if (status == STATUS_END && recover_ends(node, why))
+        return STATUS_DAMAGED;
     if (status == STATUS_END)
         status = wal_recover_end(node->wal, line);
     node->identity_ticket =
@@ -120,8 +147,7 @@ static enum status check_lost_log(struct node *node, char why[NODE_WHY_SIZE])
     return STATUS_DAMAGED;
 }
 
-/* A name is durable when the directory that holds it has been synced. */
-static enum status make_dir(struct node *node, const char *path)
+enum status node_make_dir(struct node *node, const char *path)
 {
     char parent[IO_PATH_SIZE];
     snprintf(parent, sizeof parent, "%s", path);
@@ -140,7 +166,7 @@ static enum status open_log(struct node *node, char why[NODE_WHY_SIZE])
 {
     char path[IO_PATH_SIZE], line[WAL_WHY_SIZE] = "";
     snprintf(path, sizeof path, "%s/wal", node->dir);
-    enum status status = make_dir(node, path);
+    enum status status = node_make_dir(node, path);
     if (status) {
         snprintf(why, NODE_WHY_SIZE, "cannot make %s: %s", path, status_text(status));
         return status;
@@ -189,7 +215,7 @@ static void say_unlocked(const char *dir, enum status status, char why[NODE_WHY_
 
 static enum status open_dir(struct node *node, char why[NODE_WHY_SIZE])
 {
-    enum status status = make_dir(node, node->dir);
+    enum status status = node_make_dir(node, node->dir);
     if (status) {
         say_unmade(node->dir, status, why);
         return status;
@@ -254,6 +280,7 @@ enum status node_open(struct io *io, const struct node_options *options, struct 
     node->turn = (struct replica_turn){.io = io,
                                        .commands = options->commands,
                                        .outputs = &node->outputs,
+                                       .snapshots = &node->snapshots,
                                        .scratch = &node->scratch,
                                        .awake = &node->awake,
                                        .faults = options->faults};
@@ -280,6 +307,7 @@ void node_destroy(struct node *node)
     groups_deinit(node);
     beats_deinit(node);
     placed_deinit(node);
+    snapshots_close(node->snapshots.files);
     peer_destroy(node->peers);
     wal_close(node->wal);
     buffer_deinit(&node->scratch);

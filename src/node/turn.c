@@ -108,7 +108,8 @@ bool node_handle_event(struct node *node, const struct io_event *event)
             log_moved(node);
         return true;
     }
-    return node->peers && peer_handle_event(node->peers, event);
+    return node_handle_snapshot_event(node, event) ||
+           (node->peers && peer_handle_event(node->peers, event));
 }
 
 static void receive_raft(struct node *node, const struct wire_message *message)
@@ -234,6 +235,7 @@ void node_flush(struct node *node)
 {
     if (node->peers)
         peer_flush(node->peers);
+    node_rest(node);
     if (node->started)
         awake_rest(node);
 }
@@ -256,6 +258,8 @@ uint64_t node_deadline_ns(const struct node *node)
         deadline = node->next_beat_ns;
     if (node->next_campaign_ns < deadline)
         deadline = node->next_campaign_ns;
+    if (node_rest_deadline_ns(node) < deadline)
+        deadline = node_rest_deadline_ns(node);
     if (node->turn.round_wanted && node->last_beat_ns + URGENT_BEAT_NS < deadline)
         deadline = node->last_beat_ns + URGENT_BEAT_NS;
     return awake_deadline_ns(node) < deadline ? awake_deadline_ns(node) : deadline;
@@ -294,6 +298,9 @@ void node_save_formation(struct node *node, const struct node_formation *formati
 {
     node->formation = *formation;
     node->formed = node->born = true;
+    char why[NODE_WHY_SIZE];
+    if (node_open_snapshots(node, why))
+        node_fail(node, "%s", why);
     node_create_groups(node);
     append_formation(node);
 }

@@ -1,7 +1,8 @@
-/* Birth, recovery and the one way into raft. */
+/* Birth, start and the one way into raft. */
 #include "replica/replica.h"
 
 #include "base/memory.h"
+#include "replica/bootstrap/bootstrap.h"
 #include "replica/log/log.h"
 
 #include <assert.h>
@@ -16,6 +17,8 @@ struct replica *replica_create(const struct replica_options *options)
     replica->store = store_create(options->hash_seed);
     entries_init(&replica->entries);
     gate_table_init(&replica->gates);
+    replica->bootstrap = memory_zeroed(1, sizeof *replica->bootstrap);
+    bootstrap_init(replica->bootstrap);
     replica->configuration_capacity = 4;
     replica->configurations = memory_zeroed(4, sizeof *replica->configurations);
     replica->configurations[0] = replica->initial;
@@ -28,6 +31,7 @@ static void forget_recovery(struct replica *replica)
 {
     memory_free(replica->terms);
     memory_free(replica->configurations);
+    bootstrap_forget_origins(replica->bootstrap);
     replica->terms = NULL;
     replica->configurations = NULL;
 }
@@ -39,6 +43,8 @@ void replica_destroy(struct replica *replica)
     if (replica->raft)
         raft_destroy(replica->raft);
     forget_recovery(replica);
+    bootstrap_deinit(replica->bootstrap, NULL); /* a store with a view is not destroyed */
+    memory_free(replica->bootstrap);
     store_destroy(replica->store);
     entries_deinit(&replica->entries);
     gate_table_deinit(&replica->gates);
@@ -50,102 +56,17 @@ void replica_retire(struct replica *replica, struct replica_turn *turn)
 {
     if (replica->reader != LOG_READER_NONE)
         wal_read_end(turn->wal, replica->options.group);
+    bootstrap_deinit(replica->bootstrap, turn->snapshots);
     replica_destroy(replica);
 }
 
-/* ---- recovery ---- */
-
-/* An entry at `index` makes everything at and past it void. */
-static void recover_truncate(struct replica *replica, uint64_t index)
-{
-    struct raft_restart *restart = &replica->restart;
-    entries_truncate(&replica->entries, index);
-    while (restart->term_count && replica->terms[restart->term_count - 1].first_index >= index)
-        restart->term_count--;
-    while (restart->configuration_count > 1 &&
-           replica->configurations[restart->configuration_count - 1].index >= index)
-        restart->configuration_count--;
-    restart->last_index = index - 1;
-}
-
-static void recover_term(struct replica *replica, uint64_t term, uint64_t index)
-{
-    struct raft_restart *restart = &replica->restart;
-    if (restart->term_count && replica->terms[restart->term_count - 1].term == term)
-        return;
-    if (restart->term_count == replica->term_capacity) {
-        replica->term_capacity = replica->term_capacity ? 2 * replica->term_capacity : 16;
-        replica->terms =
-            memory_resize(replica->terms, replica->term_capacity * sizeof *replica->terms);
-    }
-    replica->terms[restart->term_count++] = (struct raft_term_start){term, index};
-}
-
-static enum status recover_configuration(struct replica *replica, const struct wire_entry *entry)
-{
-    struct raft_restart *restart = &replica->restart;
-    struct raft_configuration configuration;
-    enum status status = raft_configuration_decode(entry->payload, &configuration);
-    if (status)
-        return status;
-    configuration.index = entry->index;
-    if (restart->configuration_count == replica->configuration_capacity) {
-        replica->configuration_capacity *= 2;
-        replica->configurations =
-            memory_resize(replica->configurations,
-                          replica->configuration_capacity * sizeof *replica->configurations);
-    }
-    replica->configurations[restart->configuration_count++] = configuration;
-    return STATUS_OK;
-}
-
-enum status replica_recover_entry(struct replica *replica, const struct wal_record *record)
-{
-    struct slice from = record->payload;
-    struct wire_entry entry;
-    enum status status = wire_entry_take(&from, &entry);
-    if (status)
-        return status;
-    struct raft_restart *restart = &replica->restart;
-    bool fits = entry.index == record->index && entry.index >= 1 &&
-                entry.index <= restart->last_index + 1 && from.size == 0 &&
-                entry.group.value == replica->options.group.value;
-    if (!fits)
-        return STATUS_INVALID;
-    recover_truncate(replica, entry.index);
-    if (restart->term_count && replica->terms[restart->term_count - 1].term > entry.term)
-        return STATUS_INVALID;
-    recover_term(replica, entry.term, entry.index);
-    restart->last_index = entry.index;
-    replica->clock.last_entry_us = entry.time_us;
-    struct buffer *room = entries_room(&replica->entries, record->payload.size);
-    uint8_t *at = room->at + room->size;
-    if (buffer_append(room, record->payload.at, record->payload.size))
-        return STATUS_INVALID;
-    entries_add(&replica->entries, entry.index, slice_of(at, record->payload.size));
-    entries_trim(&replica->entries, entry.index, replica->options.cache_size_max);
-    if (entry.kind == WIRE_ENTRY_CONFIGURATION)
-        return recover_configuration(replica, &entry);
-    return STATUS_OK;
-}
-
-enum status replica_recover_state(struct replica *replica, const struct wal_record *record)
-{
-    struct raft_state state;
-    enum status status = raft_state_decode(record->payload, &state);
-    if (status)
-        return status;
-    if (!replica_id_equal(state.self, replica->options.self))
-        return STATUS_INVALID;
-    replica->restart.term = state.term;
-    replica->restart.vote = state.vote;
-    replica->restart.unsure = state.unsure;
-    return STATUS_OK;
-}
+/* ---- the start ---- */
 
 void replica_start(struct replica *replica, struct replica_turn *turn, bool born)
 {
     struct raft_restart *restart = &replica->restart;
+    if (!replica->has_base && replica_recover_end(replica))
+        fatal("a replica that was not recovered has a log");
     uint64_t last_term = restart->term_count ? replica->terms[restart->term_count - 1].term : 0;
     if (restart->term < last_term)
         restart->term = last_term;
@@ -169,6 +90,7 @@ void replica_start(struct replica *replica, struct replica_turn *turn, bool born
     };
     replica->raft = raft_create(&options, restart);
     forget_recovery(replica);
+    replica_start_snapshots(replica, turn);
     if (born && replica->initial.member_count == 1) {
         struct raft_event event = {.kind = RAFT_CAMPAIGN};
         replica_step(replica, turn, &event);
@@ -186,21 +108,14 @@ static void drop_from(struct replica *replica, struct replica_turn *turn, uint64
         replica->noted = from - 1;
     if (replica->noted_before >= from)
         replica->noted_before = from - 1;
+    replica_cut_snapshot(replica, turn, from);
     if (replica->executed >= from && !(turn->faults & REPLICA_FAULT_NO_TRUNCATE))
-        replica_reset_store(replica); /* REPLICA-3 */
+        replica_reset_store(replica, turn); /* REPLICA-3 */
     else if (replica->executed >= from)
         replica->executed = from - 1;
 }
 
-void replica_reset_store(struct replica *replica)
-{
-    store_clear(replica->store);
-    replica->executed = 0;
-    if (replica->reader == LOG_READER_APPLY)
-        replica->reader_first = 0; /* what it brings is not what is wanted now */
-}
-
-static void save_state(struct replica *replica, struct replica_turn *turn, uint64_t version)
+void replica_save_state(struct replica *replica, struct replica_turn *turn)
 {
     uint8_t room[64];
     struct buffer state = {.at = room, .capacity = sizeof room, .size_max = sizeof room};
@@ -208,6 +123,11 @@ static void save_state(struct replica *replica, struct replica_turn *turn, uint6
     struct wal_record record = {
         .kind = WAL_STATE, .group = replica->options.group, .payload = slice_of_buffer(&state)};
     wal_append(turn->wal, &record, WAL_SYNC_ALWAYS); /* WAL-6 */
+}
+
+static void save_state(struct replica *replica, struct replica_turn *turn, uint64_t version)
+{
+    replica_save_state(replica, turn);
     replica->state_version = version;
     replica->state_ticket = wal_next_ticket(turn->wal);
 }

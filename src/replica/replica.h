@@ -33,6 +33,7 @@
 #include "io/io.h"
 #include "peer/peer.h"
 #include "raft/raft.h"
+#include "snapshot/snapshot.h"
 #include "wal/wal.h"
 #include "wire/wire.h"
 
@@ -52,6 +53,18 @@ struct replica_options {
     struct list *awake;    /* the owner's: joins turn->awake with each step; NULL: nobody asks */
 };
 
+/* What the replicas of a node share for their snapshots: the node's, lent to each turn. One is
+ * written at a time. */
+struct replica_snapshots {
+    struct snapshots *files; /* NULL: before the node knows its cluster */
+    /* One is due after so many bytes of log (or a quarter of the store, if that is more), and after
+     * so long with any. */
+    uint64_t log_bytes, period_ns;
+    bool is_writing;
+    uint64_t next_step_ns;        /* not before; UINT64_MAX: an event comes first */
+    char line[SNAPSHOT_WHY_SIZE]; /* out: for the operator; "": nothing */
+};
+
 /* What a step may use; made anew for each turn by the node. Everything is borrowed. */
 struct replica_turn {
     struct io *io;
@@ -59,6 +72,7 @@ struct replica_turn {
     int64_t wall_us;
     struct wal *wal;
     struct peer_set *peers;
+    struct replica_snapshots *snapshots; /* NULL: none */
     const struct command_table *commands;
     struct raft_outputs *outputs; /* scratch */
     struct buffer *scratch;       /* scratch for effects */
@@ -84,6 +98,7 @@ enum replica_fault {
     REPLICA_FAULT_SMALL_QUORUM = 1 << 7, /* one vote elects */
     REPLICA_FAULT_EARLY_SAFE = 1 << 18,  /* FAILOVER safe: a write is acknowledged when only the
                                             leader has it persisted */
+    REPLICA_FAULT_SNAPSHOT_UNCOMMITTED = 1 << 10, /* a snapshot does not wait for the commit */
 };
 
 struct replica *replica_create(const struct replica_options *options);
@@ -91,11 +106,17 @@ void replica_destroy(struct replica *replica);
 /* The same for one that has been running in a node that goes on: its log is no longer read. */
 void replica_retire(struct replica *replica, struct replica_turn *turn);
 
-/* Recovery, in log order. INVALID: what the record says cannot be. */
+/* Recovery. First the newest snapshot that holds, into the store (blocks; what is damaged is named
+ * by snapshots_complaint). Then the log's records, in their order. INVALID: what the record says
+ * cannot be. DAMAGED: the log begins behind every snapshot that holds (R4). */
+void replica_recover_snapshot(struct replica *replica, struct snapshots *files);
 MUST_USE enum status replica_recover_entry(struct replica *replica,
                                            const struct wal_record *record);
+MUST_USE enum status replica_recover_mark(struct replica *replica, const struct wal_record *record);
 MUST_USE enum status replica_recover_state(struct replica *replica,
                                            const struct wal_record *record);
+/* After the last record; not for one that is new here. DAMAGED: as above. */
+MUST_USE enum status replica_recover_end(struct replica *replica);
 /* Ends recovery; `born`: the group is new on this node (nothing was recovered, nothing may be
  * withheld). */
 void replica_start(struct replica *replica, struct replica_turn *turn, bool born);
@@ -134,6 +155,10 @@ void replica_note_written(struct replica *replica, struct replica_turn *turn);
 
 /* Applies what is committed, up to a budget; true: more is waiting. */
 bool replica_apply(struct replica *replica, struct replica_turn *turn);
+
+/* What has no hurry, after the turn's replies are on their way: a piece of a snapshot. */
+void replica_rest(struct replica *replica, struct replica_turn *turn);
+bool replica_is_at_rest(const struct replica *replica); /* nothing of that is under way */
 
 /* Leader: puts new entries for each peer into the open frames; `limit` bounds bytes for each peer.
  */

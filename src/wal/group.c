@@ -159,6 +159,27 @@ void wal_release(struct wal *wal, struct group_id id, uint64_t index)
         group->places[group->dropped++].segment->places--;
 }
 
+uint64_t wal_held_size(const struct wal *wal, struct group_id id)
+{
+    const struct wal_group *group = wal_group_find(wal, id);
+    uint64_t size = 0;
+    if (!group || group->dropped == group->count)
+        return 0;
+    for (size_t i = wal->chain.count; i-- > 0;) {
+        size += wal->chain.at[i]->size;
+        if (wal->chain.at[i] == group->places[group->dropped].segment)
+            break;
+    }
+    return size;
+}
+
+/* What was before is void, and what comes next has a gap before it. */
+static void mark_note(struct wal_group *group, uint64_t index)
+{
+    places_void(group, 0);
+    group->released = index;
+}
+
 /* ---- notes ---- */
 
 void wal_note_record(struct wal *wal, const struct wal_record *record,
@@ -166,6 +187,7 @@ void wal_note_record(struct wal *wal, const struct wal_record *record,
 {
     switch ((unsigned)record->kind) {
     case WAL_ENTRY: entry_note(group_ensure(wal, record->group), record->index, place); break;
+    case WAL_MARK: mark_note(group_ensure(wal, record->group), record->index); break;
     case WAL_STATE: {
         struct wal_group *group = group_ensure(wal, record->group);
         group->has_state = true;

@@ -60,7 +60,9 @@ enum wal_record_kind {
     /* The node's own (promise, cluster, node id, incarnation ...); group is 0 and unused; the last
      * one of each `index` counts (index = which identity record). */
     WAL_IDENTITY,
-    WAL_MARK, /* reserved for snapshots */
+    /* The group's log begins anew behind `index`, whose term is `term`: a snapshot has everything
+     * through there, and all entries before the record are void. */
+    WAL_MARK,
 };
 
 struct wal;
@@ -77,8 +79,8 @@ struct wal_options {
 struct wal_record {
     enum wal_record_kind kind;
     struct group_id group;
-    uint64_t index;       /* ENTRY: log index; IDENTITY: which one; else 0 */
-    uint64_t term;        /* ENTRY: its term; else 0 */
+    uint64_t index;       /* ENTRY, MARK: log index; IDENTITY: which one; else 0 */
+    uint64_t term;        /* ENTRY, MARK: its term; else 0 */
     struct slice payload; /* borrowed until the next wal_recover_next or wal_recover_end */
 };
 
@@ -161,6 +163,9 @@ void wal_read_end(struct wal *wal, struct group_id group);
  * are recycled. Not remembered by the log: after a start the owner says it again, and recovery may
  * hand out entries that were released. */
 void wal_release(struct wal *wal, struct group_id group, uint64_t index);
+
+/* Bytes of the segments from the oldest one that the group's entries hold up to the log's end. */
+uint64_t wal_held_size(const struct wal *wal, struct group_id group);
 
 /* Appends the note of a clean end; after it is durable the process may exit. */
 void wal_mark_clean(struct wal *wal);

@@ -18,6 +18,7 @@ enum {
 #define TAG_PEER     (2ull << 40)
 #define TAG_CONTROL  (3ull << 40)
 #define TAG_SERVER   (4ull << 40)
+#define TAG_SNAPSHOT (5ull << 40)
 
 struct worker {
     struct io *io;
@@ -96,7 +97,10 @@ static enum status open_node(struct worker *worker, const struct worker_options 
         .lease_reads = !options->readindex_reads,
         .wal_segment_size = options->wal_segment_size,
         .tag_wal = TAG_WAL,
+        .snapshot_log_bytes = options->snapshot_log_bytes,
+        .snapshot_period_ns = options->snapshot_period_ns,
         .tag_peer = TAG_PEER,
+        .tag_snapshots = TAG_SNAPSHOT,
         .timer_peer = TIMER_PEER,
         .faults = options->faults,
     };
@@ -202,8 +206,11 @@ static void tell(struct worker *worker)
 {
     const char *waits_for = control_waits_for(worker->control);
     char line[SERVER_LINE_SIZE];
+    char node_line[NODE_WHY_SIZE];
     if (server_take_line(worker->server, line))
         say(worker, "%s", line);
+    while (node_take_line(worker->node, node_line))
+        say(worker, "%s", node_line);
     if (strcmp(waits_for, worker->waits_for) != 0) {
         snprintf(worker->waits_for, sizeof worker->waits_for, "%s", waits_for);
         if (waits_for[0])

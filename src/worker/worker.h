@@ -28,10 +28,11 @@ struct worker_options {
     const struct node_timing *timing; /* NULL: node_timing_default */
     bool readindex_reads;             /* strong reads by rounds instead of the lease */
     uint64_t wal_segment_size;        /* 0: default */
-    size_t bulk_size_max;             /* 0: RESP_BULK_SIZE_MAX */
-    uint64_t hold_ns, ack_timeout_ns; /* 0: defaults */
-    uint32_t faults;                  /* enum replica_fault; 0 in a program */
-    const struct admin_option *shown; /* CONFIG GET; borrowed for life */
+    uint64_t snapshot_log_bytes, snapshot_period_ns; /* 0: defaults */
+    size_t bulk_size_max;                            /* 0: RESP_BULK_SIZE_MAX */
+    uint64_t hold_ns, ack_timeout_ns;                /* 0: defaults */
+    uint32_t faults;                                 /* enum replica_fault; 0 in a program */
+    const struct admin_option *shown;                /* CONFIG GET; borrowed for life */
     size_t shown_count;
     uint64_t process; /* id of this process, for INFO */
 };

@@ -37,7 +37,7 @@ static void damaged_log(void **state)
     (void)state;
     struct stage *stage = stopped_node();
     assert_true(world_damage(stage->world, stage->nodes[0].machine,
-                             "/node/wal/0/0000000000000001.wal", WORLD_DAMAGE_BIT,
+                             "/node/wal/0/0000000000000001.wal", WORLD_DAMAGE_ZERO,
                              20 * IO_BLOCK_SIZE));
     expect_refusal(stage, "0000000000000001.wal offset 81920: damaged");
     stage_destroy(stage);
@@ -169,7 +169,9 @@ static void records_that_do_not_fit(void **state)
         {.kind = WAL_IDENTITY, .index = IDENTITY_FORMATION, .payload = slice_of(foreign, 2)},
     };
     for (size_t i = 0; i < sizeof records / sizeof records[0]; i++)
-        open_with(&records[i], true, "holds a record that does not fit"); /* NODE-5 */
+        open_with(&records[i], true, /* NODE-5 */
+                  i == 1 ? "begins behind every snapshot of group 1 that holds (there is none)"
+                         : "holds a record that does not fit");
     open_with(&records[1], false, "holds a record that does not fit"); /* no formation before it */
 }
 

@@ -100,6 +100,8 @@ bool stage_start(struct stage *stage, unsigned at)
                                      .join = node->join,
                                      .readindex_reads = stage->options.readindex_reads,
                                      .wal_segment_size = 1u << 20,
+                                     .snapshot_log_bytes = stage->options.snapshot_log_bytes,
+                                     .snapshot_period_ns = stage->options.snapshot_period_ns,
                                      .hold_ns = stage->options.hold_ns,
                                      .ack_timeout_ns = stage->options.ack_timeout_ns,
                                      .timing = stage->options.timing,

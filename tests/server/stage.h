@@ -54,6 +54,7 @@ struct stage_options {
     uint32_t faults;
     bool readindex_reads;
     uint64_t hold_ns, ack_timeout_ns;
+    uint64_t snapshot_log_bytes, snapshot_period_ns; /* 0: defaults */
     const struct node_timing *timing;
 };
 

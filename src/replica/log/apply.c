@@ -23,6 +23,7 @@ static enum status apply_one(struct replica *replica, struct replica_turn *turn,
                              bool is_checked)
 {
     struct wire_entry entry;
+    size_t size = bytes.size;
     enum status status =
         is_checked ? wire_entry_take_checked(&bytes, &entry) : wire_entry_take(&bytes, &entry);
     if (!status && entry.index != replica->executed + 1)
@@ -32,6 +33,8 @@ static enum status apply_one(struct replica *replica, struct replica_turn *turn,
     if (status)
         return status;
     replica->executed = entry.index;
+    replica->executed_us = entry.time_us;
+    replica->log_size += size;
     IO_NOTE(turn->io, "apply");
     return STATUS_OK;
 }
@@ -82,6 +85,8 @@ bool replica_apply(struct replica *replica, struct replica_turn *turn)
 {
     const struct raft_view *view = raft_view(replica->raft);
     size_t applied = 0, ahead = 0;
+    if (replica_is_loading(replica))
+        return false;
     while (replica->executed < view->commit && applied < APPLY_BYTES_MAX) {
         if (!entries_have(&replica->entries, replica->executed + 1)) {
             replica_read_log(replica, turn, LOG_READER_APPLY, replica->executed + 1, READ_BYTES);
@@ -109,7 +114,7 @@ static void apply_read(struct replica *replica, struct replica_turn *turn, struc
                        size_t count)
 {
     uint64_t commit = raft_view(replica->raft)->commit;
-    if (replica->reader_first != replica->executed + 1)
+    if (replica->reader_first != replica->executed + 1 || replica_is_loading(replica))
         return; /* the store was dropped meanwhile */
     for (size_t i = 0; i < count && replica->executed < commit; i++) {
         struct slice entry;

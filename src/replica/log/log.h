@@ -64,7 +64,10 @@ enum log_reader {
     LOG_READER_PEER
 };
 
+struct bootstrap; /* replica/bootstrap: the snapshots of a replica */
+
 struct replica {
+    struct bootstrap *bootstrap; /* owned */
     struct replica_options options;
     struct raft_configuration initial;
     struct raft *raft;
@@ -72,10 +75,12 @@ struct replica {
     struct entries entries;
     struct group_clock clock;
     struct gate_table gates;
-    struct raft_event propose_event;      /* made once: an event is large, and proposals are many */
-    uint64_t executed;                    /* newest entry whose effect is in the store */
-    bool clock_started;                   /* in this leadership */
-    uint64_t serving_term;                /* 0: not serving */
+    struct raft_event propose_event; /* made once: an event is large, and proposals are many */
+    uint64_t executed;               /* newest entry whose effect is in the store */
+    int64_t executed_us;             /* its time */
+    uint64_t log_size;               /* bytes of the entries executed since the newest snapshot */
+    bool clock_started;              /* in this leadership */
+    uint64_t serving_term;           /* 0: not serving */
     uint64_t state_version, state_ticket; /* saving; 0: none under way */
     uint8_t append_ack;                   /* of the entry that is appended next */
     bool unnoted; /* entries in the open log batch that raft has not been told of */
@@ -97,6 +102,12 @@ struct replica {
     struct raft_term_start *terms;
     struct raft_configuration *configurations;
     size_t term_capacity, configuration_capacity;
+    uint64_t scanned;   /* the last entry that the log gave */
+    uint64_t base_term; /* of the entry behind which the log begins */
+    bool has_base;      /* that place is known */
+    bool on_base;       /* the log has the entry there */
+    bool rebuilding;    /* the store is empty until a snapshot has been loaded */
+    bool begins_anew;   /* the log's new beginning is to be noted */
     /* scratch for appends received */
     uint64_t *entry_terms;
     size_t entry_terms_capacity;
@@ -107,7 +118,15 @@ void replica_step(struct replica *replica, struct replica_turn *turn, struct raf
 /* Leader: puts one entry at the end of the log: memory, log batch, raft. */
 void replica_append(struct replica *replica, struct replica_turn *turn, enum wire_entry_kind kind,
                     int64_t time_us, const struct slice payload[2]);
-void replica_reset_store(struct replica *replica);
+/* The store is dropped and built anew: from the newest snapshot, then from the log. */
+void replica_reset_store(struct replica *replica, struct replica_turn *turn);
+/* What was written of a snapshot past `from` is dropped: that part of the log is cut. */
+void replica_cut_snapshot(struct replica *replica, struct replica_turn *turn, uint64_t from);
+/* True while the store is being built anew: nothing is applied. */
+bool replica_is_loading(const struct replica *replica);
+/* Appends term and vote once more: a record that is synced, whatever the group's level. */
+void replica_save_state(struct replica *replica, struct replica_turn *turn);
+void replica_start_snapshots(struct replica *replica, struct replica_turn *turn);
 /* Starts the one background read of the log unless one is under way. */
 void replica_read_log(struct replica *replica, struct replica_turn *turn, enum log_reader reader,
                       uint64_t first, size_t size_max);

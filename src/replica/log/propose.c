@@ -92,8 +92,10 @@ static uint64_t append_effect(struct replica *replica, struct replica_turn *turn
     replica_append(replica, turn, WIRE_ENTRY_COMMANDS, time_us, payload);
     replica->append_ack = 0;
     uint64_t index = raft_view(replica->raft)->last_index;
-    replica->executed = index;
     struct slice bytes = entries_at(&replica->entries, index);
+    replica->executed = index;
+    replica->executed_us = time_us;
+    replica->log_size += bytes.size;
     size_t size = payload[0].size + payload[1].size; /* the payload is the entry's end */
     note_keys(replica, turn, slice_of(bytes.at + bytes.size - size, size), index);
     return index;

@@ -123,7 +123,7 @@ bool replica_may_rest(const struct replica *replica)
                    (raft_is_serving(replica->raft) && replica->serving_term != view->term);
     bool sends = view->role == RAFT_LEADER && (replica->unsent_bytes || replica->send_again ||
                                                view->commit < replica->sent_through);
-    return !persists && !applies && !sends;
+    return !persists && !applies && !sends && replica_is_at_rest(replica);
 }
 
 /* ---- follower ---- */

@@ -1,0 +1,112 @@
+/* bootstrap.h - a replica's snapshots: when one is written, what a replica starts from, what it
+ * loads while it runs; the room's own door. Used by src/replica only.
+ *
+ *     regular    write.c     the store at a mark, a little each turn; confirmed when the mark is
+ *                            committed and the own log is durable through it (R3)
+ *     start      origin.c    what stands beside the keys: configuration and term table
+ *     load       load.c      a snapshot into a fresh store while the replica runs
+ *
+ * BOOT-1 What could not be loaded whole leaves nothing in the store; the older one is taken, and
+ *        nothing else than what the log can go on from.
+ * BOOT-2 A replica starts with the store of its newest snapshot that holds, and with a log that
+ *        has, or begins behind, that snapshot's last entry; else it does not start (R4).
+ * BOOT-3 A snapshot is valid only when its mark is committed in this log and the own log is durable
+ *        through it (R3).
+ *
+ * The room decides and works on files; what follows for log and raft is done by src/replica. */
+#ifndef HOLDFAST_REPLICA_BOOTSTRAP_BOOTSTRAP_H
+#define HOLDFAST_REPLICA_BOOTSTRAP_BOOTSTRAP_H
+
+#include "replica/replica.h"
+#include "store/store.h"
+
+/* Where a log may begin: behind a snapshot. */
+struct bootstrap_origin {
+    uint64_t index, term;
+    int64_t time_us;
+    struct raft_configuration configuration; /* in force there, .index set */
+};
+
+struct bootstrap {
+    /* one of the own store, under way */
+    struct snapshot_writer *writer; /* owned; NULL: none */
+    uint64_t mark;                  /* its index */
+    uint64_t log_size;              /* what was applied since the one before when it began */
+    bool confirmed;
+    uint64_t ticket; /* of the log batch that makes the log durable through the mark; 0: not asked
+                        for; only below WAL_SYNC_ALWAYS */
+
+    uint64_t newest;    /* index of the newest valid one; 0: none */
+    uint64_t looked_ns; /* when that was so, or the start */
+    uint64_t retry_ns;  /* after trouble: not before */
+    bool trouble_is_said;
+
+    /* one that is being loaded */
+    struct snapshot_reader *reader; /* owned; NULL: none */
+    struct store *store;            /* owned; what was loaded until now; NULL: nothing is loaded */
+    uint32_t chunk;                 /* the next one */
+
+    /* what the files say at a start, ascending; the last is in the store */
+    struct bootstrap_origin origins[2];
+    size_t origin_count;
+    struct raft_term_start *terms; /* owned; as of the last origin */
+    size_t term_count;
+};
+
+void bootstrap_init(struct bootstrap *bootstrap);
+/* Ends what is under way; before the store that is written is destroyed or changed as a whole. */
+void bootstrap_end_writing(struct bootstrap *bootstrap, struct replica_snapshots *share);
+void bootstrap_end_loading(struct bootstrap *bootstrap);
+/* `share`: NULL when the node goes, too. */
+void bootstrap_deinit(struct bootstrap *bootstrap, struct replica_snapshots *share);
+
+/* ---- origin.c ---- */
+
+/* Fills in the sections of `meta` for its index; `bytes` owns what they point to. INVALID: the
+ * mark is before the log's first entry. */
+MUST_USE enum status bootstrap_sections(const struct raft *raft, struct snapshot_meta *meta,
+                                        struct buffer *bytes);
+/* `terms` may be NULL; else it becomes an owned array. DAMAGED: the sections are malformed. */
+MUST_USE enum status bootstrap_read_sections(const struct snapshot_meta *meta,
+                                             struct bootstrap_origin *origin,
+                                             struct raft_term_start **terms, size_t *term_count);
+/* Loads the newest valid one into *store, which is empty (a damaged one costs the store: it is made
+ * anew), and notes what a log may begin behind. Blocks. */
+void bootstrap_recover(struct bootstrap *bootstrap, struct snapshots *files, struct group_id group,
+                       uint64_t hash_seed, struct store **store);
+void bootstrap_forget_origins(struct bootstrap *bootstrap);
+
+/* ---- write.c ---- */
+
+/* The state that may be written now. */
+struct bootstrap_mark {
+    struct group_id group;
+    uint64_t index, term;
+    int64_t time_us;
+    uint64_t hash_seed;
+    struct store *store;
+    const struct raft *raft;
+    uint64_t log_size; /* bytes applied since the newest snapshot */
+    uint64_t log_held; /* bytes of the shared log that its entries hold up */
+};
+
+bool bootstrap_is_due(const struct bootstrap *bootstrap, const struct replica_snapshots *share,
+                      const struct bootstrap_mark *mark, uint64_t now_ns);
+void bootstrap_begin(struct bootstrap *bootstrap, struct replica_turn *turn,
+                     const struct bootstrap_mark *mark);
+/* A piece of it, if the pace allows one; true: it is valid now, and ended. */
+bool bootstrap_write(struct bootstrap *bootstrap, struct replica_turn *turn);
+
+/* ---- load.c ---- */
+
+/* Begins to load the newest valid one whose index is at least `least`, into a store of its own.
+ * NOT_FOUND: there is none. AGAIN: not now. */
+MUST_USE enum status bootstrap_load_begin(struct bootstrap *bootstrap, struct replica_turn *turn,
+                                          struct group_id group, uint64_t least);
+/* OK: there is more to do. END: *store is whole and the caller's, *origin says what it is. DAMAGED:
+ * ended; another one may do. */
+MUST_USE enum status bootstrap_load(struct bootstrap *bootstrap, struct replica_turn *turn,
+                                    struct store **store, struct bootstrap_origin *origin);
+bool bootstrap_is_loading(const struct bootstrap *bootstrap);
+
+#endif

@@ -1,0 +1,153 @@
+/* BOOT-1 to BOOT-3: snapshots while it runs, a start from them, and what a crash between makes of
+ * it. */
+#include "tests/server/stage.h"
+
+#include "base/random.h"
+#include "replica/bootstrap/bootstrap.h"
+#include "replica/log/log.h"
+
+#include <string.h>
+
+#define OFTEN .snapshot_log_bytes = 2000, .snapshot_period_ns = 30 * STAGE_SECOND
+
+static struct bootstrap *bootstrap_of(struct stage *stage, unsigned node)
+{
+    return stage_replica(stage, node, GROUP_DEFAULT)->bootstrap;
+}
+
+static void write_some(struct stage *stage, unsigned client, unsigned first, unsigned count)
+{
+    char line[64];
+    for (unsigned i = first; i < first + count; i++) {
+        snprintf(line, sizeof line, "SET k%u v%u", i % 100, i);
+        assert_string_equal("OK", stage_ask(stage, client, line));
+    }
+}
+
+static void expect_values(struct stage *stage, unsigned client, unsigned count)
+{
+    char line[64], expected[16];
+    for (unsigned i = 0; i < 100 && i < count; i++) {
+        unsigned last = i + (count - 1 - i) / 100 * 100;
+        snprintf(line, sizeof line, "GET k%u", i);
+        snprintf(expected, sizeof expected, "v%u", last);
+        assert_string_equal(expected, stage_ask(stage, client, line));
+    }
+}
+
+/* BOOT-2: what it starts with is the newest snapshot, and the log from there. */
+static void a_start_from_a_snapshot(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_formed_with(&(struct stage_options){.nodes = 1, OFTEN});
+    unsigned client = stage_connect(stage, 0);
+    for (unsigned round = 0; round < 6; round++) {
+        write_some(stage, client, round * 150, 150);
+        uint64_t newest = bootstrap_of(stage, 0)->newest;
+        assert_true(newest > 0);
+        stage_kill(stage, 0);
+        assert_true(stage_start(stage, 0));
+        assert_true(stage_wait(stage, stage_has_leader, NULL, 5 * STAGE_SECOND));
+        assert_true(bootstrap_of(stage, 0)->newest >= newest);
+        assert_true(replica_executed(stage_replica(stage, 0, GROUP_DEFAULT)) >= newest);
+        client = stage_connect(stage, 0);
+        expect_values(stage, client, (round + 1) * 150);
+    }
+    stage_destroy(stage);
+}
+
+static void damage_snapshot(struct stage *stage, uint64_t index, uint64_t offset)
+{
+    char path[IO_PATH_SIZE];
+    snprintf(path, sizeof path, "/node/snapshots/%016x-%016llx.snap", 1, (unsigned long long)index);
+    assert_true(
+        world_damage(stage->world, stage->nodes[0].machine, path, WORLD_DAMAGE_ZERO, offset));
+}
+
+/* Values that do not pack: the snapshot has more than one block. */
+static void write_noise(struct stage *stage, unsigned client)
+{
+    struct random random;
+    random_init(&random, 3);
+    for (unsigned i = 0; i < 60; i++) {
+        char line[400];
+        int size = snprintf(line, sizeof line, "SET noise%u ", i);
+        for (unsigned k = 0; k < 16; k++)
+            size += snprintf(line + size, sizeof line - (size_t)size, "%016llx",
+                             (unsigned long long)random_next(&random));
+        assert_string_equal("OK", stage_ask(stage, client, line));
+    }
+}
+
+/* BOOT-1: a damaged one is named, not used, be it the header or a chunk; the older one and the log
+ * do as well. */
+static void a_damaged_one(void **state)
+{
+    (void)state;
+    for (uint64_t block = 0; block < 2; block++) {
+        struct stage *stage = stage_formed_with(&(struct stage_options){.nodes = 1, OFTEN});
+        unsigned client = stage_connect(stage, 0);
+        write_noise(stage, client);
+        write_some(stage, client, 0, 400);
+        uint64_t newest = bootstrap_of(stage, 0)->newest;
+        stage_kill(stage, 0);
+        damage_snapshot(stage, newest, block * IO_BLOCK_SIZE);
+        assert_true(stage_start(stage, 0));
+        assert_true(stage_wait(stage, stage_has_leader, NULL, 5 * STAGE_SECOND));
+        assert_non_null(strstr(stage->nodes[0].lines, "damaged; it is not used"));
+        client = stage_connect(stage, 0);
+        expect_values(stage, client, 400); /* BOOT-1 */
+        assert_string_equal("1", stage_ask(stage, client, "EXISTS noise59"));
+        stage_destroy(stage);
+    }
+}
+
+/* Returns the number of the value that it could not write. */
+static unsigned write_until_death(struct stage *stage, unsigned client, unsigned value)
+{
+    char line[64];
+    for (; stage->nodes[0].worker; value++) {
+        snprintf(line, sizeof line, "SET k%u v%u", value % 100, value);
+        if (strcmp("OK", stage_ask(stage, client, line)) != 0)
+            break;
+    }
+    return value;
+}
+
+/* BOOT-3: whatever call of a snapshot is the last one, what was acknowledged is there. */
+static void crashes(uint64_t first_call, bool power)
+{
+    struct stage *stage = stage_formed_with(&(struct stage_options){.nodes = 1, OFTEN});
+    unsigned client = stage_connect(stage, 0), written = 100;
+    write_some(stage, client, 0, written);
+    for (uint64_t call = first_call; call < first_call + 15; call++) {
+        world_crash_at_call(stage->world, stage->nodes[0].machine, call, power);
+        written = write_until_death(stage, client, written);
+        if (stage->nodes[0].worker)
+            stage_kill(stage, 0);
+        assert_true(stage_start(stage, 0));
+        assert_true(stage_wait(stage, stage_has_leader, NULL, 5 * STAGE_SECOND));
+        client = stage_connect(stage, 0);
+        write_some(stage, client, written++, 1); /* what was not answered may have happened */
+        expect_values(stage, client, written);
+    }
+    assert_true(bootstrap_of(stage, 0)->newest > 100);
+    stage_destroy(stage);
+}
+
+static void a_crash_at_every_call(void **state)
+{
+    (void)state;
+    for (uint64_t call = 1; call < 150; call += 15)
+        crashes(call, call / 15 % 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_start_from_a_snapshot),
+        cmocka_unit_test(a_damaged_one),
+        cmocka_unit_test(a_crash_at_every_call),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
