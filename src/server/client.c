@@ -62,7 +62,6 @@ void client_accept(struct server *server, struct io_stream stream)
     client->keyspace = KEYSPACE_DEFAULT;
     client->id = ++server->next_client_id;
     client->epoch = 1;
-    client->next_sequence = 1;
     client->forwards_max = FORWARDS_FIRST;
     client->opened_ns = node_turn(server->node)->now_ns;
     session_init(&client->session, false);
@@ -76,19 +75,9 @@ void client_accept(struct server *server, struct io_stream stream)
     io_stream_start(server->io, stream, server->options.tag + 1 + index);
 }
 
-static void tell_forwards_closed(struct server *server, struct client *client)
-{
-    struct peer_set *peers = node_peers(server->node);
-    if (!client->target.node.value || !peers)
-        return;
-    struct wire_frame *frame = peer_frame(peers, client->target, WIRE_LINK_DATA);
-    if (frame)
-        wire_add_forward_close(frame, client_session_id(client));
-}
-
 void client_close(struct server *server, struct client *client)
 {
-    tell_forwards_closed(server, client);
+    lanes_close(server, client);
     io_close(server->io, client->stream);
     list_remove(&client->dirty);
     list_remove(&client->held_link);

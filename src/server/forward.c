@@ -19,7 +19,7 @@ static void put_on_link(struct server *server, struct client *client, struct pen
 {
     struct wire_forward forward = {.group = pending->group,
                                    .session = client_session_id(client),
-                                   .epoch = client->epoch,
+                                   .epoch = pending->epoch,
                                    .sequence = pending->sequence,
                                    .flags =
                                        (uint8_t)((pending->protocol == 3 ? WIRE_FORWARD_RESP3 : 0) |
@@ -27,20 +27,10 @@ static void put_on_link(struct server *server, struct client *client, struct pen
                                                  pending->ack << WIRE_FORWARD_ACK),
                                    .database = pending->database,
                                    .request = slice_of_buffer(&pending->request)};
-    wire_add_forward(peer_frame(node_peers(server->node), client->target, WIRE_LINK_DATA),
+    wire_add_forward(peer_frame(node_peers(server->node), pending->target, WIRE_LINK_DATA),
                      &forward);
     server->facts.forwarded_total++;
     IO_NOTE(server->io, "forward");
-}
-
-/* A new target begins a new epoch: the receiver knows then that nothing older is on its way. */
-static void aim(struct client *client, struct peer_id target)
-{
-    if (peer_id_equal(client->target, target))
-        return;
-    client->target = target;
-    client->epoch++;
-    client->next_sequence = 1;
 }
 
 bool forward_send(struct server *server, struct client *client, struct pending *pending,
@@ -48,18 +38,24 @@ bool forward_send(struct server *server, struct client *client, struct pending *
 {
     if (!link_takes(server, target, pending->request.size))
         return false;
-    aim(client, target);
-    pending->kind = PENDING_FORWARDED;
-    pending->target = target;
-    pending->epoch = client->epoch;
-    pending->sequence = client->next_sequence++;
+    lane_enter(client, pending, target);
     buffer_init(&pending->own, REPLY_SIZE_MAX);
     pending->staged = false;
     put_on_link(server, client, session_push(server, &client->session, pending));
     return true;
 }
 
-static bool run_again(struct server *server, struct pending *pending)
+/* What the session knows of its writes and watches goes along, or a WATCH would be forgotten and a
+ * WAIT would not ask for this write. */
+static void lend(struct session *to, struct session *from)
+{
+    to->watches = from->watches;
+    to->written = from->written;
+    to->written_group = from->written_group;
+    from->watches = (struct watches){0};
+}
+
+static bool run_again(struct server *server, struct session *session, struct pending *pending)
 {
     struct slice arguments[64], *all = arguments, request = slice_of_buffer(&pending->request);
     size_t count = 0, max = 64;
@@ -70,6 +66,7 @@ static bool run_again(struct server *server, struct pending *pending)
     struct session aside;
     bool ran = false;
     session_init(&aside, true); /* every reply becomes pending there, also a ready one */
+    lend(&aside, session);
     if (wire_request_take(request, all, max, &count) == STATUS_OK && count) {
         struct pending run = *pending;
         buffer_init(&run.own, REPLY_SIZE_MAX);
@@ -85,21 +82,11 @@ static bool run_again(struct server *server, struct pending *pending)
         done->wait = NULL;
         pending->gate = done->gate;
     }
+    lend(session, &aside);
     session_deinit(&aside);
     if (all != arguments)
         memory_free(all);
     return ran;
-}
-
-/* Requests of several partitions may have been refused by one node and go on to several: the next
- * node waits until the one before has answered, so that each partition sees its own in order. */
-static bool waits_for_another(struct client *client, struct peer_id target)
-{
-    struct session *session = &client->session;
-    for (size_t i = 0; i < session->count; i++)
-        if (session_at(session, i)->kind == PENDING_FORWARDED)
-            return !peer_id_equal(client->target, target);
-    return false;
 }
 
 /* Its leader refused because there is no such group any more. */
@@ -120,19 +107,13 @@ bool forward_again(struct server *server, struct client *client, struct pending 
     struct replica *replica = node_group(server->node, pending->group);
     struct peer_id here = {0};
     if (replica && replica_is_serving(replica))
-        return !waits_for_another(client, here) && run_again(server, pending);
+        return !lane_is_awaited(client, pending->group, here) &&
+               run_again(server, &client->session, pending);
     struct peer_id target = node_leader_elsewhere(server->node, pending->group);
-    if (!target.node.value || waits_for_another(client, target) ||
+    if (!target.node.value || lane_is_awaited(client, pending->group, target) ||
         !link_takes(server, target, pending->request.size))
         return false;
-    if (peer_id_equal(client->target, target) && client->epoch == pending->epoch) {
-        client->target = (struct peer_id){0}; /* the same node again: still a new epoch */
-    }
-    aim(client, target);
-    pending->kind = PENDING_FORWARDED;
-    pending->target = target;
-    pending->epoch = client->epoch;
-    pending->sequence = client->next_sequence++;
+    lane_enter(client, pending, target);
     put_on_link(server, client, pending);
     return true;
 }
@@ -169,6 +150,7 @@ void forward_answered(struct server *server, const struct wire_forward_reply *re
     if (!pending)
         return; /* the client left, or we have given it up */
     server->fresh = true;
+    lane_leave(client, pending);
     if (reply->outcome == WIRE_OUTCOME_DONE) {
         learn_reply_size(client, reply->reply.size);
         session_set_reply(pending, reply->reply);
@@ -178,6 +160,7 @@ void forward_answered(struct server *server, const struct wire_forward_reply *re
         node_hint_leader(server->node, pending->group, reply->leader);
         if (node_id_equal(reply->leader, pending->target.node))
             client->forwards_max = FORWARDS_MIN; /* it leads, and has enough of us for now */
+        lane_break(client, pending->target);     /* it refuses all of this epoch */
         pending->kind = PENDING_REROUTE;
         server->facts.refused_total++;
         route_hold(server, client);
@@ -193,14 +176,14 @@ void forward_link_down(struct server *server, struct peer_id peer)
         if (!client || !client->used)
             continue;
         struct session *session = &client->session;
-        if (peer_id_equal(client->target, peer))
-            client->target = (struct peer_id){0};
+        lane_break(client, peer);
         for (size_t k = 0; k < session->count; k++) {
             struct pending *pending = session_at(session, k);
             if (pending->kind != PENDING_FORWARDED || !peer_id_equal(pending->target, peer))
                 continue;
             bool again = !pending->writes || (server->options.faults & REPLICA_FAULT_FORWARD_TWICE);
             server->fresh = true;
+            lane_leave(client, pending);
             if (!again) {
                 session_fail(server, session, pending, unknown_outcome);
                 continue;

@@ -92,6 +92,16 @@ struct transaction {
     uint64_t epoch, watched; /* of WATCH: see transaction.c */
 };
 
+/* What a client has on its way to one node: in the order of (epoch, sequence). */
+struct lane {
+    struct peer_id target;
+    bool broken; /* its link was lost: the next forward begins an epoch */
+    uint32_t epoch;
+    uint64_t next_sequence;
+    size_t count;    /* on their way in this epoch */
+    uint64_t groups; /* theirs, a bit for each id modulo 64; all 0 when none is on its way */
+};
+
 struct client {
     struct session session;
     struct io_stream stream;
@@ -112,10 +122,10 @@ struct client {
     uint64_t id;
     char name[CLIENT_NAME_SIZE], library[CLIENT_NAME_SIZE], library_version[CLIENT_NAME_SIZE];
     struct list dirty, held_link;
-    uint32_t epoch;
-    uint64_t next_sequence;
-    struct peer_id target; /* of the forwards under way; node 0: none */
-    size_t forwards_max;   /* on their way at once; rises with each reply, falls with a large one */
+    uint32_t epoch;     /* the newest of its lanes' */
+    struct lane *lanes; /* owned */
+    size_t lane_count;
+    size_t forwards_max; /* on their way at once; rises with each reply, falls with a large one */
     uint64_t opened_ns, heard_ns; /* heard: when something last arrived; 0: nothing yet */
 };
 
@@ -172,8 +182,7 @@ struct server {
     uint64_t moved, copied, written; /* of turn and log when gates were last looked at */
     uint64_t next_walk_ns;
     uint64_t release_ns;         /* the clock, read after everything of this turn has run */
-    struct leader_seen *leaders; /* of groups that requests went to */
-    size_t leader_count;
+    struct leader_seen *leaders; /* of groups that requests went to; owned */
     bool acks_wanted;     /* a reply waits for another number of copies than its commit needs */
     uint64_t heard_at_ns; /* when `heard` was counted: once a turn */
     unsigned heard;
@@ -204,7 +213,6 @@ void session_fail(struct server *server, struct session *session, struct pending
                   const char *error);
 /* Moves open replies from the front to [.., released) or to the other node. */
 void session_release(struct server *server, struct session *session);
-bool session_has_forwards(const struct session *session);
 
 /* input.c */
 void client_event(struct server *server, struct client *client, const struct io_event *event);
@@ -312,6 +320,17 @@ void keyspace_serve_ack(struct server_call *call);
 /* leader.c */
 /* The group of a forwarded request has another leader than the one it went to, for a while. */
 bool leader_has_moved(struct server *server, const struct pending *pending, uint64_t now_ns);
+
+/* lane.c */
+/* `pending` becomes one that is on its way to `target`, with its place in the order there. */
+void lane_enter(struct client *client, struct pending *pending, struct peer_id target);
+/* It was answered, or given up. */
+void lane_leave(struct client *client, const struct pending *pending);
+void lane_break(struct client *client, struct peer_id target);
+/* A request to `group` would overtake another that is on its way to it by another node. `target`:
+ * where it is to go; 0: it runs here. */
+bool lane_is_awaited(struct client *client, struct group_id group, struct peer_id target);
+void lanes_close(struct server *server, struct client *client); /* tells the nodes, too */
 
 /* forward.c */
 /* Pushes the pending and sends it; false: the link takes nothing now, nothing happened. */

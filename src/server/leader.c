@@ -3,21 +3,18 @@
 
 #include "base/memory.h"
 
-#define LEADERS_MAX  256 /* groups looked at; past that the list begins anew */
+#define LEADERS_MAX                                                                                \
+    4096 /* places, by the id of the group; two groups of one place displace each other */
 #define HAND_OVER_NS (100 * 1000000ull)
 
 /* A group seen for the first time has its leader since just now: nothing is hurried. */
 static struct leader_seen *seen_of(struct server *server, struct group_id group, uint64_t now_ns)
 {
-    for (size_t i = 0; i < server->leader_count; i++)
-        if (group_id_equal(server->leaders[i].group, group))
-            return &server->leaders[i];
-    if (server->leader_count == LEADERS_MAX)
-        server->leader_count = 0;
     if (!server->leaders)
         server->leaders = memory_zeroed(LEADERS_MAX, sizeof *server->leaders);
-    struct leader_seen *seen = &server->leaders[server->leader_count++];
-    *seen = (struct leader_seen){.group = group, .since_ns = now_ns};
+    struct leader_seen *seen = &server->leaders[group.value % LEADERS_MAX];
+    if (!seen->since_ns || !group_id_equal(seen->group, group))
+        *seen = (struct leader_seen){.group = group, .since_ns = now_ns};
     return seen;
 }
 

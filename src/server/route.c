@@ -140,11 +140,6 @@ bool route_run(struct server *server, struct session *session, struct pending *p
 
 /* ---- the decision ---- */
 
-static bool forwards_elsewhere(const struct client *client, struct peer_id target)
-{
-    return session_has_forwards(&client->session) && !peer_id_equal(client->target, target);
-}
-
 /* It was never handed to anybody (SERVER-3). */
 static const char *why_late(const struct server *server, const struct client *client)
 {
@@ -180,8 +175,7 @@ enum routed route_data(struct server *server, struct client *client, const struc
     struct peer_id target = {0};
     if (!here)
         target = node_leader_elsewhere(server->node, group);
-    /* Requests to one partition stay in order: all answers of the old way first (R16). */
-    if (forwards_elsewhere(client, target))
+    if (lane_is_awaited(client, group, target))
         return ROUTED_HOLD;
     struct pending pending = {.group = group,
                               .database = client->database,
@@ -277,16 +271,18 @@ void route_look_for_end(struct server *server, struct client *client)
 static bool reroute(struct server *server, struct client *client, uint64_t now_ns)
 {
     struct session *session = &client->session;
-    bool answered_later = false, all = true;
+    bool all = true;
+    uint64_t answered = 0; /* groups of which a later request was: a bit for each id modulo 64 */
     for (size_t i = session->count; i-- > 0;) { /* newest first: is anything behind it answered? */
         struct pending *pending = session_at(session, i);
+        uint64_t bit = 1ull << (pending->group.value % 64);
         if (pending->kind == PENDING_FORWARDED)
             return false; /* its fate decides what may be sent again */
         bool late = client->ended || now_ns > pending->since_ns + server->options.hold_ns;
-        if (pending->kind == PENDING_REROUTE && (answered_later || late))
+        if (pending->kind == PENDING_REROUTE && (answered & bit || late))
             session_fail(server, session, pending,
                          "TRYAGAIN no leader answered in time; the command did not run");
-        answered_later |= pending->kind == PENDING_READY || pending->kind == PENDING_GATED;
+        answered |= pending->kind == PENDING_READY || pending->kind == PENDING_GATED ? bit : 0;
     }
     for (size_t i = 0, sent = 0; i < session->count && all; i++) {
         struct pending *pending = session_at(session, i);

@@ -211,6 +211,7 @@ static void expire_session(struct server *server, struct session *session, uint6
         if (pending->kind != PENDING_FORWARDED || !is_abandoned(server, pending, now_ns))
             continue;
         server->fresh = true;
+        lane_leave(client_of_session(session), pending);
         if (pending->writes) {
             session_fail(server, session, pending, late);
         } else {

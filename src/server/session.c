@@ -140,11 +140,6 @@ void session_fail(struct server *server, struct session *session, struct pending
     buffer_deinit(&bytes);
 }
 
-bool session_has_forwards(const struct session *session)
-{
-    return session->unstaged > 0;
-}
-
 /* ---- gates ---- */
 
 static const char unknown_outcome[] =
