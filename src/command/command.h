@@ -46,9 +46,11 @@ enum command_flag {
     COMMAND_STORES = 1 << 13,    /* the word behind STORE is a key too (SORT) */
     COMMAND_ROUTED = 1 << 14, /* goes to the leader like a data command, but server/ runs it: WAIT,
                                  WATCH, EXEC */
-    COMMAND_NO_QUEUE = 1 << 15, /* runs at once also between MULTI and EXEC */
-    COMMAND_SYSTEM = 1 << 16,   /* of the system keyspace, whatever the connection has opened */
-    COMMAND_HIDDEN = 1 << 17,   /* found by its name, listed nowhere */
+    COMMAND_NO_QUEUE = 1 << 15,   /* runs at once also between MULTI and EXEC */
+    COMMAND_SYSTEM = 1 << 16,     /* of the system keyspace, whatever the connection has opened */
+    COMMAND_HIDDEN = 1 << 17,     /* found by its name, listed nowhere */
+    COMMAND_PARTITIONS = 1 << 19, /* over several partitions it runs in each, and the answers become
+                                     one: its keys are apart, or it is about all of them */
 };
 
 struct command {

@@ -65,14 +65,14 @@ static void execute_type(struct command_call *call)
 #define FAST_READ "@keyspace @read @fast"
 
 static const struct command rows[] = {
-    {NUMBER_DEL, "DEL", -2, COMMAND_WRITE | COMMAND_EFFECT, 1, -1, 1, "@keyspace @write @slow",
-     "Delete keys", "generic", "1.0.0", execute_del, 0},
-    {NUMBER_UNLINK, "UNLINK", -2, COMMAND_WRITE | COMMAND_FAST, 1, -1, 1, "@keyspace @write @fast",
-     "Delete keys", "generic", "4.0.0", execute_del, 0},
-    {NUMBER_EXISTS, "EXISTS", -2, COMMAND_READ | COMMAND_FAST, 1, -1, 1, FAST_READ,
-     "Count which of the keys are there", "generic", "1.0.0", execute_exists, 0},
-    {NUMBER_TOUCH, "TOUCH", -2, COMMAND_READ | COMMAND_FAST, 1, -1, 1, FAST_READ,
-     "Count which of the keys are there, as if they had been used", "generic", "3.2.1",
+    {NUMBER_DEL, "DEL", -2, COMMAND_WRITE | COMMAND_EFFECT | COMMAND_PARTITIONS, 1, -1, 1,
+     "@keyspace @write @slow", "Delete keys", "generic", "1.0.0", execute_del, 0},
+    {NUMBER_UNLINK, "UNLINK", -2, COMMAND_WRITE | COMMAND_FAST | COMMAND_PARTITIONS, 1, -1, 1,
+     "@keyspace @write @fast", "Delete keys", "generic", "4.0.0", execute_del, 0},
+    {NUMBER_EXISTS, "EXISTS", -2, COMMAND_READ | COMMAND_FAST | COMMAND_PARTITIONS, 1, -1, 1,
+     FAST_READ, "Count which of the keys are there", "generic", "1.0.0", execute_exists, 0},
+    {NUMBER_TOUCH, "TOUCH", -2, COMMAND_READ | COMMAND_FAST | COMMAND_PARTITIONS, 1, -1, 1,
+     FAST_READ, "Count which of the keys are there, as if they had been used", "generic", "3.2.1",
      execute_exists, 0},
     {NUMBER_TYPE, "TYPE", 2, COMMAND_READ | COMMAND_FAST, 1, 1, 1, FAST_READ,
      "Answer what kind of value a key holds", "generic", "1.0.0", execute_type, 0},

@@ -195,8 +195,9 @@ static void execute_flushdb(struct command_call *call)
 
 /* ---- rows ---- */
 
-#define FLUSH    (COMMAND_WRITE | COMMAND_WHOLE | COMMAND_EFFECT)
-#define READ     (COMMAND_READ | COMMAND_WHOLE)
+#define FLUSH    (COMMAND_WRITE | COMMAND_WHOLE | COMMAND_EFFECT | COMMAND_PARTITIONS)
+#define PAGE     (COMMAND_READ | COMMAND_WHOLE) /* SCAN goes on in the next partition by itself */
+#define READ     (PAGE | COMMAND_PARTITIONS)
 #define CLEARING "@keyspace @write @slow @dangerous"
 
 static const struct command rows[] = {
@@ -208,7 +209,7 @@ static const struct command rows[] = {
      "server", "1.0.0", execute_flushdb, 0},
     {NUMBER_KEYS, "KEYS", 2, READ, 0, 0, 0, "@keyspace @read @slow @dangerous",
      "List the keys that match a pattern", "generic", "1.0.0", execute_keys, 0},
-    {NUMBER_SCAN, "SCAN", -2, READ, 0, 0, 0, "@keyspace @read @slow",
+    {NUMBER_SCAN, "SCAN", -2, PAGE, 0, 0, 0, "@keyspace @read @slow",
      "List keys page by page, from a cursor on", "generic", "2.8.0", execute_scan, 0},
     {NUMBER_RANDOMKEY, "RANDOMKEY", 1, READ, 0, 0, 0, "@keyspace @read @slow",
      "Answer some key of the database", "generic", "1.0.0", execute_randomkey, 0},

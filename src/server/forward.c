@@ -39,6 +39,8 @@ bool forward_send(struct server *server, struct client *client, struct pending *
     if (!link_takes(server, target, pending->request.size))
         return false;
     lane_enter(client, pending, target);
+    if (pending->writes)
+        session_note_group(&client->session, pending->group, 0, 0);
     buffer_init(&pending->own, REPLY_SIZE_MAX);
     pending->staged = false;
     put_on_link(server, client, session_push(server, &client->session, pending));
@@ -50,9 +52,9 @@ bool forward_send(struct server *server, struct client *client, struct pending *
 static void lend(struct session *to, struct session *from)
 {
     to->watches = from->watches;
-    to->written = from->written;
-    to->written_group = from->written_group;
+    to->writes = from->writes;
     from->watches = (struct watches){0};
+    from->writes = (struct writes){0};
 }
 
 static bool run_again(struct server *server, struct session *session, struct pending *pending)
@@ -69,6 +71,7 @@ static bool run_again(struct server *server, struct session *session, struct pen
     lend(&aside, session);
     if (wire_request_take(request, all, max, &count) == STATUS_OK && count) {
         struct pending run = *pending;
+        run.scatter = NULL;
         buffer_init(&run.own, REPLY_SIZE_MAX);
         buffer_init(&run.request, REPLY_SIZE_MAX);
         const struct command *command = command_find(server->commands, all[0]);

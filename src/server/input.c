@@ -17,23 +17,42 @@ static void protocol_error(struct server *server, struct client *client)
     client_set_pause(server, client);
 }
 
+/* Keys whose memory is fetched side by side: those in the store of the first of them. */
+struct ahead {
+    struct store *store;
+    struct store_key keys[STORE_PREFETCH_MAX];
+    size_t count;
+};
+
+/* A guess that nothing depends on: the first argument is a key. */
+static void guess(struct server *server, struct ahead *ahead, const struct client *client)
+{
+    const struct resp_parser *parser = &server->ahead;
+    if (parser->count < 2 || ahead->count == STORE_PREFETCH_MAX)
+        return;
+    struct store *store = keyspace_store_here(server, client, parser->arguments[1]);
+    if (!ahead->count)
+        ahead->store = store;
+    if (store && store == ahead->store)
+        ahead->keys[ahead->count++] = store_key_of(client->database, parser->arguments[1]);
+}
+
 /* Pipelined requests: the keys of the next ones are fetched side by side before the first of them
- * runs. A guess (the first argument is a key) that nothing depends on. Returns of how many. */
+ * runs. Returns of how many. */
 static size_t look_ahead(struct server *server, const struct client *client, struct slice bytes)
 {
-    struct store_key keys[STORE_PREFETCH_MAX];
-    struct replica *replica = node_group(server->node, GROUP_DEFAULT);
+    struct ahead ahead;
     struct resp_parser *parser = &server->ahead;
-    size_t requests = 0, count = 0, consumed = 0, need = 0;
+    size_t requests = 0, consumed = 0, need = 0;
+    ahead.count = 0; /* the rest is written before it is read */
     resp_parser_restart(parser);
     while (requests < STORE_PREFETCH_MAX && !resp_parse(parser, bytes, &consumed, &need)) {
-        if (parser->count > 1)
-            keys[count++] = store_key_of(client->database, parser->arguments[1]);
+        guess(server, &ahead, client);
         bytes = slice_of(bytes.at + consumed, bytes.size - consumed);
         requests++;
     }
-    if (count && replica && replica_is_serving(replica))
-        store_prefetch(replica_store(replica), keys, count);
+    if (ahead.count)
+        store_prefetch(ahead.store, ahead.keys, ahead.count);
     return requests;
 }
 
@@ -120,20 +139,20 @@ static struct slice arrival_bytes(const struct server *server, const struct arri
 /* The first request of each, as look_ahead does it for the requests of one. */
 static void look_across(struct server *server)
 {
-    struct store_key keys[ARRIVALS_MAX];
-    size_t count = 0, consumed, need;
+    struct ahead ahead;
     struct resp_parser *parser = &server->ahead;
-    struct replica *replica = node_group(server->node, GROUP_DEFAULT);
-    if (server->arrival_count < 2 || !replica || !replica_is_serving(replica))
+    size_t consumed, need;
+    if (server->arrival_count < 2)
         return;
+    ahead.count = 0;
     for (size_t i = 0; i < server->arrival_count; i++) {
         const struct arrival *arrival = &server->arrivals[i];
         resp_parser_restart(parser);
-        if (!resp_parse(parser, arrival_bytes(server, arrival), &consumed, &need) &&
-            parser->count > 1)
-            keys[count++] = store_key_of(arrival->client->database, parser->arguments[1]);
+        if (!resp_parse(parser, arrival_bytes(server, arrival), &consumed, &need))
+            guess(server, &ahead, arrival->client);
     }
-    store_prefetch(replica_store(replica), keys, count);
+    if (ahead.count)
+        store_prefetch(ahead.store, ahead.keys, ahead.count);
 }
 
 void client_run_arrivals(struct server *server)

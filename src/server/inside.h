@@ -39,6 +39,8 @@ struct wait {
     uint64_t limit_ns, deadline_ns;
 };
 
+struct scatter; /* scatter.c */
+
 struct pending {
     enum pending_kind kind;
     bool writes; /* the command may write: its loss is UNKNOWNOUTCOME */
@@ -55,7 +57,21 @@ struct pending {
     uint8_t ack;           /* the client's: wire_ack */
     uint32_t epoch;
     uint64_t sequence;
-    struct buffer request; /* forwarded: kept until answered */
+    struct buffer request;   /* forwarded: kept until answered */
+    struct scatter *scatter; /* of a request to several partitions it is one part; never staged */
+    size_t part;             /* which */
+};
+
+/* The newest write of a session to each group, as far as it was made at this node; index 0: it was
+ * forwarded. A table by group, at most half of it used. */
+struct written {
+    struct group_id group;
+    bool used;
+    uint64_t index, term;
+};
+struct writes {
+    struct written *at; /* owned */
+    size_t count, capacity;
 };
 
 /* What WATCH saw, where the leader is. */
@@ -78,8 +94,7 @@ struct session {
     struct buffer out;
     size_t sent, released; /* out: [0, sent) written, [sent, released) may be written */
     struct watches watches;
-    struct replica_gate written; /* of the newest write, for WAIT */
-    struct group_id written_group;
+    struct writes writes; /* for WAIT */
     bool remote;
 };
 
@@ -208,6 +223,10 @@ struct pending *session_push(struct server *server, struct session *session,
 void session_pop(struct session *session);
 /* A write ran: WAIT will ask for it, and its gate may want more copies than its commit needs. */
 void session_note_write(struct server *server, struct session *session, struct pending *pending);
+/* The newest write to a group; index 0 or NULL: none that was made here. */
+void session_note_group(struct session *session, struct group_id group, uint64_t index,
+                        uint64_t term);
+const struct written *session_written(const struct session *session, struct group_id group);
 void session_set_reply(struct pending *pending, struct slice bytes);
 void session_fail(struct server *server, struct session *session, struct pending *pending,
                   const char *error);
@@ -310,6 +329,14 @@ bool keyspace_find_group(struct server *server, const struct client *client,
                          const struct command *command, const struct slice *arguments, size_t count,
                          struct group_id *group, char why[ROUTE_WHY_SIZE]);
 
+/* False: the request leads from one keyspace to another, `why` is the error to reply. */
+bool keyspace_takes(struct server *server, const struct client *client,
+                    const struct command *command, const struct slice *arguments, size_t count,
+                    char why[ROUTE_WHY_SIZE]);
+/* Where a key of this client lives, if its leader is here; NULL: elsewhere. For prefetching. */
+struct store *keyspace_store_here(struct server *server, const struct client *client,
+                                  struct slice key);
+
 /* The cursor behind the group's slots, for SCAN; 0: its keyspace ends there. */
 uint64_t keyspace_beyond(struct server *server, struct group_id group);
 /* At the leader of pending->group: what this write is acknowledged with, by contract and client. */
@@ -320,6 +347,19 @@ void keyspace_serve_ack(struct server_call *call);
 /* leader.c */
 /* The group of a forwarded request has another leader than the one it went to, for a while. */
 bool leader_has_moved(struct server *server, const struct pending *pending, uint64_t now_ns);
+
+/* scatter.c */
+/* NULL: the request is for one partition, or for none that could be told. */
+struct scatter *scatter_plan(struct server *server, const struct client *client,
+                             const struct command *command, const struct slice *arguments,
+                             size_t count);
+/* Takes the plan. HOLD: nothing has begun. */
+enum routed scatter_start(struct server *server, struct client *client, struct scatter *scatter,
+                          const struct command *command, const struct slice *arguments,
+                          size_t count);
+/* The part's reply is known; with the last one the whole answer is handed on. */
+void scatter_take(struct server *server, struct session *session, const struct pending *pending);
+void scatter_unref(struct scatter *scatter);
 
 /* lane.c */
 /* `pending` becomes one that is on its way to `target`, with its place in the order there. */

@@ -117,7 +117,7 @@ static bool look_at_request(struct search *search, const struct command *command
     if (command->flags & COMMAND_WHOLE)
         return refuse(search->why,
                       "ERR %s looks at keys that it does not name, and keyspace %s has %u "
-                      "partitions: this version does that only in keyspaces of one",
+                      "partitions: here or in MULTI that works only in keyspaces of one",
                       command->name, search->keyspace->name, search->keyspace->contract.partitions);
     while ((at = command_next_key(command, arguments, count, at)) != 0)
         if (!look_at_key(search, arguments[at]))
@@ -141,8 +141,7 @@ static bool look_at_transaction(struct search *search, const struct command_tabl
     return true;
 }
 
-/* WATCH sends a number in front of its keys. WAIT asks for the writes of a connection, and they may
- * be anywhere. */
+/* WATCH sends a number in front of its keys; WAIT has none. */
 static bool look_at_routed(struct search *search, const struct command_table *commands,
                            const struct command *command, const struct slice *arguments,
                            size_t count)
@@ -150,10 +149,7 @@ static bool look_at_routed(struct search *search, const struct command_table *co
     if (strcmp(command->name, "EXEC") == 0)
         return look_at_transaction(search, commands, arguments, count);
     if (strcmp(command->name, "WATCH") != 0)
-        return refuse(search->why,
-                      "ERR %s asks for all writes of the connection, and keyspace %s has %u "
-                      "partitions: this version does that only in keyspaces of one",
-                      command->name, search->keyspace->name, search->keyspace->contract.partitions);
+        return true;
     for (size_t i = 2; i < count; i++)
         if (!look_at_key(search, arguments[i]))
             return false;
@@ -214,6 +210,16 @@ static bool crosses(const struct control_catalogue *catalogue, const struct clie
     return false;
 }
 
+bool keyspace_takes(struct server *server, const struct client *client,
+                    const struct command *command, const struct slice *arguments, size_t count,
+                    char why[ROUTE_WHY_SIZE])
+{
+    const struct control_catalogue *catalogue = control_catalogue(server->options.control);
+    return !(command->flags & COMMAND_WHOLE) ||
+           !crosses(catalogue, client, command, arguments, count) ||
+           refuse(why, "ERR COPY from one keyspace to another is refused");
+}
+
 bool keyspace_find_group(struct server *server, const struct client *client,
                          const struct command *command, const struct slice *arguments, size_t count,
                          struct group_id *group, char why[ROUTE_WHY_SIZE])
@@ -222,8 +228,8 @@ bool keyspace_find_group(struct server *server, const struct client *client,
     *group = command->flags & COMMAND_SYSTEM ? GROUP_SYSTEM : GROUP_DEFAULT;
     if (command->flags & COMMAND_SYSTEM)
         return true;
-    if ((command->flags & COMMAND_WHOLE) && crosses(catalogue, client, command, arguments, count))
-        return refuse(why, "ERR COPY from one keyspace to another is refused");
+    if (!keyspace_takes(server, client, command, arguments, count, why))
+        return false;
     if (client->keyspace == KEYSPACE_DEFAULT)
         return true;
     const struct control_keyspace *keyspace = catalogue_find_id(catalogue, client->keyspace);
@@ -239,4 +245,19 @@ bool keyspace_find_group(struct server *server, const struct client *client,
         return refuse(why, "ERR keyspace %s has no partition", keyspace->name);
     *group = search.found->group;
     return true;
+}
+
+struct store *keyspace_store_here(struct server *server, const struct client *client,
+                                  struct slice key)
+{
+    struct group_id group = GROUP_DEFAULT;
+    if (client->keyspace != KEYSPACE_DEFAULT) {
+        const struct control_partition *partition = catalogue_find_slot(
+            control_catalogue(server->options.control), client->keyspace, store_slot(key));
+        if (!partition)
+            return NULL;
+        group = partition->group;
+    }
+    struct replica *replica = node_group(server->node, group);
+    return replica && replica_is_serving(replica) ? replica_store(replica) : NULL;
 }

@@ -16,7 +16,8 @@ void route_push_reply(struct server *server, struct session *session, struct pen
     }
     pending->size = reply->out->size - before;
     server->facts.errors_total += reply->failed;
-    bool alone = !session->count && !session->remote && pending->kind == PENDING_READY;
+    bool alone =
+        !session->count && !session->remote && !pending->scatter && pending->kind == PENDING_READY;
     if (alone)
         session->released = session->out.size; /* nothing waits: no need to queue */
     else
@@ -92,7 +93,13 @@ static void queue(struct server *server, struct client *client, const struct com
     struct pending pending = {.kind = PENDING_READY};
     struct reply reply = session_reply(&client->session, &pending, client->protocol);
     size_t before = reply.out->size;
-    transaction_queue(client, command, arguments, count, &reply);
+    char why[ROUTE_WHY_SIZE];
+    if (keyspace_takes(server, client, command, arguments, count, why)) {
+        transaction_queue(client, command, arguments, count, &reply);
+    } else {
+        client->transaction.failed = true;
+        reply_error(&reply, "%s", why);
+    }
     route_push_reply(server, &client->session, &pending, &reply, before);
 }
 
@@ -165,6 +172,12 @@ enum routed route_data(struct server *server, struct client *client, const struc
 {
     if (client->late)
         return refuse_with(server, client, why_late(server, client));
+    struct scatter *scatter =
+        command->flags & COMMAND_PARTITIONS && client->keyspace != KEYSPACE_DEFAULT
+            ? scatter_plan(server, client, command, arguments, count)
+            : NULL;
+    if (scatter)
+        return scatter_start(server, client, scatter, command, arguments, count);
     struct group_id group;
     char why[ROUTE_WHY_SIZE];
     if (!keyspace_find_group(server, client, command, arguments, count, &group, why))
@@ -231,6 +244,8 @@ enum routed route_request(struct server *server, struct client *client,
 
 /* ---- held requests ---- */
 
+#define GROUP_BITS 4096 /* ids that are so far apart are taken for one */
+
 void route_hold(struct server *server, struct client *client)
 {
     if (client->held)
@@ -272,17 +287,18 @@ static bool reroute(struct server *server, struct client *client, uint64_t now_n
 {
     struct session *session = &client->session;
     bool all = true;
-    uint64_t answered = 0; /* groups of which a later request was: a bit for each id modulo 64 */
+    uint64_t answered[GROUP_BITS / 64] = {0};   /* groups of which a later request was */
     for (size_t i = session->count; i-- > 0;) { /* newest first: is anything behind it answered? */
         struct pending *pending = session_at(session, i);
+        uint64_t *word = &answered[pending->group.value % GROUP_BITS / 64];
         uint64_t bit = 1ull << (pending->group.value % 64);
         if (pending->kind == PENDING_FORWARDED)
             return false; /* its fate decides what may be sent again */
         bool late = client->ended || now_ns > pending->since_ns + server->options.hold_ns;
-        if (pending->kind == PENDING_REROUTE && (answered & bit || late))
+        if (pending->kind == PENDING_REROUTE && (*word & bit || late))
             session_fail(server, session, pending,
                          "TRYAGAIN no leader answered in time; the command did not run");
-        answered |= pending->kind == PENDING_READY || pending->kind == PENDING_GATED ? bit : 0;
+        *word |= pending->kind == PENDING_READY || pending->kind == PENDING_GATED ? bit : 0;
     }
     for (size_t i = 0, sent = 0; i < session->count && all; i++) {
         struct pending *pending = session_at(session, i);

@@ -20,6 +20,7 @@ static void pending_deinit(struct pending *pending)
     buffer_deinit(&pending->own);
     buffer_deinit(&pending->request);
     memory_free(pending->wait);
+    scatter_unref(pending->scatter);
 }
 
 void session_deinit(struct session *session)
@@ -30,6 +31,7 @@ void session_deinit(struct session *session)
     memory_free(session->ring);
     buffer_deinit(&session->out);
     watches_deinit(&session->watches);
+    memory_free(session->writes.at);
 }
 
 struct pending *session_at(struct session *session, size_t i)
@@ -76,19 +78,60 @@ void session_pop(struct session *session)
         list_remove(&session->busy);
 }
 
+/* ---- what was written ---- */
+
+static struct written *written_place(const struct writes *writes, struct group_id group)
+{
+    size_t i = group.value & (writes->capacity - 1); /* ids of one keyspace follow each other */
+    while (writes->at[i].used && !group_id_equal(writes->at[i].group, group))
+        i = (i + 1) & (writes->capacity - 1);
+    return &writes->at[i];
+}
+
+static void grow_writes(struct writes *writes)
+{
+    struct writes larger = {.count = writes->count,
+                            .capacity = writes->capacity ? 2 * writes->capacity : 2};
+    larger.at = memory_zeroed(larger.capacity, sizeof *larger.at);
+    for (size_t i = 0; i < writes->capacity; i++)
+        if (writes->at[i].used)
+            *written_place(&larger, writes->at[i].group) = writes->at[i];
+    memory_free(writes->at);
+    *writes = larger;
+}
+
+void session_note_group(struct session *session, struct group_id group, uint64_t index,
+                        uint64_t term)
+{
+    struct writes *writes = &session->writes;
+    if (2 * writes->count >= writes->capacity)
+        grow_writes(writes);
+    struct written *written = written_place(writes, group);
+    writes->count += !written->used;
+    if (index || !written->used)
+        *written = (struct written){group, true, index, term};
+}
+
+const struct written *session_written(const struct session *session, struct group_id group)
+{
+    if (!session->writes.capacity)
+        return NULL;
+    const struct written *written = written_place(&session->writes, group);
+    return written->used ? written : NULL;
+}
+
 void session_note_write(struct server *server, struct session *session, struct pending *pending)
 {
     if (pending->kind != PENDING_GATED || !pending->gate.wrote)
         return;
-    session->written = pending->gate;
-    session->written_group = pending->group;
+    session_note_group(session, pending->group, pending->gate.index, pending->gate.term);
     server->acks_wanted |= pending->gate.ack != WIRE_ACK_QUORUM;
 }
 
 /* While every pending reply is staged the next one may be staged behind them. */
 struct reply session_reply(struct session *session, struct pending *scratch, int protocol)
 {
-    scratch->staged = session->unstaged == 0;
+    scratch->staged = session->unstaged == 0 && !scratch->scatter;
     if (!scratch->staged)
         buffer_init(&scratch->own, REPLY_SIZE_MAX);
     return (struct reply){.out = scratch->staged ? &session->out : &scratch->own,
@@ -193,7 +236,9 @@ static void hand_on(struct server *server, struct session *session, struct pendi
 {
     struct buffer *out = &session->out;
     IO_NOTE(server->io, "acknowledge");
-    if (session->remote) {
+    if (pending->scatter) {
+        scatter_take(server, session, pending);
+    } else if (session->remote) {
         struct slice bytes = pending->staged ? slice_of(out->at + session->released, pending->size)
                                              : slice_of_buffer(&pending->own);
         forward_emit(server, forward_remote_of(session), pending, bytes, outcome);

@@ -324,9 +324,9 @@ const struct server_verb server_own_verbs[] = {
     ROUTED_ROW(1016, "WATCH", -2, COMMAND_READ | COMMAND_NO_QUEUE, 1, -1, 1, "transactions",
                "EXEC runs only if these keys are as they are now."),
     ROUTED_ROW(
-        1017, "WAIT", 3, COMMAND_READ, 0, 0, 0, "generic",
+        1017, "WAIT", 3, COMMAND_READ | COMMAND_PARTITIONS, 0, 0, 0, "generic",
         "On how many replicas the writes of this connection are; QUORUM and ALL: or an error."),
-    ROUTED_ROW(1018, "WAITAOF", 4, COMMAND_READ, 0, 0, 0, "generic",
+    ROUTED_ROW(1018, "WAITAOF", 4, COMMAND_READ | COMMAND_PARTITIONS, 0, 0, 0, "generic",
                "On how many disks the writes of this connection are."),
     ROW(1019, "ACK", -1, "@fast @connection",
         "With how many copies a write of this connection is acknowledged.", keyspace_serve_ack),

@@ -70,9 +70,10 @@ bool wait_run(struct server *server, struct session *session, struct pending *pe
         return true;
     }
     wait.deadline_ns = wait.limit_ns ? now_ns + wait.limit_ns : UINT64_MAX;
-    if (group_id_equal(session->written_group, pending->group)) { /* else: nothing was written */
-        wait.index = session->written.index;
-        wait.term = session->written.term;
+    const struct written *written = session_written(session, pending->group);
+    if (written) { /* else: nothing was written */
+        wait.index = written->index;
+        wait.term = written->term;
     }
     pending->wait = memory_allocate(sizeof wait);
     *pending->wait = wait;

@@ -328,10 +328,10 @@ static void several_partitions(void **state)
     }
     assert_true(leads[0] && leads[1] && leads[2]); /* the first candidates were spread */
     assert_int_equal(60, total);
-    expect_prefix(stage, client, "MGET k1 k2 k3 k4 k5", "-CROSSSLOT Keys in request don");
+    expect_prefix(stage, client, "MSET k1 1 k2 2 k3 3 k4 4 k5 5", "-CROSSSLOT Keys in request don");
     expect(stage, client, "MSET {a}1 x {a}2 y", "OK");
     expect(stage, client, "MGET {a}1 {a}2", "x y");
-    expect_prefix(stage, client, "DBSIZE", "-ERR DBSIZE looks at keys");
+    expect_prefix(stage, client, "SORT k1 BY k*", "-ERR SORT looks at keys");
     expect(stage, client, "DEL {a}1 {a}2", "2");
     scan_all(stage, client, 60);
     expect(stage, client, "SELECT default", "OK");
@@ -370,7 +370,16 @@ static void transactions(void **state)
         stage_say(stage, client, "EXISTS k%u", i);
         assert_string_equal("0", stage_reply(stage, client, STAGE_SECOND));
     }
-    expect_prefix(stage, client, "WAIT 1 100", "-ERR WAIT asks for all writes");
+    expect(stage, client, "MULTI", "OK");
+    expect(stage, client, "DBSIZE", "QUEUED");
+    expect_prefix(stage, client, "EXEC", "-ERR DBSIZE looks at keys");
+    expect(stage, client, "SELECT default", "OK");
+    expect(stage, client, "KEYSPACE CREATE numbered DB 5", "OK");
+    expect(stage, client, "SELECT 5", "OK");
+    expect(stage, client, "SELECT default", "OK");
+    expect(stage, client, "MULTI", "OK");
+    expect_prefix(stage, client, "COPY a b DB 5", "-ERR COPY from one keyspace to another");
+    expect_prefix(stage, client, "EXEC", "-EXECABORT");
     expect(stage, client, "SELECT default", "OK");
     stage_destroy(stage);
 }
