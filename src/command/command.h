@@ -134,6 +134,12 @@ MUST_USE enum status command_apply(const struct command_table *table, struct sto
                                    struct slice payload, int64_t time_us);
 /* The same check without applying: for what arrives from a peer. */
 MUST_USE enum status command_check(const struct command_table *table, struct slice payload);
+/* Calls `each` for every command of an effect, in order; what it gets is borrowed for the call. */
+MUST_USE enum status command_effect_each(const struct command_table *table, struct slice payload,
+                                         void (*each)(void *owner, const struct command *command,
+                                                      uint8_t database,
+                                                      const struct slice *arguments, size_t count),
+                                         void *owner);
 /* Calls for each key that an effect writes: fills hashes with store_key_hash of them, up to max;
  * *whole: every key (FLUSHALL, or more keys than max). For the gate. */
 MUST_USE enum status command_effect_keys(const struct command_table *table,

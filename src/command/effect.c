@@ -140,6 +140,23 @@ enum status command_check(const struct command_table *table, struct slice payloa
     return status == STATUS_END ? STATUS_OK : STATUS_INVALID;
 }
 
+enum status command_effect_each(const struct command_table *table, struct slice payload,
+                                void (*each)(void *owner, const struct command *command,
+                                             uint8_t database, const struct slice *arguments,
+                                             size_t count),
+                                void *owner)
+{
+    struct effect_reader reader;
+    enum status status = reader_init(&reader, table, payload);
+    while (!status) {
+        status = reader_next(&reader);
+        if (!status)
+            each(owner, reader.command, reader.database, reader.arguments, reader.count);
+    }
+    reader_deinit(&reader);
+    return status == STATUS_END ? STATUS_OK : STATUS_INVALID;
+}
+
 /* COMMAND-1: the rows run as they did on the leader. An error there cannot be: the leader shipped
  * what had succeeded; if one is met, the stores differed before. */
 static enum status apply_row(const struct effect_reader *reader, struct store *store,

@@ -4,6 +4,7 @@
 
 #include "base/list.h"
 #include "node/node.h"
+#include "replica/ledger/ledger.h"
 
 #define NODE_PARTITIONS_MAX 65536 /* known, here or elsewhere */
 #define NODE_DROPPED_MAX    4096  /* ids kept one by one */
@@ -45,6 +46,7 @@ struct node {
     uint64_t next_look_ns; /* is a snapshot due? */
     size_t next_look;      /* of the groups at rest: the one to look at next */
     size_t said_complaints;
+    struct ledger *ledger;
     struct peer_set *peers;
     struct replica_turn turn;
     struct raft_outputs outputs;

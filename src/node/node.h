@@ -79,7 +79,8 @@ struct node_options {
     /* A replica writes a snapshot after so many bytes of log, and after so long with any; 0:
      * defaults (64 MiB, 10 min). */
     uint64_t snapshot_log_bytes, snapshot_period_ns;
-    uint64_t tag_wal, tag_peer, tag_snapshots; /* io tags: 16, 65536 and 16 of them */
+    /* io tags: 16, 65536, 16 and one of them */
+    uint64_t tag_wal, tag_peer, tag_snapshots, tag_ledger;
     unsigned timer_peer;
     unsigned worker, workers; /* which share of the node this is; 0 workers: 1 */
     uint32_t faults;          /* enum replica_fault; 0 in a program */
@@ -160,6 +161,7 @@ struct peer_id node_leader_elsewhere(struct node *node, struct group_id group);
 void node_hint_leader(struct node *node, struct group_id group, struct node_id leader);
 struct peer_set *node_peers(struct node *node);
 struct wal *node_wal(struct node *node);
+struct ledger *node_ledger(struct node *node); /* replica/ledger/ledger.h */
 const struct node_member *node_member(const struct node *node,
                                       struct node_id id); /* NULL: unknown */
 uint64_t node_incarnation(const struct node *node);

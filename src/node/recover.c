@@ -43,6 +43,8 @@ static enum status recover_record(struct node *node, const struct wal_record *re
 {
     if (record->kind == WAL_IDENTITY)
         return recover_identity(node, record, why);
+    if (record->kind == WAL_SET_ASIDE)
+        return ledger_recover(node->ledger, record);
     struct replica *replica = node_group(node, record->group);
     struct placed *placed = placed_find(node, record->group);
     if (!replica) /* NODE-7 */
@@ -259,6 +261,14 @@ void node_start(struct node *node)
     placed_release(node);
 }
 
+static void create_ledger(struct node *node)
+{
+    char path[IO_PATH_SIZE];
+    snprintf(path, sizeof path, "%s/ledger", node->dir);
+    node->ledger = ledger_create(node->io, path, node->options.tag_ledger, node->options.commands);
+    node->turn.ledger = node->ledger;
+}
+
 enum status node_open(struct io *io, const struct node_options *options, struct node **out,
                       char why[NODE_WHY_SIZE])
 {
@@ -287,9 +297,12 @@ enum status node_open(struct io *io, const struct node_options *options, struct 
     enum status status = open_dir(node, why);
     if (!status)
         status = open_log(node, why);
+    create_ledger(node);
     node->turn.wal = node->wal;
     if (!status)
         status = recover(node, why);
+    if (!status)
+        ledger_load(node->ledger);
     if (!status)
         status = check_lost_log(node, why);
     if (status) {
@@ -310,6 +323,7 @@ void node_destroy(struct node *node)
     snapshots_close(node->snapshots.files);
     peer_destroy(node->peers);
     wal_close(node->wal);
+    ledger_destroy(node->ledger);
     buffer_deinit(&node->scratch);
     memory_free(node->dir);
     memory_free(node->peer_listen);

@@ -108,7 +108,7 @@ bool node_handle_event(struct node *node, const struct io_event *event)
             log_moved(node);
         return true;
     }
-    return node_handle_snapshot_event(node, event) ||
+    return node_handle_snapshot_event(node, event) || ledger_handle_event(node->ledger, event) ||
            (node->peers && peer_handle_event(node->peers, event));
 }
 
@@ -165,6 +165,7 @@ static void send_due_beats(struct node *node)
 void node_tick(struct node *node)
 {
     wal_tick(node->wal, node->turn.now_ns);
+    ledger_tick(node->ledger, node->turn.now_ns);
     if (!node->started)
         return;
     awake_tick(node);
@@ -248,6 +249,8 @@ size_t node_awake_count(const struct node *node)
 uint64_t node_deadline_ns(const struct node *node)
 {
     uint64_t deadline = wal_deadline_ns(node->wal);
+    if (ledger_deadline_ns(node->ledger) < deadline)
+        deadline = ledger_deadline_ns(node->ledger);
     if (!node->started)
         return deadline;
     if (node->apply_again)
@@ -365,6 +368,11 @@ bool node_is_clean(const struct node *node)
 struct peer_set *node_peers(struct node *node)
 {
     return node->peers;
+}
+
+struct ledger *node_ledger(struct node *node)
+{
+    return node->ledger;
 }
 
 struct wal *node_wal(struct node *node)

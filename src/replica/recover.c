@@ -124,6 +124,7 @@ static enum status recover_keep(struct replica *replica, const struct wire_entry
     }
     recover_term(replica, entry->term, entry->index);
     restart->last_index = entry->index;
+    replica->has_early |= (entry->ack & WIRE_ACK_EARLY) != 0;
     replica->clock.last_entry_us = entry->time_us;
     if (entry->index > replica->executed)
         replica->log_size += bytes.size;

@@ -99,8 +99,10 @@ void replica_start(struct replica *replica, struct replica_turn *turn, bool born
 
 /* ---- the one way into raft ---- */
 
-static void drop_from(struct replica *replica, struct replica_turn *turn, uint64_t from)
+static void drop_from(struct replica *replica, struct replica_turn *turn, uint64_t from,
+                      uint64_t last_term)
 {
+    replica_set_aside(replica, turn, from, last_term);
     entries_truncate(&replica->entries, from);
     if (replica->sent_through >= from)
         replica->sent_through = from - 1;
@@ -167,6 +169,7 @@ static void note_role(struct replica *replica, struct replica_turn *turn)
         /* First thing in a term: the no-op (RAFT-4), stamped by the new leadership's own clock. */
         replica->clock_started = true;
         replica->acknowledged = 0;
+        replica->led_term = view->term;
         replica->sent_through = view->last_index;
         int64_t median_us = raft_median_wall_us(replica->raft, turn->now_ns, turn->wall_us);
         group_clock_start(&replica->clock, turn->now_ns, median_us);
@@ -208,13 +211,14 @@ static void fault_small_quorum(struct replica *replica, struct replica_turn *tur
 
 struct footing {
     enum raft_role role;
-    uint64_t term, commit, confirmed_round;
+    uint64_t term, last_term, commit, confirmed_round;
 };
 
 static struct footing footing_of(const struct replica *replica)
 {
     const struct raft_view *view = raft_view(replica->raft);
-    return (struct footing){view->role, view->term, view->commit, view->confirmed_round};
+    return (struct footing){view->role, view->term, view->last_term, view->commit,
+                            view->confirmed_round};
 }
 
 /* What others look at after a step: gates that may have opened, and whose turn it is. */
@@ -243,7 +247,7 @@ void replica_step(struct replica *replica, struct replica_turn *turn, struct raf
     if (raft_view(replica->raft)->commit > before.commit)
         IO_NOTE(turn->io, "commit");
     if (outputs->truncate_from)
-        drop_from(replica, turn, outputs->truncate_from);
+        drop_from(replica, turn, outputs->truncate_from, before.last_term);
     for (size_t i = 0; i < outputs->message_count; i++)
         send_message(replica, turn, &outputs->messages[i]);
     turn->round_wanted |= outputs->round_wanted;

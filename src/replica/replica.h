@@ -38,6 +38,7 @@
 #include "wire/wire.h"
 
 struct replica;
+struct ledger; /* replica/ledger/ledger.h */
 
 struct replica_options {
     struct group_id group;
@@ -73,6 +74,7 @@ struct replica_turn {
     struct wal *wal;
     struct peer_set *peers;
     struct replica_snapshots *snapshots; /* NULL: none */
+    struct ledger *ledger;               /* NULL: what is cut is forgotten (tests) */
     const struct command_table *commands;
     struct raft_outputs *outputs; /* scratch */
     struct buffer *scratch;       /* scratch for effects */
@@ -99,6 +101,7 @@ enum replica_fault {
     REPLICA_FAULT_EARLY_SAFE = 1 << 18,  /* FAILOVER safe: a write is acknowledged when only the
                                             leader has it persisted */
     REPLICA_FAULT_SNAPSHOT_UNCOMMITTED = 1 << 10, /* a snapshot does not wait for the commit */
+    REPLICA_FAULT_LEDGER_DROPPED = 1 << 14,       /* what is cut is not set aside */
 };
 
 struct replica *replica_create(const struct replica_options *options);

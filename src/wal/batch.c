@@ -46,7 +46,7 @@ uint64_t wal_batch_end(const struct wal_batch *batch, uint64_t offset)
 void wal_append(struct wal *wal, const struct wal_record *record, enum wal_sync sync)
 {
     assert(wal->phase == WAL_READY);
-    assert(record->kind >= WAL_ENTRY && record->kind <= WAL_MARK);
+    assert(record->kind >= WAL_ENTRY && (unsigned)record->kind < WAL_KIND_RUN);
     wal_batch_add(&wal->open, (uint8_t)record->kind, record);
     bool always = record->kind == WAL_STATE || record->kind == WAL_IDENTITY; /* WAL-6 */
     wal->open.always |= always || sync == WAL_SYNC_ALWAYS;

@@ -263,7 +263,7 @@ static bool record_take(struct wal *wal, struct wal_record *out)
     struct wal_record record;
     while (wal_cursor_next(&recovery->cursor, &record)) {
         wal_note_record(wal, &record, &place);
-        if (recovery->handing_out && record.kind <= WAL_MARK) {
+        if (recovery->handing_out && (unsigned)record.kind < WAL_KIND_RUN) {
             *out = record;
             return true;
         }

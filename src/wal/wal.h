@@ -63,6 +63,9 @@ enum wal_record_kind {
     /* The group's log begins anew behind `index`, whose term is `term`: a snapshot has everything
      * through there, and all entries before the record are void. */
     WAL_MARK,
+    /* An entry of `index` and `term` that the next entries of its group cut, kept for the ledger.
+     * It holds up no segment. */
+    WAL_SET_ASIDE = 8,
 };
 
 struct wal;

@@ -19,6 +19,7 @@ enum {
 #define TAG_CONTROL  (3ull << 40)
 #define TAG_SERVER   (4ull << 40)
 #define TAG_SNAPSHOT (5ull << 40)
+#define TAG_LEDGER   (9ull << 40)
 
 struct worker {
     struct io *io;
@@ -101,6 +102,7 @@ static enum status open_node(struct worker *worker, const struct worker_options 
         .snapshot_period_ns = options->snapshot_period_ns,
         .tag_peer = TAG_PEER,
         .tag_snapshots = TAG_SNAPSHOT,
+        .tag_ledger = TAG_LEDGER,
         .timer_peer = TIMER_PEER,
         .faults = options->faults,
     };

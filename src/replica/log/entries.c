@@ -31,6 +31,7 @@ void entries_init(struct entries *entries)
 {
     *entries = (struct entries){.first = 1, .last = 0, .capacity = RING_FIRST};
     entries->ring = memory_allocate(entries->capacity * sizeof *entries->ring);
+    entries->marks = memory_allocate(entries->capacity);
     list_init(&entries->chunks);
 }
 
@@ -39,6 +40,7 @@ void entries_deinit(struct entries *entries)
     while (!list_is_empty(&entries->chunks))
         chunk_destroy(chunk_of(entries->chunks.next));
     memory_free(entries->ring);
+    memory_free(entries->marks);
 }
 
 static size_t next_size(const struct entries *entries)
@@ -69,10 +71,15 @@ static void grow_ring(struct entries *entries)
 {
     size_t capacity = entries->capacity * 2;
     struct slice *ring = memory_allocate(capacity * sizeof *ring);
-    for (uint64_t i = entries->first; i <= entries->last; i++)
+    uint8_t *marks = memory_allocate(capacity);
+    for (uint64_t i = entries->first; i <= entries->last; i++) {
         ring[i & (capacity - 1)] = entries->ring[i & (entries->capacity - 1)];
+        marks[i & (capacity - 1)] = entries->marks[i & (entries->capacity - 1)];
+    }
     memory_free(entries->ring);
+    memory_free(entries->marks);
     entries->ring = ring;
+    entries->marks = marks;
     entries->capacity = capacity;
 }
 
@@ -86,6 +93,7 @@ void entries_add(struct entries *entries, uint64_t index, struct slice bytes)
     if (entries->last + 1 - entries->first == entries->capacity)
         grow_ring(entries);
     entries->ring[index & (entries->capacity - 1)] = bytes;
+    entries->marks[index & (entries->capacity - 1)] = 0;
     entries->last = index;
     entries->size += bytes.size;
     chunk_of(entries->chunks.previous)->last = index;
@@ -100,6 +108,17 @@ struct slice entries_at(const struct entries *entries, uint64_t index)
 {
     assert(entries_have(entries, index));
     return entries->ring[index & (entries->capacity - 1)];
+}
+
+void entries_mark(struct entries *entries, uint64_t index)
+{
+    assert(entries_have(entries, index));
+    entries->marks[index & (entries->capacity - 1)] = 1;
+}
+
+bool entries_is_marked(const struct entries *entries, uint64_t index)
+{
+    return entries_have(entries, index) && entries->marks[index & (entries->capacity - 1)];
 }
 
 void entries_truncate(struct entries *entries, uint64_t from)

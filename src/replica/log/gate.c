@@ -106,7 +106,12 @@ static uint64_t written_through(const struct replica *replica, const struct repl
 
 void replica_note_acknowledged(struct replica *replica, const struct replica_gate *gate)
 {
-    if (gate->early && gate->wrote && gate->index > replica->acknowledged)
+    bool is_early = gate->early && gate->wrote && gate->term == replica->led_term &&
+                    gate->index > raft_view(replica->raft)->commit;
+    if (!is_early)
+        return;
+    entries_mark(&replica->entries, gate->index); /* past the commit: it is in memory */
+    if (gate->index > replica->acknowledged)
         replica->acknowledged = gate->index;
 }
 
@@ -128,6 +133,12 @@ static bool wants_more_than_commit(const struct replica *replica, uint8_t ack)
            (ack < WIRE_ACK_ASYNC && ack > raft_configuration(replica->raft)->commit_quorum);
 }
 
+bool gate_may_open_early(const struct replica *replica, const struct replica_gate *gate)
+{
+    return gate->early && gate->ack != WIRE_ACK_QUORUM &&
+           !wants_more_than_commit(replica, gate->ack);
+}
+
 /* R2: what comes before the commit needs the lease, read after the append (R11); what comes after
  * it, the copies. Of both only the leader that it was written through can tell. */
 static enum replica_gate_state write_gate(const struct replica *replica,
@@ -144,7 +155,7 @@ static enum replica_gate_state write_gate(const struct replica *replica,
         return REPLICA_GATE_OPEN;
     bool planted = turn->faults & REPLICA_FAULT_EARLY_SAFE;
     uint8_t ack = planted ? 1 : gate->ack;
-    bool early = planted || (gate->early && !more);
+    bool early = planted || gate_may_open_early(replica, gate);
     bool leads = view->role == RAFT_LEADER && view->term == gate->term;
     if (!leads || (!committed && !early) || acknowledged_by(replica, turn, ack) < gate->index)
         return REPLICA_GATE_WAITS;

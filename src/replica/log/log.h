@@ -12,6 +12,7 @@
 
 struct entries {
     struct slice *ring;   /* by index & (capacity - 1) */
+    uint8_t *marks;       /* beside it: acknowledged before its commit */
     size_t capacity;      /* a power of two */
     uint64_t first, last; /* kept: first .. last; empty when last + 1 == first */
     struct list chunks;   /* the first is small, the next ones larger */
@@ -27,6 +28,8 @@ struct buffer *entries_room(struct entries *entries, size_t size);
 void entries_add(struct entries *entries, uint64_t index, struct slice bytes);
 bool entries_have(const struct entries *entries, uint64_t index);
 struct slice entries_at(const struct entries *entries, uint64_t index);
+void entries_mark(struct entries *entries, uint64_t index);
+bool entries_is_marked(const struct entries *entries, uint64_t index);
 void entries_truncate(struct entries *entries, uint64_t from);
 /* Drops entries from the front up to `through` while more than `size_max` bytes are kept. */
 void entries_trim(struct entries *entries, uint64_t through, size_t size_max);
@@ -55,6 +58,7 @@ void gate_table_deinit(struct gate_table *table);
 void gate_table_note(struct gate_table *table, uint64_t hash, uint64_t index);
 void gate_table_note_whole(struct gate_table *table, uint64_t index);
 uint64_t gate_table_newest(const struct gate_table *table, uint64_t hash);
+bool gate_may_open_early(const struct replica *replica, const struct replica_gate *gate);
 
 /* ---- the replica ---- */
 
@@ -87,7 +91,10 @@ struct replica {
     uint64_t written_ticket, reported_ticket;
     uint64_t noted, noted_before; /* newest index of that ticket's batch; of the batches before */
     uint64_t acknowledged;        /* leader: newest index acknowledged before its commit */
-    uint64_t median_read_ns;      /* the turn in which median_us was read */
+    uint64_t led_term;            /* the newest that it has led since its start; 0: none */
+    uint64_t heard_term, heard_acknowledged; /* what appends of that term said */
+    bool has_early;          /* recovery: an entry that could be acknowledged before its commit */
+    uint64_t median_read_ns; /* the turn in which median_us was read */
     int64_t median_us;
     uint64_t sent_through; /* leader: newest index sent to any peer in this term */
     size_t unsent_bytes;
@@ -127,6 +134,10 @@ bool replica_is_loading(const struct replica *replica);
 /* Appends term and vote once more: a record that is synced, whatever the group's level. */
 void replica_save_state(struct replica *replica, struct replica_turn *turn);
 void replica_start_snapshots(struct replica *replica, struct replica_turn *turn);
+/* cut.c. Before the entries at and past `from` are dropped; last_term: that of the last of them. */
+void replica_set_aside(struct replica *replica, struct replica_turn *turn, uint64_t from,
+                       uint64_t last_term);
+void replica_hear_acknowledged(struct replica *replica, const struct raft_message *append);
 /* Starts the one background read of the log unless one is under way. */
 void replica_read_log(struct replica *replica, struct replica_turn *turn, enum log_reader reader,
                       uint64_t first, size_t size_max);

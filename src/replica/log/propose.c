@@ -181,7 +181,8 @@ enum replica_outcome replica_execute_all(struct replica *replica, struct replica
                                   .ack = gate->ack,
                                   .early = gate->early};
     if (effect.count) {
-        replica->append_ack = (uint8_t)(gate->ack | (gate->early ? WIRE_ACK_EARLY : 0));
+        bool early = gate_may_open_early(replica, gate);
+        replica->append_ack = (uint8_t)(gate->ack | (early ? WIRE_ACK_EARLY : 0));
         int64_t time_us =
             group_clock_next_entry(&replica->clock, turn->now_ns, median_wall_us(replica, turn));
         gate->index = append_effect(replica, turn, &effect, time_us); /* REPLICA-7 */

@@ -199,7 +199,10 @@ void replica_receive(struct replica *replica, struct replica_turn *turn,
         wal_room(turn->wal) < WAL_RESERVE / 2 + entries.size)
         return; /* cannot be kept: as if it had been lost on the way */
     replica_step(replica, turn, &event);
-    if (message->kind != RAFT_APPEND || !entries.size)
+    if (message->kind != RAFT_APPEND)
+        return;
+    replica_hear_acknowledged(replica, message);
+    if (!entries.size)
         return;
     uint64_t from = raft_view(replica->raft)->accepted_from;
     if (!from)

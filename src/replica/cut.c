@@ -1,0 +1,59 @@
+/* cut.c - what may have been acknowledged is set aside before it is cut (R10, LEDGER-1). */
+#include "replica/ledger/ledger.h"
+#include "replica/log/log.h"
+
+/* LEDGER-2. The leader of that term knows which of its entries it has answered, if it has not been
+ * restarted since; who followed it knows what its appends said. */
+static enum ledger_verdict judge(const struct replica *replica, const struct wire_entry *entry)
+{
+    if (replica->led_term == entry->term)
+        return entries_is_marked(&replica->entries, entry->index) ? LEDGER_ACKNOWLEDGED
+                                                                  : LEDGER_NOT;
+    bool covered =
+        replica->heard_term == entry->term && entry->index <= replica->heard_acknowledged;
+    return covered ? LEDGER_ACKNOWLEDGED : LEDGER_POSSIBLY;
+}
+
+static void set_aside(struct replica *replica, struct replica_turn *turn, uint64_t index,
+                      uint64_t last_term)
+{
+    struct ledger_loss loss = {.group = replica->options.group,
+                               .term = last_term,
+                               .index = index,
+                               .verdict = LEDGER_POSSIBLY};
+    if (entries_have(&replica->entries, index)) {
+        struct slice bytes = entries_at(&replica->entries, index), from = bytes;
+        struct wire_entry entry;
+        if (wire_entry_take_checked(&from, &entry) || !(entry.ack & WIRE_ACK_EARLY))
+            return;
+        loss.term = entry.term;
+        loss.verdict = judge(replica, &entry);
+        loss.bytes = bytes;
+    } else if (!replica->has_early) {
+        return;
+    }
+    ledger_set_aside(turn->ledger, turn->wal, replica->options.sync, &loss, turn->wall_us);
+}
+
+void replica_set_aside(struct replica *replica, struct replica_turn *turn, uint64_t from,
+                       uint64_t last_term)
+{
+    if (!turn->ledger || (turn->faults & REPLICA_FAULT_LEDGER_DROPPED))
+        return;
+    for (uint64_t index = from; index <= replica->entries.last; index++)
+        set_aside(replica, turn, index, last_term);
+}
+
+/* What an append says goes with the entries of its sender's term. A new leader's first appends may
+ * come before they cut anything: what the old one said counts until they do. */
+void replica_hear_acknowledged(struct replica *replica, const struct raft_message *append)
+{
+    const struct raft_view *view = raft_view(replica->raft);
+    if (append->term != view->term || append->term != view->last_term)
+        return;
+    if (replica->heard_term != append->term)
+        replica->heard_acknowledged = 0;
+    replica->heard_term = append->term;
+    if (append->acked > replica->heard_acknowledged)
+        replica->heard_acknowledged = append->acked;
+}

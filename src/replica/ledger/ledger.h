@@ -1,0 +1,97 @@
+/* ledger.h - what a node has cut from its logs although it may have been acknowledged (R10). The
+ * room's own door; used by src/replica, node/, control/ and server/.
+ *
+ * FAILOVER available lets a write be answered before its commit. When another leader goes on
+ * without it, the replica that had it must drop it; before that it sets it aside:
+ *
+ *   raft: truncate -> ledger_set_aside -> record in the log, ahead of the entries that replace it
+ *                                      -> cut in memory -> file DIR/ledger/GROUP-TERM.cut
+ *
+ * The record stands in the same log before the new entries, so whoever finds those after a crash
+ * finds the record too. A file of all records of one cut follows in the background; after a start
+ * both are read and what is there twice counts once, by (group, term, index).
+ *
+ * Promises.
+ * LEDGER-1  An entry that may have been acknowledged is in the log as set aside before what
+ * replaces it can be durable.
+ * LEDGER-2  It is judged: acknowledged, not, or possibly; "possibly" wherever nobody knows.
+ * LEDGER-3  What is set aside stays, over restarts, until it is discarded; then it stays away.
+ * Non-promises: entries whose level needed the commit are not kept, since nobody was told of them;
+ * of an entry that was no longer in memory only its index and term are kept. */
+#ifndef HOLDFAST_REPLICA_LEDGER_LEDGER_H
+#define HOLDFAST_REPLICA_LEDGER_LEDGER_H
+
+#include "base/ids.h"
+#include "base/status.h"
+#include "command/command.h"
+#include "io/io.h"
+#include "wal/wal.h"
+#include "wire/wire.h"
+
+#define LEDGER_CUTS_MAX   65536
+#define LEDGER_MEMORY_MAX (256u << 20) /* bytes of entries; past it only what they were is kept */
+
+enum ledger_verdict {
+    LEDGER_ACKNOWLEDGED = 1,
+    LEDGER_NOT, /* the leader that it was written through had not answered it */
+    LEDGER_POSSIBLY,
+};
+
+struct ledger_item {
+    uint64_t index;
+    int64_t time_us; /* group time of the write; 0: not known */
+    uint8_t ack;     /* wire_ack */
+    enum ledger_verdict verdict;
+    struct slice bytes; /* the entry (wire_entry_take), owned; empty: not kept */
+};
+
+/* What was cut of one term of one group on this node. */
+struct ledger_cut {
+    struct group_id group;
+    uint64_t term;
+    int64_t cut_us; /* wall clock of this node, when the first of it was cut */
+    bool discarded; /* only this note of it is left */
+    bool unsaved, saving;
+    uint64_t version; /* rises with each change */
+    struct ledger_item *items;
+    size_t count, capacity; /* in the order of their indexes */
+};
+
+struct ledger;
+
+/* `dir` (copied) need not exist; `tag` is the one io tag used. */
+struct ledger *ledger_create(struct io *io, const char *dir, uint64_t tag,
+                             const struct command_table *commands);
+void ledger_destroy(struct ledger *ledger);
+
+/* Recovery: each WAL_SET_ASIDE in log order, then once the files. INVALID: not such a record.
+ * Blocks. */
+MUST_USE enum status ledger_recover(struct ledger *ledger, const struct wal_record *record);
+void ledger_load(struct ledger *ledger);
+
+/* One entry that is about to be cut: appends the record to the open batch of `wal`, then keeps it.
+ * `bytes` is borrowed; empty: not at hand. LEDGER-1 */
+struct ledger_loss {
+    struct group_id group;
+    uint64_t term, index;
+    enum ledger_verdict verdict;
+    struct slice bytes;
+};
+void ledger_set_aside(struct ledger *ledger, struct wal *wal, enum wal_sync sync,
+                      const struct ledger_loss *loss, int64_t wall_us);
+
+size_t ledger_count(const struct ledger *ledger); /* of cuts, discarded ones too */
+const struct ledger_cut *ledger_at(const struct ledger *ledger, size_t i);
+const struct ledger_cut *ledger_find(const struct ledger *ledger, struct group_id group,
+                                     uint64_t term);
+size_t ledger_verdicts(const struct ledger_cut *cut, enum ledger_verdict verdict);
+/* False: there is no such cut, or it is discarded already. LEDGER-3 */
+bool ledger_discard(struct ledger *ledger, struct group_id group, uint64_t term);
+/* Rises whenever a cut changes. */
+uint64_t ledger_version(const struct ledger *ledger);
+
+bool ledger_handle_event(struct ledger *ledger, const struct io_event *event);
+void ledger_tick(struct ledger *ledger, uint64_t now_ns);
+uint64_t ledger_deadline_ns(const struct ledger *ledger);
+
+#endif

@@ -1,0 +1,189 @@
+/* LEDGER-1, LEDGER-2, LEDGER-3: what a leader had answered and another went on without is set
+ * aside, judged, kept over restarts and crashes, and stays away once it is discarded. */
+#include "replica/ledger/ledger.h"
+
+#include "replica/replica.h"
+#include "tests/server/stage.h"
+
+#include <string.h>
+
+static const struct group_id group = {2}; /* of the first keyspace that is made */
+
+static void expect(struct stage *stage, unsigned client, const char *request, const char *reply)
+{
+    const char *got = stage_ask(stage, client, request);
+    if (strncmp(got, reply, strlen(reply)) != 0)
+        fail_msg("%s: '%s', not '%s'", request, got, reply);
+}
+
+static unsigned leader(struct stage *stage)
+{
+    for (unsigned i = 0; i < stage->options.nodes; i++) {
+        struct replica *replica = stage_replica(stage, i, group);
+        if (replica && replica_is_serving(replica))
+            return i;
+    }
+    return STAGE_NONE;
+}
+
+static bool has_leader(struct stage *stage, void *unused)
+{
+    (void)unused;
+    return leader(stage) != STAGE_NONE;
+}
+
+static bool has_another(struct stage *stage, void *argument)
+{
+    for (unsigned i = 0; i < stage->options.nodes; i++) {
+        struct replica *replica = stage_replica(stage, i, group);
+        if (i != *(unsigned *)argument && replica && replica_is_serving(replica))
+            return true;
+    }
+    return false;
+}
+
+static struct ledger *ledger_of(struct stage *stage, unsigned at)
+{
+    return node_ledger(worker_node(stage->nodes[at].worker));
+}
+
+static bool is_saved(struct stage *stage, void *argument)
+{
+    struct ledger *ledger = ledger_of(stage, *(unsigned *)argument);
+    bool saved = ledger_count(ledger) > 0;
+    for (size_t i = 0; i < ledger_count(ledger); i++)
+        saved = saved && !ledger_at(ledger, i)->unsaved;
+    return saved;
+}
+
+/* The old leader is cut off; it answers one write at async and another waits in vain at quorum;
+ * then another leads and writes. */
+struct scene {
+    struct stage *stage;
+    unsigned old;
+    uint64_t term;
+};
+
+static struct scene cut_off(void)
+{
+    struct scene scene = {.stage = stage_formed(3)};
+    struct stage *stage = scene.stage;
+    unsigned client = stage_connect(stage, 0);
+    expect(stage, client, "KEYSPACE CREATE fast ACK async FAILOVER available", "OK");
+    assert_true(stage_wait(stage, has_leader, NULL, 5 * STAGE_SECOND));
+    scene.old = leader(stage);
+    scene.term = raft_view(replica_raft(stage_replica(stage, scene.old, group)))->term;
+    client = stage_connect(stage, scene.old);
+    unsigned careful = stage_connect(stage, scene.old);
+    expect(stage, careful, "SELECT fast", "OK");
+    expect(stage, careful, "ACK quorum", "OK");
+    expect(stage, client, "SELECT fast", "OK");
+    expect(stage, client, "SET k 0", "OK");
+    stage_run(stage, 100 * STAGE_MS);
+    stage_isolate(stage, scene.old);
+    stage_say(stage, client, "SET lost 1");
+    assert_string_equal("OK", stage_reply(stage, client, 100 * STAGE_MS));
+    stage_say(stage, client, "INCR count");
+    assert_string_equal("1", stage_reply(stage, client, 100 * STAGE_MS));
+    stage_say(stage, careful, "SET waits 1");
+    assert_string_equal("(none)", stage_reply(stage, careful, 100 * STAGE_MS));
+    assert_true(stage_wait(stage, has_another, &scene.old, 10 * STAGE_SECOND));
+    return scene;
+}
+
+static bool has_commands(const struct ledger_item *item, const char *key)
+{
+    return item->bytes.size && memmem(item->bytes.at, item->bytes.size, key, strlen(key));
+}
+
+static void expect_cut(struct scene *scene, enum ledger_verdict verdict)
+{
+    const struct ledger_cut *cut =
+        ledger_find(ledger_of(scene->stage, scene->old), group, scene->term);
+    assert_non_null(cut);
+    assert_int_equal(2, cut->count); /* not the one that nobody was told of */
+    assert_true(has_commands(&cut->items[0], "lost"));
+    assert_true(has_commands(&cut->items[1], "count"));
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(verdict, cut->items[i].verdict);
+    for (unsigned i = 0; i < 3; i++)
+        if (i != scene->old)
+            assert_int_equal(0, ledger_count(ledger_of(scene->stage, i)));
+}
+
+static void acknowledged_and_cut(void **state)
+{
+    (void)state;
+    struct scene scene = cut_off();
+    stage_heal(scene.stage);
+    assert_true(stage_wait(scene.stage, is_saved, &scene.old, 10 * STAGE_SECOND));
+    expect_cut(&scene, LEDGER_ACKNOWLEDGED); /* LEDGER-2 */
+    stage_kill(scene.stage, scene.old);
+    assert_true(stage_start(scene.stage, scene.old));
+    expect_cut(&scene, LEDGER_ACKNOWLEDGED); /* LEDGER-3 */
+    stage_power_cut(scene.stage, scene.old);
+    assert_true(stage_start(scene.stage, scene.old));
+    expect_cut(&scene, LEDGER_ACKNOWLEDGED);
+    stage_destroy(scene.stage);
+}
+
+/* Who was restarted before its entries were cut cannot know which of them it had answered. */
+static void a_restarted_leader_does_not_know(void **state)
+{
+    (void)state;
+    struct scene scene = cut_off();
+    stage_kill(scene.stage, scene.old);
+    stage_heal(scene.stage);
+    assert_true(stage_start(scene.stage, scene.old));
+    assert_true(stage_wait(scene.stage, is_saved, &scene.old, 10 * STAGE_SECOND));
+    expect_cut(&scene, LEDGER_POSSIBLY); /* LEDGER-2 */
+    stage_destroy(scene.stage);
+}
+
+static void discarded_stays_away(void **state)
+{
+    (void)state;
+    struct scene scene = cut_off();
+    stage_heal(scene.stage);
+    assert_true(stage_wait(scene.stage, is_saved, &scene.old, 10 * STAGE_SECOND));
+    assert_true(ledger_discard(ledger_of(scene.stage, scene.old), group, scene.term));
+    assert_false(ledger_discard(ledger_of(scene.stage, scene.old), group, scene.term));
+    assert_true(stage_wait(scene.stage, is_saved, &scene.old, 10 * STAGE_SECOND));
+    stage_kill(scene.stage, scene.old);
+    assert_true(stage_start(scene.stage, scene.old));
+    const struct ledger_cut *cut =
+        ledger_find(ledger_of(scene.stage, scene.old), group, scene.term);
+    assert_true(cut && cut->discarded && !cut->count); /* LEDGER-3: the log still has the records */
+    stage_destroy(scene.stage);
+}
+
+/* LEDGER-1: power goes at each write and sync while the old leader follows the new one: wherever
+ * the new entries are durable, so is what they cut. */
+static void the_record_comes_first(void **state)
+{
+    (void)state;
+    for (unsigned call = 1; call <= 24; call++) {
+        struct scene scene = cut_off();
+        world_crash_at_call(scene.stage->world, scene.stage->nodes[scene.old].machine, call, true);
+        stage_heal(scene.stage);
+        stage_run(scene.stage, 3 * STAGE_SECOND);
+        if (!scene.stage->nodes[scene.old].worker)
+            assert_true(stage_start(scene.stage, scene.old));
+        assert_true(stage_wait(scene.stage, is_saved, &scene.old, 10 * STAGE_SECOND));
+        const struct ledger_cut *cut =
+            ledger_find(ledger_of(scene.stage, scene.old), group, scene.term);
+        assert_true(cut && cut->count == 2); /* LEDGER-1 */
+        stage_destroy(scene.stage);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(acknowledged_and_cut),
+        cmocka_unit_test(a_restarted_leader_does_not_know),
+        cmocka_unit_test(discarded_stays_away),
+        cmocka_unit_test(the_record_comes_first),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
