@@ -78,7 +78,40 @@ static void publish(struct worker *worker, struct io *io, struct http_facts *fac
         log_line(line);
 }
 
-static void loop(struct worker *worker, struct io *io, struct http_facts *facts)
+static double seconds_of(struct timeval time)
+{
+    return (double)time.tv_sec + (double)time.tv_usec / 1e6;
+}
+
+/* What the kernel knows of this process. */
+static struct metrics_process measure_process(bool ready)
+{
+    struct metrics_process process = {.version = "0.1.0", .ready = ready};
+    struct rusage usage;
+    unsigned long pages = 0;
+    FILE *memory = fopen("/proc/self/statm", "re");
+    if (memory && fscanf(memory, "%*u %lu", &pages) == 1)
+        process.resident_bytes = pages * (uint64_t)sysconf(_SC_PAGESIZE);
+    if (memory)
+        (void)fclose(memory);
+    if (getrusage(RUSAGE_SELF, &usage) == 0)
+        process.cpu_seconds = seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime);
+    return process;
+}
+
+static void give_metrics(struct worker *worker, struct http *http, bool ready)
+{
+    struct metrics_process process = measure_process(ready);
+    struct metrics_sample *sample = worker_measure(worker);
+    const struct metrics_sample *samples[] = {sample};
+    struct buffer page;
+    buffer_init(&page, METRICS_PAGE_SIZE_MAX);
+    metrics_render(&process, samples, 1, &page);
+    metrics_destroy(sample);
+    http_give_metrics(http, &page);
+}
+
+static void loop(struct worker *worker, struct io *io, struct http_facts *facts, struct http *http)
 {
     enum {
         TIMER_ALIVE = 2
@@ -93,6 +126,9 @@ static void loop(struct worker *worker, struct io *io, struct http_facts *facts)
             alive_ns = now_ns + 200 * 1000000ull;
             io_timer_set(io, TIMER_ALIVE, alive_ns);
         }
+        if (atomic_load_explicit(&facts->metrics_wanted, memory_order_relaxed) &&
+            atomic_exchange(&facts->metrics_wanted, false))
+            give_metrics(worker, http, atomic_load(&facts->ready));
         count = io_gather(io, events, IO_EVENTS_MAX);
         if (stop_asked)
             worker_stop(worker);
@@ -133,7 +169,7 @@ static int serve(const struct options *options)
     } else {
         install_signals(io);
         log_line("started");
-        loop(worker, io, &facts);
+        loop(worker, io, &facts, http);
         code = worker_failure(worker)[0] ? fail(worker_failure(worker)) : 0;
         if (!code)
             log_line("stopped");

@@ -22,14 +22,21 @@
 #define HEADERS_MAX 8192
 #define TIMEOUT_S   5
 #define BACKLOG     128
+#define WAITING_MAX 16 /* requests for metrics at one time */
+#define PATIENCE_S  2
+#define PAGE_TYPE   "text/plain; version=0.0.4; charset=utf-8"
 
 struct http {
     struct event_base *base;
     struct evhttp *server;
-    struct event *stop;
-    int stop_fd;
+    struct event *stop, *given, *late;
+    int stop_fd, given_fd;
     struct http_facts *facts; /* borrowed */
     pthread_t thread;
+    struct evhttp_request *waiting[WAITING_MAX]; /* for a page of metrics */
+    size_t waiting_count;
+    pthread_mutex_t lock; /* of `page` */
+    struct buffer page;
 };
 
 static uint64_t now_ns(void)
@@ -65,10 +72,87 @@ static void on_readyz(struct evhttp_request *request, void *argument)
     answer(request, atomic_load(&http->facts->ready), "ready", reason ? reason : "starting");
 }
 
+/* ---- metrics ---- */
+
+/* A request whose client has left meanwhile is freed by the same calls. */
+static void refuse_waiting(struct http *http)
+{
+    while (http->waiting_count)
+        evhttp_send_error(http->waiting[--http->waiting_count], HTTP_SERVUNAVAIL,
+                          "the worker gives no numbers");
+}
+
+static void on_late(evutil_socket_t fd, short what, void *argument)
+{
+    (void)fd;
+    (void)what;
+    refuse_waiting(argument);
+}
+
+/* HTTP-1: it waits in a list, the thread goes on. */
+static void on_metrics(struct evhttp_request *request, void *argument)
+{
+    struct http *http = argument;
+    struct timeval patience = {.tv_sec = PATIENCE_S};
+    if (http->waiting_count == WAITING_MAX) {
+        evhttp_send_error(request, HTTP_SERVUNAVAIL, "too many ask for metrics at one time");
+        return;
+    }
+    if (!http->waiting_count)
+        evtimer_add(http->late, &patience);
+    http->waiting[http->waiting_count++] = request;
+    atomic_store(&http->facts->metrics_wanted, true);
+}
+
+static void swap_pages(struct buffer *one, struct buffer *other)
+{
+    struct buffer kept = *one;
+    *one = *other;
+    *other = kept;
+}
+
+static void send_page(struct evhttp_request *request, const struct buffer *page)
+{
+    struct evbuffer *body = evbuffer_new();
+    if (!body || evbuffer_add(body, page->at, page->size))
+        fatal("no memory for a page of metrics");
+    evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type", PAGE_TYPE);
+    evhttp_send_reply(request, HTTP_OK, "OK", body);
+    evbuffer_free(body);
+}
+
+static void on_given(evutil_socket_t fd, short what, void *argument)
+{
+    struct http *http = argument;
+    uint64_t count;
+    struct buffer page;
+    (void)what;
+    (void)!read(fd, &count, sizeof count);
+    buffer_init(&page, SIZE_MAX);
+    pthread_mutex_lock(&http->lock);
+    swap_pages(&page, &http->page);
+    pthread_mutex_unlock(&http->lock);
+    evtimer_del(http->late);
+    while (http->waiting_count && page.size)
+        send_page(http->waiting[--http->waiting_count], &page);
+    buffer_deinit(&page);
+}
+
+void http_give_metrics(struct http *http, struct buffer *page)
+{
+    uint64_t one = 1;
+    pthread_mutex_lock(&http->lock);
+    swap_pages(page, &http->page);
+    pthread_mutex_unlock(&http->lock);
+    buffer_deinit(page); /* one that nobody took in time */
+    if (write(http->given_fd, &one, sizeof one) != sizeof one)
+        fatal("cannot hand over metrics");
+}
+
 static void on_other(struct evhttp_request *request, void *argument)
 {
     (void)argument;
-    evhttp_send_error(request, HTTP_NOTFOUND, "only /livez and /readyz are served");
+    evhttp_send_error(request, HTTP_NOTFOUND, "only /livez, /readyz and /metrics are served");
 }
 
 static void on_stop(evutil_socket_t fd, short what, void *argument)
@@ -152,33 +236,53 @@ static enum status bind_address(struct http *http, const char *address, char why
 
 static void destroy(struct http *http)
 {
-    if (http->stop)
-        event_free(http->stop);
-    if (http->server)
-        evhttp_free(http->server);
-    if (http->base)
-        event_base_free(http->base);
+    refuse_waiting(http);
+    event_free(http->stop);
+    event_free(http->given);
+    event_free(http->late);
+    evhttp_free(http->server);
+    event_base_free(http->base);
     close(http->stop_fd);
+    close(http->given_fd);
+    buffer_deinit(&http->page);
+    pthread_mutex_destroy(&http->lock);
     memory_free(http);
+}
+
+/* What is made before anything can be refused; the machine has no descriptors or no memory when it
+ * cannot be. */
+static struct http *create(struct http_facts *facts)
+{
+    struct http *http = memory_zeroed(1, sizeof *http);
+    http->facts = facts;
+    buffer_init(&http->page, SIZE_MAX);
+    http->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    http->given_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    http->base = event_base_new();
+    if (http->stop_fd < 0 || http->given_fd < 0 || !http->base ||
+        pthread_mutex_init(&http->lock, NULL))
+        fatal("cannot set up HTTP");
+    http->server = evhttp_new(http->base);
+    http->stop = event_new(http->base, http->stop_fd, EV_READ, on_stop, http);
+    http->given = event_new(http->base, http->given_fd, EV_READ | EV_PERSIST, on_given, http);
+    http->late = evtimer_new(http->base, on_late, http);
+    if (!http->server || !http->stop || !http->given || !http->late ||
+        event_add(http->stop, NULL) || event_add(http->given, NULL))
+        fatal("cannot set up HTTP");
+    return http;
 }
 
 enum status http_start(const char *address, struct http_facts *facts, struct http **out,
                        char why[128])
 {
-    struct http *http = memory_zeroed(1, sizeof *http);
-    http->facts = facts;
-    http->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    http->base = event_base_new();
-    http->server = http->base ? evhttp_new(http->base) : NULL;
-    http->stop = http->base ? event_new(http->base, http->stop_fd, EV_READ, on_stop, http) : NULL;
-    if (!http->server || !http->stop || http->stop_fd < 0 || event_add(http->stop, NULL))
-        fatal("cannot set up HTTP");
+    struct http *http = create(facts);
     evhttp_set_allowed_methods(http->server, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
     evhttp_set_max_body_size(http->server, BODY_MAX);
     evhttp_set_max_headers_size(http->server, HEADERS_MAX);
     evhttp_set_timeout(http->server, TIMEOUT_S);
     evhttp_set_cb(http->server, "/livez", on_livez, http);
     evhttp_set_cb(http->server, "/readyz", on_readyz, http);
+    evhttp_set_cb(http->server, "/metrics", on_metrics, http);
     evhttp_set_gencb(http->server, on_other, http);
     enum status status = bind_address(http, address, why);
     if (status == STATUS_OK && pthread_create(&http->thread, NULL, run, http))

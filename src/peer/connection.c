@@ -66,6 +66,8 @@ struct connection *connection_open(struct peer_set *set, enum connection_state s
 static void connection_close(struct peer_set *set, struct connection *connection)
 {
     unsigned slot = connection->slot, generation = (connection->generation + 1) % GENERATIONS;
+    if (connection->state == CONNECTION_UP)
+        connection->link->resets++;
     if (connection_is_stranger(connection))
         set->stranger_count--;
     if (!connection->is_local)

@@ -68,6 +68,7 @@ struct peer_link {
     uint64_t incarnation; /* of the other side when it was last up; 0: never */
     unsigned refusals;    /* in a row: closed by the other side instead of a hello */
     uint64_t refused_ns;  /* when a refusal was last told */
+    uint64_t resets;      /* it was up, and was lost */
     bool told_up, is_newer, is_refused, is_other_incarnation;
     struct list changed;
 };

@@ -91,6 +91,8 @@ void peer_set_local(struct peer_set *peers, unsigned worker, bool up);
 /* Where `node` has `group`, if it has it: worker 0 until a hello has said how many there are. */
 struct peer_id peer_of(const struct peer_set *peers, struct node_id node, struct group_id group);
 bool peer_is_up(const struct peer_set *peers, struct peer_id peer, enum wire_link link);
+/* How often links of that kind to the workers of `node` were up and were lost. */
+uint64_t peer_resets(const struct peer_set *peers, struct node_id node, enum wire_link link);
 /* Where that node serves clients, from its hello; "" when unknown. */
 const char *peer_client_address(const struct peer_set *peers, struct node_id node);
 

@@ -235,6 +235,15 @@ bool peer_is_up(const struct peer_set *set, struct peer_id id, enum wire_link li
     return set_up_connection(set, id, link) != NULL;
 }
 
+uint64_t peer_resets(const struct peer_set *set, struct node_id id, enum wire_link link)
+{
+    uint64_t resets = 0;
+    for (size_t i = 0; i < set->node_count; i++)
+        if (node_id_equal(set->nodes[i]->id.node, id))
+            resets += set->nodes[i]->links[link - WIRE_LINK_DATA].resets;
+    return resets;
+}
+
 const char *peer_client_address(const struct peer_set *set, struct node_id id)
 {
     const struct peer_node *node = set_node(set, peer_at(id, 0));

@@ -344,6 +344,10 @@ void keyspace_choose_ack(struct server *server, const struct replica *replica,
                          struct pending *pending);
 void keyspace_serve_ack(struct server_call *call);
 
+/* facts.c */
+/* Counts an error reply by its first word. */
+void server_note_error(struct server *server, struct slice reply);
+
 /* leader.c */
 /* The group of a forwarded request has another leader than the one it went to, for a while. */
 bool leader_has_moved(struct server *server, const struct pending *pending, uint64_t now_ns);

@@ -15,7 +15,8 @@ void route_push_reply(struct server *server, struct session *session, struct pen
         reply_error(&short_one, "ERR the command ran, but its reply is larger than 1 GiB");
     }
     pending->size = reply->out->size - before;
-    server->facts.errors_total += reply->failed;
+    if (reply->failed)
+        server_note_error(server, slice_of(reply->out->at + before, pending->size));
     bool alone =
         !session->count && !session->remote && !pending->scatter && pending->kind == PENDING_READY;
     if (alone)

@@ -267,11 +267,6 @@ bool server_drain(struct server *server)
            list_is_empty(&server->held);
 }
 
-void server_facts(const struct server *server, struct server_facts *out)
-{
-    *out = server->facts;
-}
-
 bool server_take_line(struct server *server, char out[SERVER_LINE_SIZE])
 {
     struct misdirected *misdirected = &server->misdirected;

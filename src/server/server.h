@@ -94,8 +94,14 @@ uint64_t server_deadline_ns(const struct server *server);
 /* No new clients; true once nothing waits for an answer any more. */
 bool server_drain(struct server *server);
 
+/* Error replies by their first word; what is not in the list is the last, "other". */
+#define SERVER_ERRORS 16
+extern const char *const server_error_names[SERVER_ERRORS];
+
 struct server_facts {
     uint64_t connections, connections_total, commands_total, errors_total;
+    uint64_t errors[SERVER_ERRORS];
+    uint64_t writes_acknowledged_total; /* requests that changed something, answered as leader */
     uint64_t forwarded_total, refused_total, unknown_total, held;
     uint64_t started_ns;
 };

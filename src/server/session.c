@@ -178,7 +178,7 @@ void session_fail(struct server *server, struct session *session, struct pending
         unstage(session);
     session_set_reply(pending, slice_of_buffer(&bytes));
     pending->kind = PENDING_READY;
-    server->facts.errors_total++;
+    server_note_error(server, slice_of_buffer(&bytes));
     server->facts.unknown_total += strncmp(error, "UNKNOWNOUTCOME", 14) == 0;
     buffer_deinit(&bytes);
 }
@@ -236,6 +236,8 @@ static void hand_on(struct server *server, struct session *session, struct pendi
 {
     struct buffer *out = &session->out;
     IO_NOTE(server->io, "acknowledge");
+    server->facts.writes_acknowledged_total +=
+        pending->kind == PENDING_GATED && pending->gate.wrote && outcome == WIRE_OUTCOME_DONE;
     if (pending->scatter) {
         scatter_take(server, session, pending);
     } else if (session->remote) {

@@ -17,9 +17,24 @@ void wal_sync_begin(struct wal *wal)
     wal->unsynced = false;
     wal->interval_due_ns = WAL_NEVER;
     wal->sync_ticket = wal->written_ticket;
+    wal->sync_began_ns = io_now_ns(wal->io);
     wal->sync_position = wal_position(segment->header.life, wal->end);
     io_file_sync_start(wal->io, segment->file, wal->end, wal->tag + WAL_TAG_SYNC);
     wal->end = wal_round_up(wal->end, IO_BLOCK_SIZE);
+}
+
+const uint64_t wal_sync_bucket_us[WAL_SYNC_BUCKETS - 1] = {
+    50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000, 500000, 2000000};
+
+static void measure_sync(struct wal *wal)
+{
+    uint64_t took_ns = io_now_ns(wal->io) - wal->sync_began_ns;
+    size_t bucket = 0;
+    while (bucket < WAL_SYNC_BUCKETS - 1 && took_ns > wal_sync_bucket_us[bucket] * 1000)
+        bucket++;
+    wal->facts.syncs++;
+    wal->facts.syncs_ns += took_ns;
+    wal->facts.syncs_in[bucket]++;
 }
 
 static enum status sync_done(struct wal *wal, enum status status)
@@ -29,6 +44,7 @@ static enum status sync_done(struct wal *wal, enum status status)
         return STATUS_IO;
     }
     wal->syncing = false;
+    measure_sync(wal);
     wal->durable_ticket = wal->sync_ticket; /* WAL-1 */
     wal->durable_position = wal->sync_position;
     wal->first_life_durable = wal->first_life;
@@ -79,6 +95,8 @@ static void target_add_batch(struct wal *wal, struct target *target, struct wal_
     target_add(target, batch->bytes.at, used);
     target_add(target, ZEROS, length - used);
     target->checksum = header.checksum;
+    wal->facts.written_bytes += length;
+    wal->facts.batches++;
 }
 
 static void batch_note(struct wal *wal, const struct wal_batch *batch, struct wal_segment *segment,
@@ -308,6 +326,11 @@ uint64_t wal_room(const struct wal *wal)
         if (wal->spares.at[i]->size > opening)
             room += wal->spares.at[i]->size - opening;
     return room > taken ? room - taken : 0;
+}
+
+const struct wal_facts *wal_facts(const struct wal *wal)
+{
+    return &wal->facts;
 }
 
 bool wal_disk_is_full(const struct wal *wal)

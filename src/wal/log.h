@@ -146,7 +146,7 @@ struct wal {
     uint64_t durable_position; /* what the next batch says as durable_through */
     bool unsynced; /* bytes of the last segment were written since the last sync was started */
     bool syncing;
-    uint64_t sync_ticket, sync_position;
+    uint64_t sync_ticket, sync_position, sync_began_ns;
     uint64_t interval_due_ns;
 
     bool preparing, disk_is_full;
@@ -160,6 +160,7 @@ struct wal {
     bool unclean_other_boot;
 
     struct wal_read *reads[WAL_READS_MAX];
+    struct wal_facts facts;
     struct wal_recovery recovery;
 };
 

@@ -146,6 +146,17 @@ uint64_t wal_room(const struct wal *wal);
 /* The last attempt to prepare a segment failed for want of space; wal_tick tries each second. */
 bool wal_disk_is_full(const struct wal *wal);
 
+/* What the log has done since it was opened, for whoever measures. A sync's time is from its start
+ * to the turn that hears of its end. */
+#define WAL_SYNC_BUCKETS 14
+extern const uint64_t wal_sync_bucket_us[WAL_SYNC_BUCKETS - 1]; /* upper ends; the last has none */
+struct wal_facts {
+    uint64_t batches, written_bytes; /* with headers and padding */
+    uint64_t syncs, syncs_ns;
+    uint64_t syncs_in[WAL_SYNC_BUCKETS];
+};
+const struct wal_facts *wal_facts(const struct wal *wal);
+
 /* Each segment begins with the state of every group and every identity record, so that older
  * segments can go. The owner hands over the newest payloads as it appends them (the log keeps a
  * copy of the last STATE of each group and of each IDENTITY). */

@@ -372,6 +372,12 @@ bool worker_is_ready(const struct worker *worker)
     return !worker_unready(worker);
 }
 
+struct metrics_sample *worker_measure(struct worker *worker)
+{
+    return metrics_take(worker->io, worker->server, worker->node, worker->control,
+                        worker->admin.dir);
+}
+
 struct node *worker_node(struct worker *worker)
 {
     return worker->node;

@@ -11,6 +11,7 @@
 #include "admin/admin.h"
 #include "base/status.h"
 #include "io/io.h"
+#include "metrics/metrics.h"
 #include "node/node.h"
 
 #define WORKER_LINE_SIZE 480
@@ -55,6 +56,9 @@ bool worker_is_ready(const struct worker *worker);
 const char *worker_unready(const struct worker *worker);
 /* Lines for the operator's log, oldest first; false: none. */
 bool worker_take_line(struct worker *worker, char out[WORKER_LINE_SIZE]);
+
+/* Its numbers now, for /metrics; the caller's. Between two turns. */
+struct metrics_sample *worker_measure(struct worker *worker);
 
 /* For oracles and tests. */
 struct node *worker_node(struct worker *worker);

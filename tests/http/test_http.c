@@ -4,6 +4,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -140,12 +142,99 @@ static void addresses_that_cannot_be(void **state)
     http_stop(NULL);
 }
 
+/* ---- metrics: the test is the worker ---- */
+
+struct asker {
+    uint16_t port;
+    char answer[2048];
+    pthread_t thread;
+};
+
+static void *ask_for_metrics(void *argument)
+{
+    struct asker *asker = argument;
+    ask(asker->port, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        asker->answer);
+    return NULL;
+}
+
+static void begin_to_ask(struct asker *asker, uint16_t port)
+{
+    asker->port = port;
+    assert_int_equal(0, pthread_create(&asker->thread, NULL, ask_for_metrics, asker));
+}
+
+static bool is_wanted(struct http_facts *facts)
+{
+    uint64_t end_ns = now_ns() + 8 * SECOND_NS;
+    while (!atomic_load(&facts->metrics_wanted) && now_ns() < end_ns)
+        sched_yield();
+    return atomic_exchange(&facts->metrics_wanted, false);
+}
+
+static void metrics_are_given(void **state)
+{
+    struct http_facts facts = {0};
+    struct asker asker = {0};
+    struct buffer page;
+    uint16_t port;
+    (void)state;
+    struct http *http = start(&facts, &port);
+    for (int i = 0; i < 2; i++) { /* a page is for whoever waits: the second asks again */
+        begin_to_ask(&asker, port);
+        assert_true(is_wanted(&facts));
+        buffer_init(&page, 100);
+        assert_int_equal(STATUS_OK, buffer_append(&page, i ? "two 2\n" : "one 1\n", 6));
+        http_give_metrics(http, &page);
+        assert_int_equal(0, page.size);
+        pthread_join(asker.thread, NULL);
+        assert_memory_equal("HTTP/1.1 200 OK\r\n", asker.answer, 17);
+        assert_non_null(strstr(asker.answer, "Content-Type: text/plain; version=0.0.4"));
+        assert_non_null(strstr(asker.answer, i ? "\r\n\r\ntwo 2\n" : "\r\n\r\none 1\n"));
+    }
+    http_stop(http);
+}
+
+static void a_stuck_worker_gives_none(void **state)
+{
+    struct http_facts facts = {0};
+    struct asker askers[20] = {{0}};
+    uint16_t port;
+    (void)state;
+    struct http *http = start(&facts, &port);
+    atomic_store(&facts.turn_ns, now_ns());
+    for (size_t i = 0; i < 20; i++) /* some past the most that may wait */
+        begin_to_ask(&askers[i], port);
+    assert_true(is_wanted(&facts));
+    assert_int_equal(200, code_of(port, "GET", "/livez")); /* HTTP-1 */
+    for (size_t i = 0; i < 20; i++) {
+        pthread_join(askers[i].thread, NULL);
+        assert_memory_equal("HTTP/1.1 503 ", askers[i].answer, 13);
+    }
+    http_stop(http);
+}
+
+/* Who waits when the program ends is told, or his connection ends. */
+static void an_end_with_a_waiter(void **state)
+{
+    struct http_facts facts = {0};
+    struct asker asker = {0};
+    uint16_t port;
+    (void)state;
+    struct http *http = start(&facts, &port);
+    begin_to_ask(&asker, port);
+    assert_true(is_wanted(&facts));
+    http_stop(http);
+    pthread_join(asker.thread, NULL);
+    assert_true(!asker.answer[0] || strstr(asker.answer, " 503 "));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(live_is_not_ready),
-        cmocka_unit_test(other_requests),
-        cmocka_unit_test(addresses_that_cannot_be),
+        cmocka_unit_test(live_is_not_ready),         cmocka_unit_test(other_requests),
+        cmocka_unit_test(addresses_that_cannot_be),  cmocka_unit_test(metrics_are_given),
+        cmocka_unit_test(a_stuck_worker_gives_none), cmocka_unit_test(an_end_with_a_waiter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,7 +17,7 @@ FLOORS = {
     "node": 6,
     "control": 7,
     "server": 8,
-    "admin": 9, "redisview": 9, "http": 9,
+    "admin": 9, "redisview": 9, "metrics": 9, "http": 9,
     "worker": 10,
     "holdfastd": 11, "holdfast": 11,
 }
