@@ -46,7 +46,7 @@ def read(text):
 
 def table():
     with open(TABLE, encoding="utf-8") as text:
-        rows = re.findall(r"^\| `(holdfast_[a-z_]+)` \| (\w+) \| ([^|]*) \|", text.read(), re.M)
+        rows = re.findall(r"^\| `(holdfast_[a-z_]+)` \| (\w+) \|([^|]*)\|", text.read(), re.M)
     return {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
 
 
