@@ -13,13 +13,10 @@ import sys
 import time
 
 import candidates
+import works
 from processes import NotReady, Workplace, busy_cpu_seconds, end_on_signal
 from syncs import SyncCounter
 
-# operation, connections, pipeline
-ROWS = [("SET", 50, 1), ("SET", 200, 1), ("SET", 50, 16), ("GET", 50, 1), ("GET", 200, 1), ("GET", 50, 16)]
-SHAPES = {1: "one node, every write synced", 3: "three nodes, every write synced on a quorum"}
-RATIO_MOST = {1: 1.3, 16: 1.75}  # by pipeline
 BYTES_PER_KEY_MOST = 150
 VALUE_SIZE = 64
 SYNC_SECONDS = 1
@@ -39,7 +36,8 @@ class Bench:
         keys = min(self.options.keys, candidate.keys_most)
         command = [os.path.join(self.options.build, "bench-load"), "--targets", candidate.target, "--protocol",
                    candidate.protocol, "--operation", operation, "--connections", connections, "--pipeline", pipeline, "--keys",
-                   keys, "--value-size", VALUE_SIZE, "--seed", self.seed, "--pids", ",".join(map(str, candidate.pids())), *limit, *more]
+                   keys, "--value-size", VALUE_SIZE, "--seed", self.seed, "--pids", ",".join(map(str, candidate.pids())),
+                   *candidate.load_options(), *limit, *more]
         busy = busy_cpu_seconds()
         done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=300, check=False)
         busy = busy_cpu_seconds() - busy
@@ -56,14 +54,14 @@ class Bench:
         name, more = candidate.write_operation() if operation == "SET" else (operation.lower(), [])
         return self.load(candidate, name, connections, pipeline, ["--seconds", seconds], more)
 
-    # ---- a shape ----
+    # ---- a work ----
 
-    def start(self, count, folder):
+    def start(self, work, folder):
         started = []
         for kind in candidates.ALL:
-            candidate = kind(self.options.build, folder, count)
-            if candidate.name not in self.options.candidates:
+            if kind.name not in self.options.candidates or not kind.takes_part(work):
                 continue
+            candidate = kind(self.options.build, folder, work)
             started.append(candidate)
             try:
                 candidate.start()
@@ -76,23 +74,23 @@ class Bench:
         before = candidate.resident_bytes()
         self.load(candidate, "fill", 50, 16, [])
         keys = min(self.options.keys, candidate.keys_most)
-        self.memory.append({"nodes": candidate.count, "candidate": candidate.name, "keys": keys,
+        self.memory.append({"work": candidate.work.name, "candidate": candidate.name, "keys": keys,
                             "bytes_per_key": (candidate.resident_bytes() - before) / keys})
 
     def problem(self, started, candidate, trouble):
         """A candidate that does not work is left out; the others go on."""
-        self.problems.append(f"{SHAPES[candidate.count]}: {candidate.name} left out: {trouble}")
+        self.problems.append(f"{candidate.work.title}: {candidate.name} left out: {trouble}")
         print(self.problems[-1], file=sys.stderr)
         candidate.stop()
         started.remove(candidate)
 
-    def measure(self, count, folder):
-        started = self.start(count, folder)
+    def measure(self, work, folder):
+        started = self.start(work, folder)
         try:
             for number in range(self.options.rounds):
-                for row in ROWS:
+                for row in work.rows:
                     self.measure_row(started, number, row)
-            for row in ROWS:
+            for row in work.rows:
                 self.count_syncs(started, row)
             for candidate in list(started):
                 self.compare_replicas(started, candidate)
@@ -107,10 +105,10 @@ class Bench:
             except (NotReady, OSError, subprocess.SubprocessError) as trouble:
                 self.problem(started, candidate, trouble)
                 continue
-            self.runs.append({"nodes": candidate.count, "candidate": candidate.name, "operation": row[0], "connections": row[1],
+            self.runs.append({"work": candidate.work.name, "candidate": candidate.name, "operation": row[0], "connections": row[1],
                               "pipeline": row[2], "round": number, **result})
             if sys.stderr.isatty():
-                print(f"\r{number + 1}/{self.options.rounds} {candidate.count} x {candidate.name} {row} ", end="", file=sys.stderr)
+                print(f"\r{number + 1}/{self.options.rounds} {candidate.work.name}: {candidate.name} {row} ", end="", file=sys.stderr)
 
     def count_syncs(self, started, row):
         """In a run of its own: counting may cost."""
@@ -121,7 +119,7 @@ class Bench:
                 self.problem(started, candidate, trouble)
                 continue
             if syncs is not None:
-                self.runs.append({"nodes": candidate.count, "candidate": candidate.name, "operation": row[0], "connections": row[1],
+                self.runs.append({"work": candidate.work.name, "candidate": candidate.name, "operation": row[0], "connections": row[1],
                                   "pipeline": row[2], "round": "syncs", "syncs_per_operation": syncs / result["operations"]})
 
     def compare_replicas(self, started, candidate):
@@ -131,68 +129,81 @@ class Bench:
             self.problem(started, candidate, trouble)
             return
         if found:
-            self.equal.append({"nodes": candidate.count, "candidate": candidate.name, **found})
+            self.equal.append({"work": candidate.work.name, "candidate": candidate.name, **found})
 
     # ---- results ----
 
-    def summary(self, count, row, name):
+    def summary(self, work, row, name):
         """Medians of a candidate's runs of a row; None when there are none."""
-        mine = [run for run in self.runs if (run["nodes"], run["operation"], run["connections"], run["pipeline"]) == (count, *row)]
+        mine = [run for run in self.runs if (run["work"], run["operation"], run["connections"], run["pipeline"]) == (work, *row)]
         timed = [run for run in mine if run["candidate"] == name and run["round"] != "syncs"]
-        floors = {run["round"]: run["cpu_per_million"] for run in mine if run["candidate"] == "floor" and run["round"] != "syncs"}
         if not timed:
             return None
-        ratios = [run["cpu_per_million"] / floors[run["round"]] for run in timed if run["round"] in floors]
         counted = [run["syncs_per_operation"] for run in mine if run["candidate"] == name and run["round"] == "syncs"]
         middle = {key: statistics.median(run[key] for run in timed)
                   for key in ("cpu_per_million", "per_second", "p50_us", "p99_us", "others_cpu")}
-        return {"nodes": count, "operation": row[0], "connections": row[1], "pipeline": row[2], "candidate": name, **middle,
-                "ratio_to_floor": statistics.median(ratios) if ratios else None, "syncs_per_operation": counted[0] if counted else None}
+        return {"work": work, "operation": row[0], "connections": row[1], "pipeline": row[2], "candidate": name, **middle,
+                "to_floor": self.ratio(mine, timed, "floor"), "to_redis": self.ratio(mine, timed, "redis"),
+                "syncs_per_operation": counted[0] if counted else None}
+
+    @staticmethod
+    def ratio(mine, timed, other):
+        """Of cpu/M, round by round, the median; None where the other was not there."""
+        theirs = {run["round"]: run["cpu_per_million"] for run in mine if run["candidate"] == other and run["round"] != "syncs"}
+        ratios = [run["cpu_per_million"] / theirs[run["round"]] for run in timed if theirs.get(run["round"])]
+        return statistics.median(ratios) if ratios else None
 
     def summaries(self):
-        found = [self.summary(count, row, kind.name) for count in SHAPES for row in ROWS for kind in candidates.ALL]
+        found = [self.summary(work.name, row, kind.name) for work in works.ALL for row in work.rows for kind in candidates.ALL]
         return [one for one in found if one]
 
     def print_table(self):
-        shown = None
+        titles, shown = {work.name: work.title for work in works.ALL}, None
         for one in self.summaries():
-            row = (one["nodes"], one["operation"], one["connections"], one["pipeline"])
+            row = (one["work"], one["operation"], one["connections"], one["pipeline"])
             if row != shown:
                 by = f", pipelined by {row[3]}" if row[3] > 1 else ""
-                print(f"\n{SHAPES[row[0]]}: {row[1]}, {row[2]} connections{by}")
-                print(f"  {'':10}{'cpu/M':>9}{'/ floor':>9}{'ops/s':>11}{'p50 ms':>9}{'p99 ms':>9}{'syncs/op':>10}")
+                print(f"\n{titles[row[0]]}: {row[1]}, {row[2]} connections{by}")
+                print(f"  {'':10}{'cpu/M':>9}{'/ floor':>9}{'/ redis':>9}{'ops/s':>11}{'p50 ms':>9}{'p99 ms':>9}{'syncs/op':>10}")
                 shown = row
-            ratio = f"{one['ratio_to_floor']:.2f}" if one["ratio_to_floor"] else "-"
+            ratios = "".join(f"{one[key]:9.2f}" if one[key] else f"{'-':>9}" for key in ("to_floor", "to_redis"))
             syncs = f"{one['syncs_per_operation']:.4f}" if one["syncs_per_operation"] is not None else "-"
-            print(f"  {one['candidate']:10}{one['cpu_per_million']:9.2f}{ratio:>9}{one['per_second']:11,.0f}"
+            print(f"  {one['candidate']:10}{one['cpu_per_million']:9.2f}{ratios}{one['per_second']:11,.0f}"
                   f"{one['p50_us'] / 1000:9.2f}{one['p99_us'] / 1000:9.2f}{syncs:>10}")
         print(f"\nresident bytes per key (16 + {VALUE_SIZE} bytes), {self.options.keys:,} keys")
         for one in self.memory:
             if one["candidate"] in ("holdfast", "redis"):
-                print(f"  {one['candidate']:10}{one['nodes']} node{'s' if one['nodes'] > 1 else ' '}{one['bytes_per_key']:9.0f}")
+                print(f"  {one['work']:10}{one['candidate']:10}{one['bytes_per_key']:9.0f}")
         for one in self.equal:
-            what = ", ".join(f"{key} {value}" for key, value in one.items() if key not in ("nodes", "candidate", "digest"))
-            print(f"replicas equal: {one['candidate']}: {what}, digest {one['digest'] or 'not offered by the server'}")
+            what = ", ".join(f"{key} {value}" for key, value in one.items() if key not in ("work", "candidate", "digest"))
+            print(f"replicas equal: {one['work']}: {one['candidate']}: {what}, digest {one['digest'] or 'not offered by the server'}")
         print(f"syncs counted by {self.syncs.how}")
 
     def verdicts(self):
         """(said, met) of each figure that is to be reached."""
-        rows = {(one["nodes"], one["operation"], one["connections"], one["pipeline"], one["candidate"]): one for one in self.summaries()}
-        for (nodes, operation, connections, pipeline, name), one in rows.items():
-            if name != "holdfast":
-                continue
-            where = f"{nodes} node{'s' if nodes > 1 else ''}, {operation}, {connections} by {pipeline}"
-            if operation == "SET" and one["ratio_to_floor"]:
-                most = RATIO_MOST[pipeline]
-                yield f"{where}: {one['ratio_to_floor']:.2f} of the floor, at most {most}", one["ratio_to_floor"] <= most
-            for other in ("redis", "etcd"):
-                rival = rows.get((nodes, operation, connections, pipeline, other))
-                if rival:
-                    yield (f"{where}: {one['cpu_per_million'] / rival['cpu_per_million']:.2f} of {other}'s cpu/M",
-                           one["cpu_per_million"] < rival["cpu_per_million"])
+        ours = {(one["work"], one["operation"], one["connections"], one["pipeline"]): one
+                for one in self.summaries() if one["candidate"] == "holdfast"}
+        for work in works.ALL:
+            for row in work.rows:
+                if (work.name, *row) in ours:
+                    yield from self.verdicts_of(work, row, ours[work.name, *row])
         for one in self.memory:
-            if one["candidate"] == "holdfast" and one["nodes"] == 1 and one["keys"] >= 1000000:
+            if one["candidate"] == "holdfast" and one["work"] == "one" and one["keys"] >= 1000000:
                 yield f"{one['bytes_per_key']:.0f} bytes per key, at most {BYTES_PER_KEY_MOST}", one["bytes_per_key"] <= BYTES_PER_KEY_MOST
+
+    def verdicts_of(self, work, row, one):
+        where = f"{work.title}, {row[0]}, {row[1]} by {row[2]}"
+        if one["to_floor"] and row in work.of_floor:
+            yield f"{where}: {one['to_floor']:.2f} of the floor, at most {work.of_floor[row]}", one["to_floor"] <= work.of_floor[row]
+        if row in work.cpu:
+            yield f"{where}: {one['cpu_per_million']:.1f} cpu/M, at most {work.cpu[row]}", one["cpu_per_million"] <= work.cpu[row]
+        if one["to_redis"]:
+            most = work.of_redis.get(row, 1)
+            yield f"{where}: {one['to_redis']:.2f} of redis's cpu/M, at most {most}", one["to_redis"] <= most
+        etcd = self.summary(work.name, row, "etcd")
+        if etcd:
+            ratio = one["cpu_per_million"] / etcd["cpu_per_million"]
+            yield f"{where}: {ratio:.2f} of etcd's cpu/M, at most 1", ratio <= 1
 
     def print_verdicts(self):
         missed = [said for said, met in self.verdicts() if not met]
@@ -220,7 +231,7 @@ def read_options():
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one round of one second a run, 100,000 keys")
     parser.add_argument("--build", default="build")
-    parser.add_argument("--nodes", type=int, choices=list(SHAPES), help="only this shape")
+    parser.add_argument("--works", default=",".join(work.name for work in works.ALL), help="comma-separated; works.py says what they are")
     parser.add_argument("--candidates", default=",".join(names), help="comma-separated, of " + ",".join(names))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3)
@@ -228,7 +239,7 @@ def read_options():
     options = parser.parse_args()
     if options.quick:
         options.rounds, options.seconds, options.keys = 1, 1, 100000
-    options.candidates = options.candidates.split(",")
+    options.candidates, options.works = options.candidates.split(","), options.works.split(",")
     return options
 
 
@@ -241,8 +252,9 @@ def main():
     end_on_signal()
     bench = Bench(options)
     with Workplace(options.build, "bench") as folder:
-        for count in [options.nodes] if options.nodes else SHAPES:
-            bench.measure(count, folder)
+        for work in works.ALL:
+            if work.name in options.works:
+                bench.measure(work, folder)
     if sys.stderr.isatty():
         print(file=sys.stderr)
     bench.print_table()

@@ -1,5 +1,5 @@
-"""The servers that `make bench` compares, each as one node and as three. A candidate knows how to start, where clients go, which
-write it is asked for (every write on a quorum's disks before the answer), and whether its replicas ended up equal."""
+"""The servers that `make bench` compares, each for a work (works.py). A candidate knows how to start, where clients go, which write it
+is asked for, and whether its replicas ended up equal."""
 import json
 import os
 import platform
@@ -24,18 +24,26 @@ class Candidate:
     protocol = "resp"
     keys_most = 10**9  # more would take too long to fill
 
-    def __init__(self, build, folder, count):
-        self.build, self.folder, self.count = build, folder, count
+    def __init__(self, build, folder, work):
+        self.build, self.folder, self.work, self.count = build, folder, work, work.nodes
         self.processes = []
 
+    @classmethod
+    def takes_part(cls, work):
+        return cls.name in work.peers
+
     def place(self, number):
-        path = os.path.join(self.folder, f"{self.name}-{self.count}-{number}")
+        path = os.path.join(self.folder, f"{self.name}-{self.work.name}-{number}")
         os.makedirs(path)
         return path
 
     def write_operation(self):
         """What bench-load is to send for one write, and its further arguments."""
         return "set", []
+
+    def load_options(self):
+        """Further arguments of every run."""
+        return []
 
     def pids(self):
         return [process.pid for process in self.processes]
@@ -55,6 +63,10 @@ class Candidate:
 class Floor(Candidate):
     name = "floor"
 
+    @classmethod
+    def takes_part(cls, work):
+        return bool(work.floor)
+
     def start(self):
         followers = [self.start_one(number, "follower", []) for number in range(1, self.count)]
         self.target = f"127.0.0.1:{self.start_one(0, 'leader', followers)}"
@@ -62,7 +74,7 @@ class Floor(Candidate):
 
     def start_one(self, number, role, followers):
         place = self.place(number)
-        command = [os.path.join(self.build, "bench-floor"), role, 0, os.path.join(place, "log"), *followers]
+        command = [os.path.join(self.build, "bench-floor"), role, self.work.floor, 0, os.path.join(place, "log"), *followers]
         process = Process(command, place).start()
         self.processes.append(process)
         line = wait_until(lambda: process.check() and process.output().strip(), START_SECONDS, "the floor says its port")
@@ -71,23 +83,37 @@ class Floor(Candidate):
 
 class Holdfast(Candidate):
     name = "holdfast"
+    keyspace, database = "bench", 1  # of a contract of its own
+
+    @classmethod
+    def takes_part(cls, work):
+        return True
 
     def start(self):
-        self.cluster = Cluster([Node(self.build, self.place(number), "127.0.0.1") for number in range(self.count)])
+        self.cluster = Cluster([Node(self.build, self.place(number), "127.0.0.1", options=self.node_options())
+                                for number in range(self.count)])
         try:
             self.cluster.start()
         finally:
             self.processes = [node.process for node in self.cluster.nodes if node.process]
-        leader = self.cluster.leader()
+        if self.work.contract:
+            self.cluster.create(self.keyspace, ["DB", str(self.database), *self.work.contract])
+        leader = self.cluster.leader(self.keyspace if self.work.contract else "default")
         self.processes.sort(key=lambda process: process is not leader.process)
-        self.target = leader.name
+        self.target = ",".join(node.name for node in self.cluster.nodes) if self.work.anywhere else leader.name
+
+    def node_options(self):
+        return []
+
+    def load_options(self):
+        return ["--database", str(self.database)] if self.work.contract else []
 
     def wait_equal(self):
-        return self.cluster.wait_equal(EQUAL_SECONDS) if self.count > 1 else None
+        return self.cluster.wait_equal(EQUAL_SECONDS, self.keyspace if self.work.contract else "default") if self.count > 1 else None
 
 
 class Redis(Candidate):
-    """appendfsync always; as three nodes a write is SET and WAIT 1."""
+    """One node, or a master with two replicas; the work says how it syncs, and whether WAIT follows a SET."""
     name = "redis"
 
     def start(self):
@@ -95,7 +121,7 @@ class Redis(Candidate):
         for number, port in enumerate(self.ports):
             place = self.place(number)
             command = ["redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", place, "--save", "", "--appendonly",
-                       "yes", "--appendfsync", "always", "--enable-debug-command", "yes", "--daemonize", "no"]
+                       "yes", "--appendfsync", self.work.fsync, "--enable-debug-command", "yes", "--daemonize", "no"]
             if number:
                 command += ["--replicaof", f"127.0.0.1 {self.ports[0]}"]
             process = Process(command, place).start()
@@ -110,7 +136,7 @@ class Redis(Candidate):
         return resp.call(("127.0.0.1", port), *words, timeout=30)
 
     def write_operation(self):
-        return ("setwait", ["--copies", "1"]) if self.count > 1 else ("set", [])
+        return ("setwait", ["--copies", str(self.work.copies)]) if self.work.copies else ("set", [])
 
     def wait_equal(self):
         if self.count == 1:

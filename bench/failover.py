@@ -88,7 +88,7 @@ class Failover:
         for node in self.cluster.nodes:
             wait_until(node.is_ready, HEALTH_SECONDS, f"{node.name} is ready again")
             wait_until(lambda n=node: (n.position() or (-1,))[0] >= goal, HEALTH_SECONDS, f"{node.name} has applied {goal}")
-        self.cluster.leader(HEALTH_SECONDS)
+        self.cluster.leader(seconds=HEALTH_SECONDS)
 
     # ---- the end ----
 

@@ -1,5 +1,5 @@
-/* bench-floor leader|follower PORT LOG [FOLLOWER_PORT...]: prints "port N" and serves until killed.
- * A leader alone is one node; with two followers it is three. */
+/* bench-floor leader|follower synced|written|early PORT LOG [FOLLOWER_PORT...]: prints "port N" and
+ * serves until killed. A leader alone is one node; with two followers it is three. */
 #include "floor.h"
 #include "base/checksum.h"
 #include "base/memory.h"
@@ -19,7 +19,7 @@ enum {
 };
 
 struct floor {
-    bool leads;
+    bool leads, is_early;
     struct floor_sockets sockets;
     struct floor_ring ring;
     struct floor_log log;
@@ -133,7 +133,7 @@ static void on_follower(struct floor *floor, struct floor_socket *follower)
 static uint64_t quorum_of(const struct floor *floor)
 {
     uint64_t own = floor->durable, a = floor->accepted[0], b = floor->accepted[1];
-    if (floor->follower_count == 0)
+    if (floor->follower_count == 0 || floor->is_early)
         return own;
     uint64_t more = a > b ? a : b, less = a > b ? b : a;
     uint64_t with_own = own < more ? own : more;
@@ -145,8 +145,13 @@ static void start_log(struct floor *floor)
     struct floor_ring *ring = &floor->ring;
     if (ring->end == ring->batched || floor_log_is_busy(&floor->log))
         return;
-    floor_log_start(&floor->log, floor_ring_place(ring, ring->batched),
-                    (size_t)(ring->end - ring->batched), floor->last);
+    const uint8_t *batch = floor_ring_place(ring, ring->batched);
+    if (floor->log.is_synced) {
+        floor_log_start(&floor->log, batch, (size_t)(ring->end - ring->batched), floor->last);
+    } else {
+        floor_log_write(&floor->log, batch, (size_t)(ring->end - ring->batched));
+        floor->durable = floor->last;
+    }
     ring->batched = ring->end;
     floor->batched = floor->last;
 }
@@ -250,6 +255,7 @@ static void turn(struct floor *floor)
     if (floor->leads) {
         floor->commit = quorum_of(floor);
         lead_on(floor);
+        floor->commit = quorum_of(floor);
         apply(floor, floor->commit);
         floor_sockets_flush(&floor->sockets);
     } else {
@@ -259,14 +265,15 @@ static void turn(struct floor *floor)
     }
 }
 
-static void start(struct floor *floor, uint16_t port, const char *log_path)
+static void start(struct floor *floor, const char *level, uint16_t port, const char *log_path)
 {
     struct sockaddr_in address;
     socklen_t size = sizeof address;
     floor->sockets.epoll = epoll_create1(EPOLL_CLOEXEC);
     floor_ring_open(&floor->ring);
     floor_store_open(&floor->store);
-    floor_log_open(&floor->log, log_path);
+    floor_log_open(&floor->log, log_path, strcmp(level, "synced") == 0);
+    floor->is_early = strcmp(level, "early") == 0;
     floor->wake = floor_socket_add(&floor->sockets, floor->log.wake_fd, FLOOR_WAKE);
     floor->listener = floor_socket_add(&floor->sockets, floor_socket_listen(port), FLOOR_LISTENER);
     getsockname(floor->listener->fd, (struct sockaddr *)&address, &size);
@@ -276,18 +283,19 @@ static void start(struct floor *floor, uint16_t port, const char *log_path)
 
 int main(int count, char **words)
 {
-    if (count < 4 || count > 4 + FLOOR_FOLLOWERS_MAX) {
-        fprintf(stderr, "bench-floor leader|follower PORT LOG [FOLLOWER_PORT...]\n");
+    if (count < 5 || count > 5 + FLOOR_FOLLOWERS_MAX) {
+        fprintf(stderr, "bench-floor leader|follower synced|written|early PORT LOG "
+                        "[FOLLOWER_PORT...]\n");
         return 2;
     }
     struct floor *floor = memory_zeroed(1, sizeof *floor);
     signal(SIGPIPE, SIG_IGN);
     floor->leads = strcmp(words[1], "leader") == 0;
-    for (int i = 4; i < count; i++)
+    for (int i = 5; i < count; i++)
         floor->follower_count++;
-    start(floor, (uint16_t)strtoul(words[2], NULL, 10), words[3]);
+    start(floor, words[2], (uint16_t)strtoul(words[3], NULL, 10), words[4]);
     for (size_t i = 0; i < floor->follower_count; i++) {
-        int fd = floor_socket_connect((uint16_t)strtoul(words[4 + i], NULL, 10));
+        int fd = floor_socket_connect((uint16_t)strtoul(words[5 + i], NULL, 10));
         floor->followers[i] = floor_socket_add(&floor->sockets, fd, FLOOR_PEER);
     }
     for (;;)

@@ -11,7 +11,9 @@
  *     floor_store.c  the table
  *     floor_socket.c connections and what waits to be written to them
  *
- * A batch leaves when no earlier one is unsettled, for a quorum's answer and for the own disk. */
+ * A batch leaves when no earlier one is unsettled, for a quorum's answer and for the own disk. With
+ * the level "written" a batch counts once the kernel has it, and the thread only syncs, once a
+ * second; with "early" the leader also answers without its followers. */
 #ifndef HOLDFAST_BENCH_FLOOR_H
 #define HOLDFAST_BENCH_FLOOR_H
 
@@ -52,6 +54,7 @@ uint8_t *floor_ring_extend(struct floor_ring *ring, size_t size);
 /* ---- log ---- */
 
 struct floor_log {
+    bool is_synced;  /* each batch is, before it counts */
     int fd, wake_fd; /* wake_fd: readable when a batch is durable */
     pthread_t thread;
     pthread_mutex_t mutex;
@@ -62,9 +65,12 @@ struct floor_log {
     uint64_t offset, batch_last, durable_last;
 };
 
-void floor_log_open(struct floor_log *log, const char *path);
+void floor_log_open(struct floor_log *log, const char *path, bool is_synced);
 bool floor_log_is_busy(struct floor_log *log);
 void floor_log_start(struct floor_log *log, const uint8_t *batch, size_t size, uint64_t last);
+
+/* Not synced: in the turn itself, for a hand-over would cost a wake-up. */
+void floor_log_write(struct floor_log *log, const uint8_t *batch, size_t size);
 
 /* After wake_fd was readable: the index of the last durable entry. */
 uint64_t floor_log_take_durable(struct floor_log *log);

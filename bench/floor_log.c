@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 static void write_batch(struct floor_log *log)
@@ -20,6 +21,25 @@ static void write_batch(struct floor_log *log)
     if (pwritev(log->fd, parts, 2, (off_t)log->offset) != (ssize_t)size || fdatasync(log->fd))
         fatal("cannot write the log");
     log->offset += size;
+}
+
+void floor_log_write(struct floor_log *log, const uint8_t *batch, size_t size)
+{
+    if (log->offset + size > FLOOR_LOG_SIZE)
+        log->offset = 0;
+    if (pwrite(log->fd, batch, size, (off_t)log->offset) != (ssize_t)size)
+        fatal("cannot write the log");
+    log->offset += size;
+}
+
+static void *sync_each_second(void *argument)
+{
+    const struct floor_log *log = argument;
+    const struct timespec second = {.tv_sec = 1};
+    while (nanosleep(&second, NULL) == 0)
+        if (fdatasync(log->fd))
+            fatal("cannot sync the log");
+    return NULL;
 }
 
 static void *serve(void *argument)
@@ -54,8 +74,9 @@ static void fill(int fd)
     fsync(fd);
 }
 
-void floor_log_open(struct floor_log *log, const char *path)
+void floor_log_open(struct floor_log *log, const char *path, bool is_synced)
 {
+    log->is_synced = is_synced;
     log->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     log->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (log->fd < 0 || log->wake_fd < 0)
@@ -63,7 +84,7 @@ void floor_log_open(struct floor_log *log, const char *path)
     fill(log->fd);
     pthread_mutex_init(&log->mutex, NULL);
     pthread_cond_init(&log->changed, NULL);
-    if (pthread_create(&log->thread, NULL, serve, log))
+    if (pthread_create(&log->thread, NULL, is_synced ? serve : sync_each_second, log))
         fatal("cannot start a thread");
 }
 

@@ -16,14 +16,25 @@ enum {
     CONNECTION_BYTES_MAX = 1 << 28
 };
 
-static int open_socket(const struct load_target *target)
+/* Still blocking: +OK or nothing. */
+static bool select_database(int fd, uint64_t database)
+{
+    char text[64], answer[5];
+    int size = snprintf(text, sizeof text, "*2\r\n$6\r\nSELECT\r\n$%d\r\n%llu\r\n",
+                        database > 9 ? 2 : 1, (unsigned long long)database);
+    return write(fd, text, (size_t)size) == size &&
+           recv(fd, answer, sizeof answer, MSG_WAITALL) == sizeof answer &&
+           memcmp(answer, "+OK\r\n", sizeof answer) == 0;
+}
+
+static int open_socket(const struct load_target *target, uint64_t database)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(target->port)};
     int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || inet_pton(AF_INET, target->host, &address.sin_addr) != 1 ||
         connect(fd, (struct sockaddr *)&address, sizeof address) ||
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) ||
-        fcntl(fd, F_SETFL, O_NONBLOCK)) {
+        (database && !select_database(fd, database)) || fcntl(fd, F_SETFL, O_NONBLOCK)) {
         if (fd >= 0)
             close(fd);
         return -1;
@@ -34,9 +45,10 @@ static int open_socket(const struct load_target *target)
 bool load_connect(struct load *load, struct load_connection *connection, size_t index)
 {
     const struct load_target *target = &load->settings.targets[index % load->settings.target_count];
-    connection->fd = open_socket(target);
+    connection->fd = open_socket(target, load->settings.database);
     if (connection->fd < 0) {
-        load_fail(load, "cannot connect to %s:%u", target->host, target->port);
+        load_fail(load, "cannot connect to %s:%u, or not select database %llu there", target->host,
+                  target->port, (unsigned long long)load->settings.database);
         return false;
     }
     buffer_init(&connection->in, CONNECTION_BYTES_MAX);

@@ -118,6 +118,7 @@ static bool read_option(struct load_settings *settings, const char *name, const 
         {"--copies", &settings->copies, 100},
         {"--wait-ms", &settings->wait_ms, 1000000},
         {"--seed", &settings->seed, UINT64_MAX >> 1},
+        {"--database", &settings->database, 15},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         if (strcmp(name, numbers[i].name) == 0)
@@ -168,5 +169,6 @@ void load_print_usage(void)
             "verify]\n"
             "    [--protocol resp|grpc] [--connections 50] [--pipeline 1] [--keys 1000000]\n"
             "    [--value-size 64] [--seconds 3] [--operations N] [--copies 1] [--wait-ms 0]\n"
-            "    [--pids PID,...] [--ack-file PATH] [--label TEXT] [--seed 1]\n");
+            "    [--pids PID,...] [--ack-file PATH] [--label TEXT] [--seed 1]\n"
+            "    [--database 0]\n");
 }

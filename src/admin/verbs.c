@@ -252,17 +252,62 @@ static void serve_status(struct server_call *call)
     buffer_deinit(&text);
 }
 
+static void digest_text(struct replica *replica, char out[17])
+{
+    snprintf(out, 17, "%016llx", (unsigned long long)store_digest(replica_store(replica)));
+}
+
+static bool is_of(const struct control_catalogue *catalogue, struct group_id group,
+                  const struct control_keyspace *keyspace)
+{
+    const struct control_partition *partition = catalogue_find_group(catalogue, group);
+    return partition && partition->keyspace == keyspace->id;
+}
+
+/* Partition and digest in turn, of the replicas that are here. */
+static void digests_of_keyspace(struct server_call *call)
+{
+    const struct admin *admin = call->owner;
+    const struct control_catalogue *catalogue = control_catalogue(admin->control);
+    const struct control_keyspace *keyspace = catalogue_find_name(catalogue, call->arguments[2]);
+    size_t found = 0;
+    char text[17];
+    if (!keyspace) {
+        reply_error(call->reply, "ERR no such keyspace");
+        return;
+    }
+    for (int pass = 0; pass < 2; pass++) {
+        if (pass)
+            reply_map(call->reply, found);
+        for (size_t i = 0; i < node_group_count(call->node); i++) {
+            struct replica *replica = node_group_at(call->node, i);
+            if (!is_of(catalogue, replica_group(replica), keyspace))
+                continue;
+            found += !pass;
+            if (!pass)
+                continue;
+            digest_text(replica, text);
+            reply_integer(call->reply, (int64_t)replica_group(replica).value);
+            reply_text(call->reply, text);
+        }
+    }
+}
+
 /* Equal on replicas that have applied the same entries (STORE-2). Linear in the keys, and the node
  * does nothing else meanwhile: for tests and drills. */
 static void serve_debug(struct server_call *call)
 {
     char text[17];
-    if (!slice_is_word(call->arguments[1], "DIGEST") || call->count != 2) {
-        reply_error(call->reply, "ERR only DEBUG DIGEST is available");
+    if (!slice_is_word(call->arguments[1], "DIGEST") || call->count > 3) {
+        reply_error(call->reply, "ERR only DEBUG DIGEST [keyspace] is available");
         return;
     }
     if (!node_is_started(call->node)) {
         reply_error(call->reply, "TRYAGAIN this node waits for the nodes named by --join");
+        return;
+    }
+    if (call->count == 3) {
+        digests_of_keyspace(call);
         return;
     }
     struct replica *replica = node_group(call->node, GROUP_DEFAULT);
@@ -270,8 +315,7 @@ static void serve_debug(struct server_call *call)
         reply_error(call->reply, "ERR this node has no replica of keyspace default");
         return;
     }
-    snprintf(text, sizeof text, "%016llx",
-             (unsigned long long)store_digest(replica_store(replica)));
+    digest_text(replica, text);
     reply_status(call->reply, text);
 }
 
