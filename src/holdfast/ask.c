@@ -73,6 +73,8 @@ static void write_request(struct ask *ask)
         return;
     }
     if (ask->kind == ASK_WORDS) {
+        struct slice hello[] = {slice_of_text("HELLO"), slice_of_text("3")};
+        resp_request(&ask->request, hello, 2);
         resp_request(&ask->request, ask->words, ask->word_count);
         return;
     }
@@ -115,12 +117,23 @@ static bool finish_connect(struct ask *ask)
 
 /* ---- the answer ---- */
 
+/* What stands before the reply is the answer to HELLO. */
+static enum status find_reply(const struct ask *ask, struct slice *input, size_t *size)
+{
+    enum status status = resp_reply_size(*input, size);
+    if (status || ask->kind != ASK_WORDS)
+        return status;
+    *input = slice_of(input->at + *size, input->size - *size);
+    return resp_reply_size(*input, size);
+}
+
 static void take_reply(struct ask *ask)
 {
-    struct slice input = slice_of_buffer(&ask->input);
+    struct slice input = slice_of_buffer(&ask->input), whole;
     struct resp_item item;
     size_t size = 0;
-    enum status status = resp_reply_size(input, &size);
+    enum status status = find_reply(ask, &input, &size);
+    whole = input;
     if (status == STATUS_AGAIN)
         return;
     if (!status)
@@ -132,7 +145,7 @@ static void take_reply(struct ask *ask)
     bool refused = item.type == '-' || item.type == '!';
     struct slice kept = item.bytes;
     if (ask->kind == ASK_WORDS && !refused)
-        kept = slice_of(ask->input.at, size);
+        kept = slice_of(whole.at, size);
     else if (!strchr("+-$=!", item.type))
         status = STATUS_INVALID;
     if (status || buffer_append(&ask->answer, kept.at, kept.size)) {

@@ -16,7 +16,7 @@
 
 enum ask_kind {
     ASK_COMMAND, /* a RESP command of one word; the answer is its text */
-    ASK_WORDS,   /* one of `word_count` words; the answer is the reply as it came */
+    ASK_WORDS,   /* one of `word_count` words, in RESP3; the answer is the reply as it came */
     ASK_PAGE,    /* a path by HTTP; only the status line matters */
 };
 

@@ -1,17 +1,19 @@
 /* holdfast keyspace: KEYSPACE with its options as flags. Any node takes it. */
-#include "base/memory.h"
-#include "holdfast/ask.h"
+#include "holdfast/answer.h"
 #include "holdfast/list.h"
 #include "holdfast/merge.h"
+#include "holdfast/progress.h"
 #include "holdfast/verbs.h"
-#include "resp/resp.h"
+#include "holdfast/view.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-#define TIMEOUT_MS 8000 /* longer than a node waits for a leader and for a commit */
-#define WORDS_MAX  64
+#define WORDS_MAX     64
+#define PATIENCE_MS   10000 /* no further partition has found a leader for so long */
+#define LOOK_EVERY_MS 100
 
 enum shape {
     SHAPE_OK,   /* a status */
@@ -24,33 +26,38 @@ static const struct form {
     const char *verb;
     bool named, options;
     enum shape shape;
+    bool waits; /* until every partition has a leader */
 } forms[] = {
-    {"create", true, true, SHAPE_OK}, {"list", false, false, SHAPE_LIST},
-    {"info", true, false, SHAPE_ONE}, {"explain", true, false, SHAPE_TEXT},
-    {"alter", true, true, SHAPE_OK},  {"drop", true, false, SHAPE_OK},
+    {"create", true, true, SHAPE_OK, true},  {"list", false, false, SHAPE_LIST, false},
+    {"info", true, false, SHAPE_ONE, false}, {"explain", true, false, SHAPE_TEXT, false},
+    {"alter", true, true, SHAPE_OK, false},  {"drop", true, false, SHAPE_OK, false},
 };
 #define FORMS (sizeof forms / sizeof forms[0])
 
 static void print_help(void)
 {
-    printf("holdfast [-a HOST:PORT] keyspace VERB ... [--json]   databases with a contract each\n\n"
-           "  create NAME [option ...]   a new keyspace\n"
-           "  list                       all of them\n"
-           "  info NAME                  its contract and where it is\n"
-           "  explain NAME               what the contract promises, in plain words\n"
-           "  alter NAME [option ...]    --db, --short, and an --ack of the same quorums\n"
-           "  drop NAME                  it and all that is in it\n\n"
-           "  --mode leader              the only one in this version\n"
-           "  --replicas N               default 3, or 1 in a cluster of less than three nodes\n"
-           "  --partitions P             default 1\n"
-           "  --ack LEVEL                async, local, semisync:K, quorum (default), all\n"
-           "  --failover safe|available  default safe\n"
-           "  --sync WHEN                always (default), interval:MS, os\n"
-           "  --short refuse|degrade     default refuse\n"
-           "  --db N                     the database number that opens it, 1 to 15\n"
-           "  --spread host|zone|site    replicas on different ones, or not at all\n"
-           "  --prefer site=NAME         where it is led, if that site is up\n\n"
-           "Exit code: 0 done, 1 refused or no answer, 2 wrong use.\n");
+    printf(
+        "holdfast [-a HOST:PORT] keyspace VERB ... [--json]   databases with a contract each\n\n"
+        "  create NAME [option ...]   a new keyspace; returns when every partition has a leader\n"
+        "  list                       all of them\n"
+        "  info NAME                  its contract and where it is\n"
+        "  explain NAME               what the contract promises, in plain words\n"
+        "  alter NAME [option ...]    --db, --short, and an --ack of the same quorums\n"
+        "  drop NAME                  it and all that is in it\n\n"
+        "  --mode leader              the only one in this version\n"
+        "  --replicas N               default 3, or 1 in a cluster of less than three nodes\n"
+        "  --partitions P             default 1\n"
+        "  --ack LEVEL                async, local, semisync:K, quorum (default), all\n"
+        "  --failover safe|available  default safe\n"
+        "  --sync WHEN                always (default), interval:MS, os\n"
+        "  --short refuse|degrade     default refuse\n"
+        "  --db N                     the database number that opens it, 1 to 15\n"
+        "  --spread host|zone|site    replicas on different ones, or not at all\n"
+        "  --prefer site=NAME         where it is led, if that site is up\n"
+        "  --no-wait                  create: do not wait for leaders\n\n"
+        "  holdfast keyspace create carts --mode leader --replicas 3 --ack quorum --sync always\n"
+        "  holdfast keyspace explain carts\n\n"
+        "Exit code: 0 done, 1 refused or no answer, 2 wrong use.\n");
 }
 
 /* ---- reading the words ---- */
@@ -58,7 +65,7 @@ static void print_help(void)
 struct request {
     const struct form *form;
     const char *address, *name;
-    bool json, help;
+    bool json, help, no_wait;
     struct slice words[WORDS_MAX];
     size_t count;
 };
@@ -122,6 +129,8 @@ static int read_words(struct request *request, int count, char **words)
         const char *word = words[i];
         if (strcmp(word, "--json") == 0)
             request->json = true;
+        else if (strcmp(word, "--no-wait") == 0)
+            request->no_wait = true;
         else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
             request->help = true;
         else if (strcmp(word, "-a") == 0)
@@ -145,71 +154,14 @@ static int read_words(struct request *request, int count, char **words)
     return EXIT_GOOD;
 }
 
-/* ---- the answer as JSON ---- */
-
-static json_t *take_value(struct slice *reply);
-
-/* RESP2 has no maps: these are arrays of names and values in turn. */
-static json_t *take_map(struct slice *reply)
+/* What is only a word or a text gets its name, for --json. */
+static json_t *name_answer(const struct request *request, json_t *answer)
 {
-    struct resp_item item;
-    json_t *map = json_object();
-    if (resp_item_take(reply, &item) || item.type != '*')
-        return map;
-    for (int64_t i = 0; i + 1 < item.integer; i += 2) {
-        struct resp_item key;
-        char name[64];
-        if (resp_item_take(reply, &key))
-            break;
-        snprintf(name, sizeof name, "%.*s", (int)key.bytes.size, (const char *)key.bytes.at);
-        json_object_set_new(map, name, take_value(reply));
-    }
-    return map;
-}
-
-static json_t *take_maps(struct slice *reply)
-{
-    struct resp_item item;
-    json_t *list = json_array();
-    if (resp_item_take(reply, &item) || item.type != '*')
-        return list;
-    for (int64_t i = 0; i < item.integer; i++)
-        json_array_append_new(list, take_map(reply));
-    return list;
-}
-
-/* Within a map: a scalar, a list of numbers, or the list of maps `placement`. */
-static json_t *take_value(struct slice *reply)
-{
-    struct resp_item item;
-    struct slice ahead = *reply;
-    if (resp_item_take(&ahead, &item))
-        return json_null();
-    if (item.type == '*' && ahead.size && ahead.at[0] == '*')
-        return take_maps(reply);
-    *reply = ahead;
-    if (item.type == ':')
-        return json_integer(item.integer);
-    if (item.type == '_')
-        return json_null();
-    if (item.type != '*')
-        return json_stringn((const char *)item.bytes.at, item.bytes.size);
-    json_t *numbers = json_array();
-    for (int64_t i = 0; i < item.integer; i++)
-        json_array_append_new(numbers, take_value(reply));
-    return numbers;
-}
-
-static json_t *read_answer(const struct request *request, struct slice reply)
-{
-    if (request->form->shape == SHAPE_LIST)
-        return take_maps(&reply);
-    if (request->form->shape == SHAPE_ONE)
-        return take_map(&reply);
+    if (request->form->shape == SHAPE_LIST || request->form->shape == SHAPE_ONE)
+        return answer;
     json_t *made = json_object();
-    const char *name = request->form->shape == SHAPE_TEXT ? "text" : "result";
     json_object_set_new(made, "name", json_string(request->name));
-    json_object_set_new(made, name, take_value(&reply));
+    json_object_set_new(made, request->form->shape == SHAPE_TEXT ? "text" : "result", answer);
     return made;
 }
 
@@ -246,8 +198,7 @@ static void show(const struct request *request, const json_t *answer)
     static const char *const names[] = {"name", "id",       "db",   "replicas", "partitions",
                                         "ack",  "failover", "sync", "short"};
     if (request->json) {
-        json_dumpf(answer, stdout, JSON_INDENT(2));
-        printf("\n");
+        answer_print_json(answer);
     } else if (request->form->shape == SHAPE_LIST) {
         list_print(answer, titles, names);
     } else if (request->form->shape == SHAPE_ONE) {
@@ -259,32 +210,70 @@ static void show(const struct request *request, const json_t *answer)
     }
 }
 
+/* ---- waiting ---- */
+
+/* How many partitions of the keyspace there are, and how many of them have a leader. */
+static size_t count_led(const json_t *view, const char *name, size_t *of)
+{
+    size_t i, led = 0;
+    json_t *keyspace, *partition;
+    json_array_foreach(json_object_get(view, "keyspaces"), i, keyspace)
+    {
+        if (strcasecmp(merge_text(keyspace, "name"), name) == 0)
+            *of = (size_t)merge_number(keyspace, "partitions");
+    }
+    json_array_foreach(json_object_get(view, "partitions"), i, partition)
+    {
+        led += strcasecmp(merge_text(partition, "keyspace"), name) == 0 &&
+               merge_number(partition, "leader") > 0;
+    }
+    return led;
+}
+
+/* The keyspace is made; it serves when its partitions have leaders. */
+static int wait_for_leaders(const struct request *request)
+{
+    struct progress progress;
+    char what[64];
+    size_t led = 0, of = 0;
+    uint64_t moved_ms = now_ms();
+    progress_init(&progress);
+    while (!of || led < of) {
+        size_t before = led;
+        json_t *view = view_ask(request->address);
+        if (view)
+            led = count_led(view, request->name, &of);
+        json_decref(view);
+        if (led > before)
+            moved_ms = now_ms();
+        snprintf(what, sizeof what, "of %zu partition%s have a leader", of, of == 1 ? "" : "s");
+        if (of)
+            progress_show(&progress, led, of, what);
+        if (now_ms() - moved_ms > PATIENCE_MS)
+            break;
+        if (!of || led < of)
+            poll(NULL, 0, LOOK_EVERY_MS);
+    }
+    progress_end(&progress);
+    if (of && led == of)
+        return EXIT_GOOD;
+    return complain(EXIT_TROUBLE,
+                    "%s is made, but only %zu of its %zu partitions have a leader; holdfast status "
+                    "says what they wait for",
+                    request->name, led, of);
+}
+
 static int ask_cluster(const struct request *request)
 {
-    struct ask ask;
     int code = EXIT_GOOD;
-    ask_init(&ask, ASK_WORDS, request->address, "KEYSPACE");
-    ask.words = request->words;
-    ask.word_count = request->count;
-    ask_all(&ask, 1, TIMEOUT_MS);
-    struct slice text = slice_of_buffer(&ask.answer);
-    if (ask.status == STATUS_OK) {
-        json_t *answer = read_answer(request, text);
-        show(request, answer);
-        json_decref(answer);
-    } else if (ask.status == STATUS_REFUSED) {
-        size_t prefix = text.size > 4 && memcmp(text.at, "ERR ", 4) == 0 ? 4 : 0;
-        code = complain(EXIT_TROUBLE, "%.*s", (int)(text.size - prefix),
-                        (const char *)text.at + prefix);
-    } else if (ask.status == STATUS_INVALID) {
-        code = complain(EXIT_TROUBLE, "%s: %s; -a HOST:PORT names a holdfast node",
-                        request->address, ask.why);
-    } else {
-        code =
-            complain(EXIT_TROUBLE, "%s: %s; is holdfastd running there? -a HOST:PORT names another",
-                     request->address, ask.why);
-    }
-    ask_deinit(&ask);
+    json_t *answer = answer_ask(request->address, request->words, request->count, &code);
+    if (!answer)
+        return code;
+    answer = name_answer(request, answer);
+    if (request->form->waits && !request->no_wait)
+        code = wait_for_leaders(request);
+    show(request, answer);
+    json_decref(answer);
     return code;
 }
 

@@ -11,10 +11,13 @@
 static void print_help(void)
 {
     printf("holdfast [-a HOST:PORT] VERB ...   the command line of a replicated state server\n\n"
-           "  status    the health of the cluster; --json for programs\n"
-           "  keyspace  create, list, info, explain, alter, drop\n"
-           "  dev       a local cluster in the foreground: holdfast dev --nodes 3\n"
-           "  sim       the simulator (holdfast-sim)\n\n"
+           "  status     the health of the cluster; --watch keeps it on the screen\n"
+           "  keyspace   create, list, info, explain, alter, drop\n"
+           "  loss       acknowledged writes that a failover cut: list, show, replay, discard\n"
+           "  failovers  a record of each change of leader\n"
+           "  dev        a local cluster in the foreground: holdfast dev --nodes 3\n"
+           "  sim        the simulator (holdfast-sim)\n\n"
+           "Verbs that ask take --json, for programs.\n\n"
            "  -a HOST:PORT   a node to ask (default " DEFAULT_ADDRESS ")\n"
            "  --help         this; holdfast VERB --help tells about a verb\n"
            "  --version\n");
@@ -32,8 +35,8 @@ static int run_simulator(char **words)
 
 static int refuse_verb(const char *verb)
 {
-    static const char *const later[] = {"top",       "node",   "replica", "partition", "loss",
-                                        "failovers", "events", "whatif",  "backup"};
+    static const char *const later[] = {"top",    "node",   "replica", "partition",
+                                        "events", "whatif", "backup"};
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++)
         if (strcmp(verb, later[i]) == 0)
             return complain(EXIT_USAGE, "%s: not available in this version", verb);
@@ -46,6 +49,8 @@ static int run_verb(int count, char **words, const char *address)
         return status_main(count, words, address);
     if (strcmp(words[0], "keyspace") == 0)
         return keyspace_main(count, words, address);
+    if (pass_knows(words[0]))
+        return pass_main(count, words, address);
     if (strcmp(words[0], "dev") == 0)
         return dev_main(count, words);
     if (strcmp(words[0], "sim") == 0)

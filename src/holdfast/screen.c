@@ -2,6 +2,7 @@
 #include "holdfast/dev.h"
 
 #include "base/memory.h"
+#include "holdfast/progress.h"
 #include "holdfast/table.h"
 
 #include <curses.h>
@@ -117,6 +118,17 @@ static void draw_lines(int row, const struct dev *dev)
         put(row++, A_NORMAL, dev->lines[(dev->line_count - shown + i) % DEV_LINES_MAX]);
 }
 
+static void starting_line(const struct dev *dev, char out[DEV_LINE_SIZE])
+{
+    char bar[PROGRESS_LINE_SIZE], what[64];
+    size_t ready = 0;
+    for (size_t i = 0; i < dev->count; i++)
+        ready += dev->nodes[i].ready;
+    snprintf(what, sizeof what, "of %zu node%s ready", dev->count, dev->count == 1 ? "" : "s");
+    progress_line(bar, ready, dev->count, what);
+    snprintf(out, DEV_LINE_SIZE, "starting %s    data in %.150s", bar, dev->dir);
+}
+
 void screen_draw(struct screen *screen, const struct dev *dev)
 {
     char line[DEV_LINE_SIZE];
@@ -126,8 +138,7 @@ void screen_draw(struct screen *screen, const struct dev *dev)
         snprintf(line, sizeof line, "ready: redis-cli -p %ld    data in %.200s", dev->port,
                  dev->dir);
     else
-        snprintf(line, sizeof line, "starting %zu node%s    data in %.200s", dev->count,
-                 dev->count == 1 ? "" : "s", dev->dir);
+        starting_line(dev, line);
     put(row++, A_BOLD, line);
     row = put_sentence(row, dev);
     row = draw_nodes(row + 1, dev);

@@ -1,75 +1,29 @@
 /* holdfast status: asks one node, then all that it names, and shows what they know together. */
-#include "base/memory.h"
-#include "holdfast/ask.h"
 #include "holdfast/health.h"
 #include "holdfast/list.h"
 #include "holdfast/merge.h"
+#include "holdfast/progress.h"
 #include "holdfast/verbs.h"
+#include "holdfast/view.h"
 
 #include <getopt.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#define FIRST_TIMEOUT_MS  3000
-#define OTHERS_TIMEOUT_MS 1000
+#define WATCH_EVERY_MS 1000
 
 static void print_help(void)
 {
-    printf("holdfast [-a HOST:PORT] status [--json]   the health of the cluster\n\n"
+    printf("holdfast [-a HOST:PORT] status [--json] [--watch]   the health of the cluster\n\n"
            "Asks the node at -a (default " DEFAULT_ADDRESS "), then every node it names, and\n"
-           "merges what they answer. What nobody knows is null (-).\n\n"
+           "merges what they answer. What nobody knows is null (-).\n"
+           "--watch asks each second until Ctrl-C: the whole table on a terminal, else one line\n"
+           "whenever the health is another.\n\n"
            "Exit code: 0 healthy, 3 not healthy, 1 no answer, 2 wrong use.\n");
-}
-
-/* ---- asking ---- */
-
-/* The asked node's view; NULL after the line that says why not. */
-static json_t *ask_first(const char *address)
-{
-    struct ask ask;
-    json_t *view = NULL;
-    ask_init(&ask, ASK_COMMAND, address, "STATUS");
-    ask_all(&ask, 1, FIRST_TIMEOUT_MS);
-    if (ask.status == STATUS_OK)
-        view = merge_read_view((const char *)ask.answer.at, ask.answer.size);
-    if (ask.status == STATUS_CLOSED || ask.status == STATUS_AGAIN)
-        complain(EXIT_TROUBLE, "%s: %s; is holdfastd running there? -a HOST:PORT names another",
-                 address, ask.why);
-    else if (ask.status == STATUS_INVALID)
-        complain(EXIT_TROUBLE, "%s: %s; -a HOST:PORT names a holdfast node", address, ask.why);
-    else if (!view)
-        complain(EXIT_TROUBLE, "%s is a server, but not a holdfast node; -a HOST:PORT names one",
-                 address);
-    ask_deinit(&ask);
-    return view;
-}
-
-static json_t *ask_others(json_t *first)
-{
-    json_t *nodes = json_object_get(first, "nodes"), *node;
-    size_t count = json_array_size(nodes), i, asked = 0;
-    json_t **views = memory_zeroed(count + 1, sizeof *views);
-    struct ask *asks = memory_zeroed(count + 1, sizeof *asks);
-    json_array_foreach(nodes, i, node)
-    {
-        if (merge_number(node, "id") != merge_number(first, "node"))
-            ask_init(&asks[asked++], ASK_COMMAND, merge_text(node, "addr"), "STATUS");
-    }
-    ask_all(asks, asked, OTHERS_TIMEOUT_MS);
-    views[0] = first;
-    for (i = 0; i < asked; i++) {
-        if (asks[i].status == STATUS_OK)
-            views[i + 1] = merge_read_view((const char *)asks[i].answer.at, asks[i].answer.size);
-        ask_deinit(&asks[i]);
-    }
-    json_t *merged = merge_views(views, asked + 1);
-    for (i = 1; i <= asked; i++)
-        json_decref(views[i]);
-    memory_free(asks);
-    memory_free(views);
-    return merged;
 }
 
 /* ---- showing ---- */
@@ -142,11 +96,72 @@ static int show(const json_t *merged, const json_t *first, bool as_json)
     return health.good ? EXIT_GOOD : EXIT_UNHEALTHY;
 }
 
+/* ---- watching ---- */
+
+/* A bar for each replica that is behind and whose partition says how far the others are. */
+static void print_bars(const json_t *merged)
+{
+    size_t i, k;
+    json_t *partition, *replica;
+    json_array_foreach(json_object_get(merged, "partitions"), i, partition)
+    {
+        json_array_foreach(json_object_get(partition, "replicas"), k, replica)
+        {
+            char line[PROGRESS_LINE_SIZE], what[80];
+            json_int_t applied = merge_number(replica, "applied");
+            json_int_t commit = merge_number(partition, "commit");
+            if (strcmp(merge_text(replica, "state"), "ready") == 0 || commit <= 0 ||
+                !json_is_integer(json_object_get(replica, "applied")))
+                continue;
+            snprintf(what, sizeof what, "of %lld entries  replica %lld/%lld on node %lld",
+                     (long long)commit, (long long)merge_number(partition, "id"),
+                     (long long)merge_number(replica, "id"),
+                     (long long)merge_number(replica, "node"));
+            progress_line(line, (uint64_t)applied, (uint64_t)commit, what);
+            printf("%s\n", line);
+        }
+    }
+}
+
+static void watch_once(const char *address, bool is_terminal, char said[HEALTH_SENTENCE_SIZE])
+{
+    json_t *first = view_ask_first(address), *merged = first ? view_ask_others(first) : NULL;
+    struct health health = {.sentence = "no answer"};
+    if (merged)
+        health = health_of(merged);
+    if (is_terminal) {
+        printf("\033[H\033[J");
+        if (merged) {
+            print_for_people(merged, first, &health);
+            print_bars(merged);
+        }
+    } else if (strcmp(said, health.sentence) != 0) {
+        printf("%s\n", health.sentence);
+    }
+    (void)fflush(stdout);
+    memcpy(said, health.sentence, HEALTH_SENTENCE_SIZE);
+    json_decref(merged);
+    json_decref(first);
+}
+
+/* Until a signal ends the program. */
+static int watch(const char *address)
+{
+    char said[HEALTH_SENTENCE_SIZE] = "";
+    bool is_terminal = isatty(STDOUT_FILENO);
+    do
+        watch_once(address, is_terminal, said);
+    while (poll(NULL, 0, WATCH_EVERY_MS) == 0 && !ferror(stdout));
+    return EXIT_TROUBLE;
+}
+
 int status_main(int count, char **words, const char *address)
 {
-    static const struct option known[] = {
-        {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
-    bool as_json = false;
+    static const struct option known[] = {{"json", no_argument, NULL, 'j'},
+                                          {"watch", no_argument, NULL, 'w'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {0}};
+    bool as_json = false, watches = false;
     int letter;
     optind = 0;
     while ((letter = getopt_long(count, words, "+:ha:", known, NULL)) != -1) {
@@ -156,6 +171,8 @@ int status_main(int count, char **words, const char *address)
         }
         if (letter == 'j')
             as_json = true;
+        else if (letter == 'w')
+            watches = true;
         else if (letter == 'a')
             address = optarg;
         else
@@ -164,10 +181,14 @@ int status_main(int count, char **words, const char *address)
     if (optind < count)
         return complain(EXIT_USAGE, "status takes no '%.60s'; holdfast status --help shows its use",
                         words[optind]);
-    json_t *first = ask_first(address);
+    if (watches && as_json)
+        return complain(EXIT_USAGE, "status: --watch is for people, --json for programs: give one");
+    if (watches)
+        return watch(address);
+    json_t *first = view_ask_first(address);
     if (!first)
         return EXIT_TROUBLE;
-    json_t *merged = ask_others(first);
+    json_t *merged = view_ask_others(first);
     int code = show(merged, first, as_json);
     json_decref(merged);
     json_decref(first);

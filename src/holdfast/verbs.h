@@ -2,6 +2,7 @@
 #ifndef HOLDFAST_HOLDFAST_VERBS_H
 #define HOLDFAST_HOLDFAST_VERBS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <time.h>
@@ -19,6 +20,9 @@ enum exit_code {
 int status_main(int count, char **words, const char *address);
 int keyspace_main(int count, char **words, const char *address);
 int dev_main(int count, char **words);
+/* Verbs that are commands of the server. */
+bool pass_knows(const char *name);
+int pass_main(int count, char **words, const char *address);
 
 /* "holdfast: " and the line on stderr; answers `code`. */
 int complain(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -27,6 +27,13 @@ class CommandLine(unittest.TestCase):
         self.refused(2, "give 1 to", HOLDFAST, "dev", "--nodes", "3x")
         self.refused(2, "give 1 to", HOLDFAST, "dev", "--port", "65000")
 
+    def test_wrong_use_of_verbs_that_are_commands(self):
+        self.refused(2, "loss needs a further word", HOLDFAST, "loss")
+        self.refused(2, "-a needs a value", HOLDFAST, "failovers", "-a")
+        self.refused(2, "too many words", HOLDFAST, "loss", *["list"] * 64)
+        self.refused(1, "is holdfastd running there?", HOLDFAST, "-a", f"127.0.0.1:{free_port()}", "loss", "list")
+        self.refused(2, "--watch is for people", HOLDFAST, "status", "--watch", "--json")
+
     def test_wrong_use_of_keyspace(self):
         self.refused(2, "keyspace needs one of", HOLDFAST, "keyspace")
         self.refused(2, "keyspace needs one of", HOLDFAST, "keyspace", "make", "carts")
@@ -37,11 +44,11 @@ class CommandLine(unittest.TestCase):
         self.refused(1, "is holdfastd running there?", HOLDFAST, "-a", f"127.0.0.1:{free_port()}", "keyspace", "list")
 
     def test_verbs_of_later_versions(self):
-        for verb in ("top", "node", "replica", "partition", "loss", "failovers", "events", "whatif", "backup"):
+        for verb in ("top", "node", "replica", "partition", "events", "whatif", "backup"):
             self.refused(2, f"{verb}: not available in this version", HOLDFAST, verb)
 
     def test_help(self):
-        for words in ([], ["status"], ["keyspace"], ["dev"]):
+        for words in ([], ["status"], ["keyspace"], ["loss"], ["failovers"], ["dev"]):
             code, out, err = run(HOLDFAST, *words, "--help")
             self.assertEqual((code, err), (0, ""))
             self.assertIn("holdfast", out)

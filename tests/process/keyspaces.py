@@ -49,6 +49,17 @@ class Keyspaces(unittest.TestCase):
                 with self.assertRaisesRegex(ReplyError, "was dropped"):
                     wait_until(lambda: not client.call("GET", "k1"), 10, "the drop is known")
 
+    def test_create_waits_for_leaders(self):
+        """What it says OK to serves at once, on every slot."""
+        with Cluster(3) as cluster:
+            cluster.start()
+            one = cluster.nodes[0]
+            self.assertEqual(keyspace(one, "create", "many", "--partitions", "50", "--db", "4"), "OK\n")
+            text = run(HOLDFAST, "-a", one.name, "status", "--json")[1]
+            places = [each for each in json.loads(text)["partitions"] if each["keyspace"] == "many"]
+            self.assertEqual((len(places), [each for each in places if not each["leader"]]), (50, []))
+            self.assertEqual(keyspace(one, "create", "later", "--partitions", "50", "--no-wait"), "OK\n")
+
     def show(self, cluster):
         one = cluster.nodes[0]
         listed = json.loads(keyspace(one, "list", "--json"))

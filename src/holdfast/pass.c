@@ -1,0 +1,114 @@
+/* Verbs that are commands of the server: their words go there as they are, an option is its word in
+ * capitals (--overwrite: OVERWRITE, --timeout=5: TIMEOUT 5), and any answer is shown. What words
+ * there are is the server's to say, so that a newer server needs no newer command line. */
+#include "holdfast/answer.h"
+#include "holdfast/verbs.h"
+
+#include "base/memory.h"
+
+#include <ctype.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#define WORDS_MAX 64
+
+static const struct verb {
+    const char *name;
+    const char *alone;   /* the word when none is given; NULL: one must be */
+    const char *nothing; /* said for an empty list */
+    const char *help;
+} verbs[] = {
+    {"loss", NULL, "nothing was lost",
+     "holdfast [-a HOST:PORT] loss VERB ... [--json]   acknowledged writes that a failover cut\n\n"
+     "  list                    the records: where, when, how many writes, closed or not yet\n"
+     "  show RECORD             the writes of one record\n"
+     "  replay RECORD           writes them again, but not over what was written since\n"
+     "  replay RECORD --overwrite   over that, too\n"
+     "  discard RECORD          settles the record without writing anything\n\n"
+     "Only keyspaces with FAILOVER available can lose an acknowledged write; EXPLAIN says so.\n"},
+    {"failovers", "", "there was no failover",
+     "holdfast [-a HOST:PORT] failovers [--json]   a record of each change of leader\n\n"
+     "How it was noticed, who voted, when the first write was acknowledged, what was cut.\n"},
+};
+
+static const struct verb *find_verb(const char *name)
+{
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+        if (strcmp(name, verbs[i].name) == 0)
+            return &verbs[i];
+    return NULL;
+}
+
+bool pass_knows(const char *name)
+{
+    return find_verb(name) != NULL;
+}
+
+struct request {
+    const struct verb *verb;
+    const char *address;
+    bool json, help;
+    struct slice words[WORDS_MAX];
+    size_t count;
+};
+
+static int add_word(struct request *request, const char *at, size_t size)
+{
+    if (request->count == WORDS_MAX)
+        return complain(EXIT_USAGE, "%s: too many words; holdfast %s --help shows its use",
+                        request->verb->name, request->verb->name);
+    request->words[request->count++] = slice_of(at, size);
+    return EXIT_GOOD;
+}
+
+static int add_option(struct request *request, const char *word)
+{
+    const char *equals = strchr(word, '=');
+    int code = add_word(request, word + 2, equals ? (size_t)(equals - word) - 2 : strlen(word) - 2);
+    return code || !equals ? code : add_word(request, equals + 1, strlen(equals + 1));
+}
+
+static int read_words(struct request *request, int count, char **words)
+{
+    int code = add_word(request, request->verb->name, strlen(request->verb->name));
+    for (int i = 1; i < count && !code; i++) {
+        if (strcmp(words[i], "--json") == 0)
+            request->json = true;
+        else if (strcmp(words[i], "--help") == 0 || strcmp(words[i], "-h") == 0)
+            request->help = true;
+        else if (strcmp(words[i], "-a") == 0 && i + 1 < count)
+            request->address = words[++i];
+        else if (strcmp(words[i], "-a") == 0)
+            code = complain(EXIT_USAGE, "-a needs a value; holdfast %s --help shows how",
+                            request->verb->name);
+        else if (strncmp(words[i], "--", 2) == 0 && words[i][2])
+            code = add_option(request, words[i]);
+        else
+            code = add_word(request, words[i], strlen(words[i]));
+    }
+    if (!code && !request->help && request->count == 1 && !request->verb->alone)
+        return complain(EXIT_USAGE, "%s needs a further word; holdfast %s --help lists them",
+                        request->verb->name, request->verb->name);
+    return code;
+}
+
+int pass_main(int count, char **words, const char *address)
+{
+    struct request request = {.verb = find_verb(words[0]), .address = address};
+    int code = read_words(&request, count, words);
+    if (code || request.help) {
+        if (!code)
+            printf("%s", request.verb->help);
+        return code;
+    }
+    json_t *answer = answer_ask(request.address, request.words, request.count, &code);
+    if (!answer)
+        return code;
+    if (request.json)
+        answer_print_json(answer);
+    else
+        answer_print(answer, request.verb->nothing);
+    json_decref(answer);
+    return EXIT_GOOD;
+}

@@ -1,0 +1,77 @@
+/* Replies of RESP3 become JSON, whatever they hold. */
+#include "holdfast/answer.h"
+
+#include "holdfast/progress.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void reads_as(const char *reply, const char *expected)
+{
+    json_t *answer = answer_read(slice_of_text(reply));
+    char *text = json_dumps(answer, JSON_COMPACT | JSON_ENCODE_ANY);
+    assert_string_equal(expected, text);
+    free(text);
+    json_decref(answer);
+}
+
+static void scalars(void **state)
+{
+    (void)state;
+    reads_as("+OK\r\n", "\"OK\"");
+    reads_as(":-7\r\n", "-7");
+    reads_as("_\r\n", "null");
+    reads_as("$-1\r\n", "null");
+    reads_as("#t\r\n", "true");
+    reads_as("$2\r\nab\r\n", "\"ab\"");
+    reads_as("=6\r\ntxt:ab\r\n", "\"ab\"");
+    reads_as("$3\r\na\xff\n\r\n", "\"a\\\\xff\\\\x0a\""); /* bytes that are no text */
+}
+
+static void nested(void **state)
+{
+    (void)state;
+    reads_as("%2\r\n+a\r\n:1\r\n+b\r\n*2\r\n:2\r\n%1\r\n+c\r\n_\r\n",
+             "{\"a\":1,\"b\":[2,{\"c\":null}]}");
+    reads_as("*2\r\n%1\r\n:5\r\n+x\r\n%0\r\n", "[{\"5\":\"x\"},{}]");
+    reads_as("*0\r\n", "[]");
+}
+
+static void torn_and_deep_replies_end(void **state)
+{
+    char deep[4 * 40 + 1] = "";
+    (void)state;
+    for (int i = 0; i < 40; i++)
+        memcpy(deep + 4 * i, "*1\r\n", 5);
+    json_t *answer = answer_read(slice_of_text(deep));
+    assert_true(json_is_array(answer));
+    json_decref(answer);
+    answer = answer_read(slice_of_text("%3\r\n+a\r\n"));
+    assert_true(json_is_object(answer));
+    json_decref(answer);
+}
+
+static void bars(void **state)
+{
+    char line[PROGRESS_LINE_SIZE];
+    (void)state;
+    progress_line(line, 0, 3, "of 3");
+    assert_string_equal("[..............................] 0 of 3", line);
+    progress_line(line, 1, 3, "of 3");
+    assert_string_equal("[##########....................] 1 of 3", line);
+    progress_line(line, 7, 3, "of 3"); /* what grew meanwhile is full */
+    assert_string_equal("[##############################] 7 of 3", line);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(scalars),
+        cmocka_unit_test(nested),
+        cmocka_unit_test(torn_and_deep_replies_end),
+        cmocka_unit_test(bars),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
