@@ -330,6 +330,14 @@ static bool remove_expired_keys(struct command_call *call)
     return true;
 }
 
+void command_run(struct command_call *call)
+{
+    if (call->effect && store_next_deadline_us(call->store) <= call->now_us &&
+        !remove_expired_keys(call))
+        return;
+    call->command->execute(call);
+}
+
 /* COMMAND-3: time and place come with the call; a row has nothing else to ask. */
 void command_execute(struct command_call *call)
 {
@@ -338,8 +346,8 @@ void command_execute(struct command_call *call)
     assert(call->effect || !(command->flags & COMMAND_WRITE));
     assert(command_arity_fits(command, call->count) && call->database < STORE_DATABASES);
     call->refused = call->failed = false;
-    if (call->effect && store_next_deadline_us(call->store) <= call->now_us &&
-        !remove_expired_keys(call))
-        return;
-    command->execute(call);
+    if (call->once)
+        command_execute_once(call);
+    else
+        command_run(call);
 }

@@ -51,6 +51,7 @@ enum command_number {
     NUMBER_ZUNIONSTORE = 36,
     NUMBER_ZINTERSTORE = 37,
     NUMBER_ZDIFFSTORE = 38,
+    NUMBER_ONCE = 39,
     /* Numbers up to 127 are kept for effects of families to come. */
     NUMBER_GET = 128,
     NUMBER_SETNX = 129,
@@ -184,6 +185,11 @@ struct command_family command_family_sorted_set_algebra(void);
 struct command_family command_family_pick(void);
 struct command_family command_family_scan(void);
 struct command_family command_family_keyspace(void);
+struct command_family command_family_once(void);
+
+/* What command_execute does with a call of ONCE, and with any other. */
+void command_execute_once(struct command_call *call);
+void command_run(struct command_call *call);
 
 /* ---- looking ---- */
 

@@ -13,8 +13,9 @@
  * (then it is a read: gate and lease, section 2). COMMAND-3 no command looks at a clock, draws at
  * random or does I/O. COMMAND-4 numbers are append-only (golden file). COMMAND-5 execute never
  * fails half way: an error reply means that the store is unchanged (but for removed expired keys,
- * which are in the effect). Adding a family: one file with its rows and functions; a line in
- * table.c. */
+ * which are in the effect). ONCE-2 a call with `once` whose number is known answers what was
+ * answered and changes nothing; what runs is remembered by the same effect. Adding a family: one
+ * file with its rows and functions; a line in table.c. */
 #ifndef HOLDFAST_COMMAND_COMMAND_H
 #define HOLDFAST_COMMAND_COMMAND_H
 
@@ -49,6 +50,7 @@ enum command_flag {
     COMMAND_NO_QUEUE = 1 << 15,   /* runs at once also between MULTI and EXEC */
     COMMAND_SYSTEM = 1 << 16,     /* of the system keyspace, whatever the connection has opened */
     COMMAND_HIDDEN = 1 << 17,     /* found by its name, listed nowhere */
+    COMMAND_ONCE = 1 << 18,       /* stands in front of a request: command_take_once */
     COMMAND_PARTITIONS = 1 << 19, /* over several partitions it runs in each, and the answers become
                                      one: its keys are apart, or it is about all of them */
 };
@@ -111,6 +113,7 @@ struct command_call {
     int64_t now_us; /* group time of the entry to be; deadlines and expiry are judged by it */
     const struct slice *arguments; /* [0] is the name; borrowed */
     size_t count;
+    const struct store_once_request *once; /* ONCE-2; NULL: runs whenever it comes */
     uint64_t beyond;       /* SCAN: the cursor with which the keyspace goes on behind this store; 0:
                               nothing does */
     struct reply *reply;   /* NULL while applying */
@@ -126,6 +129,13 @@ struct command_call {
 /* Leader: runs the call; afterwards effect->count == 0 means that nothing is to be appended. Arity
  * has been checked. */
 void command_execute(struct command_call *call);
+
+/* ONCE client-id number [OPEN lowest] request: where the request begins in the arguments (at least
+ * 4); the request itself is checked. 0: it cannot be, `why` is the error. */
+#define COMMAND_ONCE_WHY_SIZE 160
+size_t command_take_once(const struct command_table *table, const struct slice *arguments,
+                         size_t count, struct store_once_request *request,
+                         char why[COMMAND_ONCE_WHY_SIZE]);
 
 /* Follower, restart: applies the payload of an entry. INVALID: the bytes are not a well-formed
  * effect of known commands: nothing of it may be assumed (the caller checks the entry's checksum

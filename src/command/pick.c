@@ -83,8 +83,8 @@ static void reply_member(struct command_call *call, const struct store_entry *en
 {
     struct store_member member;
     member_at(call->store, entry, index, &member);
-    if (with_value && call->reply->protocol == 3)
-        reply_array(call->reply, 2);
+    if (with_value)
+        reply_pair(call->reply);
     reply_bulk(call->reply, member.name);
     if (!with_value)
         return;
@@ -96,7 +96,10 @@ static void reply_member(struct command_call *call, const struct store_entry *en
 
 static void reply_header(struct command_call *call, size_t count, bool with_values)
 {
-    reply_array(call->reply, with_values && call->reply->protocol == 2 ? 2 * count : count);
+    if (with_values)
+        reply_pairs(call->reply, count);
+    else
+        reply_array(call->reply, count);
 }
 
 /* ---- reading ---- */

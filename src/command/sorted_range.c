@@ -86,16 +86,20 @@ void command_reply_ranks(struct command_call *call, const struct command_ranks *
     double score;
     if (!call->reply)
         return;
-    bool paired = ranks->with_scores && (ranks->paired || call->reply->protocol == 3);
-    reply_array(call->reply, ranks->with_scores && !paired ? 2 * ranks->count : ranks->count);
+    if (ranks->with_scores && !ranks->paired)
+        reply_pairs(call->reply, ranks->count);
+    else
+        reply_array(call->reply, ranks->count);
     if (!ranks->count)
         return;
     store_scored_walk_init(&walk, ranks->entry,
                            ranks->reversed ? ranks->from + ranks->count - 1 : ranks->from,
                            ranks->reversed);
     for (size_t i = 0; i < ranks->count && store_scored_walk_next(&walk, &member, &score); i++) {
-        if (paired)
+        if (ranks->with_scores && ranks->paired)
             reply_array(call->reply, 2);
+        else if (ranks->with_scores)
+            reply_pair(call->reply);
         reply_bulk(call->reply, member);
         if (ranks->with_scores)
             reply_double(call->reply, score);

@@ -122,6 +122,7 @@ static struct command_family (*const family_list[])(void) = {
     command_family_pick,
     command_family_scan,
     command_family_keyspace,
+    command_family_once,
 };
 
 #define FAMILIES (sizeof family_list / sizeof *family_list)

@@ -102,6 +102,7 @@ enum replica_fault {
                                             leader has it persisted */
     REPLICA_FAULT_SNAPSHOT_UNCOMMITTED = 1 << 10, /* a snapshot does not wait for the commit */
     REPLICA_FAULT_LEDGER_DROPPED = 1 << 14,       /* what is cut is not set aside */
+    REPLICA_FAULT_ONCE_MISSING = 1 << 15,         /* a snapshot leaves out the table of ONCE */
 };
 
 struct replica *replica_create(const struct replica_options *options);

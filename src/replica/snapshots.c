@@ -34,6 +34,7 @@ void replica_reset_store(struct replica *replica, struct replica_turn *turn)
     bootstrap_end_writing(replica->bootstrap, turn->snapshots);
     bootstrap_end_loading(replica->bootstrap);
     store_clear(replica->store);
+    store_once_clear(replica->store);
     replica->executed = replica->log_size = 0;
     replica->rebuilding = raft_view(replica->raft)->first_index > 1 || replica->bootstrap->newest;
     if (replica->reader == LOG_READER_APPLY)

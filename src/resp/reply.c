@@ -82,7 +82,12 @@ static void write_counted(struct reply *reply, char letter, struct slice mark, s
 
 static bool is_newer(const struct reply *reply)
 {
-    return reply && reply->protocol == 3;
+    return reply && reply->protocol >= 3;
+}
+
+static bool is_kept(const struct reply *reply)
+{
+    return reply && reply->protocol == REPLY_KEPT;
 }
 
 void reply_status(struct reply *reply, const char *text)
@@ -133,7 +138,9 @@ void reply_null(struct reply *reply)
 
 void reply_null_array(struct reply *reply)
 {
-    if (is_newer(reply))
+    if (is_kept(reply))
+        write_fixed(reply, "N\r\n", 3);
+    else if (is_newer(reply))
         write_fixed(reply, "_\r\n", 3);
     else
         write_fixed(reply, "*-1\r\n", 5);
@@ -147,14 +154,18 @@ void reply_boolean(struct reply *reply, bool value)
         reply_integer(reply, value);
 }
 
+static void write_double(struct reply *reply, struct slice text)
+{
+    if (is_newer(reply))
+        write_line(reply, ',', text);
+    else
+        reply_bulk(reply, text);
+}
+
 void reply_double(struct reply *reply, double value)
 {
     char text[TEXT_OF_DOUBLE_MAX];
-    struct slice slice = slice_of(text, text_of_double(value, text));
-    if (is_newer(reply))
-        write_line(reply, ',', slice);
-    else
-        reply_bulk(reply, slice);
+    write_double(reply, slice_of(text, text_of_double(value, text)));
 }
 
 void reply_verbatim(struct reply *reply, struct slice text)
@@ -186,4 +197,94 @@ void reply_set(struct reply *reply, size_t count)
 void reply_push(struct reply *reply, size_t count)
 {
     write_header(reply, is_newer(reply) ? '>' : '*', (int64_t)count);
+}
+
+void reply_pairs(struct reply *reply, size_t count)
+{
+    if (is_kept(reply))
+        write_header(reply, 'P', (int64_t)count);
+    else
+        reply_array(reply, is_newer(reply) ? count : 2 * count);
+}
+
+void reply_pair(struct reply *reply)
+{
+    if (is_kept(reply))
+        write_fixed(reply, "p\r\n", 3);
+    else if (is_newer(reply))
+        reply_array(reply, 2);
+}
+
+/* ---- what was kept ---- */
+
+/* Letter and line of the first item, and the bytes behind the line of a bulk. */
+static bool take_kept(struct slice *kept, char *letter, struct slice *line, struct slice *bytes)
+{
+    const uint8_t *end = kept->size ? memchr(kept->at, '\r', kept->size) : NULL;
+    size_t size = end ? (size_t)(end - kept->at) : 0;
+    int64_t length;
+    if (!size || kept->size < size + 2)
+        return false;
+    *letter = (char)kept->at[0];
+    *line = slice_of(kept->at + 1, size - 1);
+    *kept = slice_of(kept->at + size + 2, kept->size - size - 2);
+    *bytes = slice_of(NULL, 0);
+    if (*letter != '$' && *letter != '=')
+        return true;
+    struct slice after;
+    return !slice_to_i64(*line, &length) && length >= 0 &&
+           !slice_take(kept, (size_t)length, bytes) && !slice_take(kept, 2, &after);
+}
+
+static bool write_container(struct reply *reply, char letter, size_t count)
+{
+    switch (letter) {
+    case '*': reply_array(reply, count); return true;
+    case '%': reply_map(reply, count); return true;
+    case '~': reply_set(reply, count); return true;
+    case '>': reply_push(reply, count); return true;
+    case 'P': reply_pairs(reply, count); return true;
+    default: return false;
+    }
+}
+
+static bool write_item(struct reply *reply, char letter, struct slice line, struct slice bytes)
+{
+    int64_t number = 0;
+    switch (letter) {
+    case '+': write_line(reply, '+', line); return true;
+    case '-': reply_error(reply, "%.*s", (int)line.size, (const char *)line.at); return true;
+    case '$': reply_bulk(reply, bytes); return true;
+    case '=':
+        if (bytes.size < 4)
+            return false;
+        reply_verbatim(reply, slice_of(bytes.at + 4, bytes.size - 4));
+        return true;
+    case '_': reply_null(reply); return true;
+    case 'N': reply_null_array(reply); return true;
+    case '#': reply_boolean(reply, slice_equal(line, slice_of_text("t"))); return true;
+    case ',': write_double(reply, line); return true;
+    case 'p': reply_pair(reply); return true;
+    default: break;
+    }
+    if (slice_to_i64(line, &number))
+        return false;
+    if (letter == ':')
+        reply_integer(reply, number);
+    return letter == ':' || (number >= 0 && write_container(reply, letter, (size_t)number));
+}
+
+void reply_kept(struct reply *reply, struct slice kept)
+{
+    size_t before = reply->out->size;
+    struct slice line, bytes;
+    char letter;
+    bool good = kept.size > 0;
+    while (good && kept.size)
+        good = take_kept(&kept, &letter, &line, &bytes) && write_item(reply, letter, line, bytes);
+    if (good)
+        return;
+    reply->out->size = before;
+    reply_error(reply, "ERR the command ran, and its reply was kept in a form that this version "
+                       "cannot read");
 }

@@ -55,7 +55,7 @@ MUST_USE enum status resp_parse(struct resp_parser *parser, struct slice input, 
 /* A NULL reply swallows everything. */
 struct reply {
     struct buffer *out; /* borrowed */
-    int protocol;       /* 2 or 3 */
+    int protocol;       /* 2 or 3, or REPLY_KEPT */
     bool failed;        /* an error was written (statistics, MULTI) */
     bool overflowed; /* `out` reached its maximum: it holds a torn reply, nothing was added since;
                         the caller closes */
@@ -79,6 +79,16 @@ void reply_array(struct reply *reply, size_t count);
 void reply_map(struct reply *reply, size_t count);
 void reply_set(struct reply *reply, size_t count);
 void reply_push(struct reply *reply, size_t count);
+/* `count` pairs, each begun with reply_pair: flat in RESP2, arrays of two in RESP3. */
+void reply_pairs(struct reply *reply, size_t count);
+void reply_pair(struct reply *reply);
+
+/* The protocol of a reply that is kept and told later, maybe over another protocol: the bytes of
+ * RESP3, and 'N' for a null array, 'P' for pairs, 'p' for one. They stand in entries and snapshots:
+ * letters may be added, none changes its meaning. */
+#define REPLY_KEPT 4
+/* Writes what was kept. Bytes that cannot be read become an error. */
+void reply_kept(struct reply *reply, struct slice kept);
 
 /* ---- the other side: for the command line, the simulator's clients, the bench ---- */
 

@@ -158,7 +158,8 @@ void forward_answered(struct server *server, const struct wire_forward_reply *re
         learn_reply_size(client, reply->reply.size);
         session_set_reply(pending, reply->reply);
     } else if (reply->outcome == WIRE_OUTCOME_UNKNOWN) {
-        session_fail(server, &client->session, pending, unknown_outcome);
+        if (!once_goes_again(server, &client->session, pending))
+            session_fail(server, &client->session, pending, unknown_outcome);
     } else { /* SERVER-2: the proof that it was not appended */
         node_hint_leader(server->node, pending->group, reply->leader);
         if (node_id_equal(reply->leader, pending->target.node))
@@ -188,7 +189,8 @@ void forward_link_down(struct server *server, struct peer_id peer)
             server->fresh = true;
             lane_leave(client, pending);
             if (!again) {
-                session_fail(server, session, pending, unknown_outcome);
+                if (!once_goes_again(server, session, pending))
+                    session_fail(server, session, pending, unknown_outcome);
                 continue;
             }
             pending->kind = PENDING_REROUTE;
@@ -288,6 +290,7 @@ static bool run_forwarded(struct server *server, struct remote *remote, struct p
         !command_arity_fits(command, count))
         return false; /* a newer node's command: refused, with nothing done */
     pending->writes = command->flags & COMMAND_WRITE;
+    pending->once = command->flags & COMMAND_ONCE;
     return route_run(server, &remote->session, pending, command, arguments, count);
 }
 

@@ -44,6 +44,8 @@ struct scatter; /* scatter.c */
 struct pending {
     enum pending_kind kind;
     bool writes; /* the command may write: its loss is UNKNOWNOUTCOME */
+    bool once;   /* it stands behind ONCE: it may be sent again (SERVER-7) */
+    bool unsure; /* it was sent before, and may have run then */
     bool staged; /* the reply lies in session.out in order; else in `own` */
     uint8_t database;
     int protocol;
@@ -57,7 +59,7 @@ struct pending {
     uint8_t ack;           /* the client's: wire_ack */
     uint32_t epoch;
     uint64_t sequence;
-    struct buffer request;   /* forwarded: kept until answered */
+    struct buffer request;   /* forwarded, or ONCE: kept until answered */
     struct scatter *scatter; /* of a request to several partitions it is one part; never staged */
     size_t part;             /* which */
 };
@@ -228,6 +230,8 @@ void session_note_group(struct session *session, struct group_id group, uint64_t
                         uint64_t term);
 const struct written *session_written(const struct session *session, struct group_id group);
 void session_set_reply(struct pending *pending, struct slice bytes);
+/* Gives each staged reply bytes of its own. */
+void session_unstage(struct session *session);
 void session_fail(struct server *server, struct session *session, struct pending *pending,
                   const char *error);
 /* Moves open replies from the front to [.., released) or to the other node. */
@@ -283,6 +287,17 @@ bool wait_settle(struct server *server, struct session *session, struct pending 
 /* How long the answer may take by its own wish. */
 uint64_t wait_patience_ns(const struct command *command, const struct slice *arguments,
                           size_t count);
+
+/* once.c */
+/* Checks the form, and sends it as a data command. */
+enum routed once_start(struct server *server, struct client *client, const struct command *command,
+                       const struct slice *arguments, size_t count);
+/* From ONCE to the request behind it; false: malformed, or a command that this version lacks. */
+bool once_unwrap(const struct server *server, struct routed_call *call,
+                 struct store_once_request *request);
+/* A client's request whose fate is unknown: true, it will be sent again; false: it is no ONCE, or
+ * has waited as long as a write may. */
+bool once_goes_again(struct server *server, struct session *session, struct pending *pending);
 
 /* transaction.c */
 enum routed transaction_exec(struct server *server, struct client *client,

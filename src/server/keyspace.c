@@ -225,6 +225,11 @@ bool keyspace_find_group(struct server *server, const struct client *client,
                          struct group_id *group, char why[ROUTE_WHY_SIZE])
 {
     const struct control_catalogue *catalogue = control_catalogue(server->options.control);
+    struct routed_call inner = {command, arguments, count, NULL};
+    struct store_once_request once;
+    if ((command->flags & COMMAND_ONCE) && once_unwrap(server, &inner, &once))
+        return keyspace_find_group(server, client, inner.command, inner.arguments, inner.count,
+                                   group, why);
     *group = command->flags & COMMAND_SYSTEM ? GROUP_SYSTEM : GROUP_DEFAULT;
     if (command->flags & COMMAND_SYSTEM)
         return true;

@@ -19,10 +19,13 @@ void route_push_reply(struct server *server, struct session *session, struct pen
         server_note_error(server, slice_of(reply->out->at + before, pending->size));
     bool alone =
         !session->count && !session->remote && !pending->scatter && pending->kind == PENDING_READY;
-    if (alone)
-        session->released = session->out.size; /* nothing waits: no need to queue */
-    else
+    if (!alone) {
         session_push(server, session, pending);
+        return;
+    }
+    session->released = session->out.size; /* nothing waits: no need to queue */
+    if (pending->once)
+        buffer_deinit(&pending->request);
 }
 
 /* ---- served where the client is ---- */
@@ -115,6 +118,9 @@ bool route_run(struct server *server, struct session *session, struct pending *p
     if (pending->writes)
         keyspace_choose_ack(server, replica, pending);
     struct routed_call routed = {command, arguments, count, NULL};
+    struct store_once_request once;
+    if (pending->once && !once_unwrap(server, &routed, &once))
+        return false;
     if (command->flags & COMMAND_ROUTED)
         return routed_run(server, session, pending, &routed);
     struct reply reply = session_reply(session, pending, pending->protocol);
@@ -124,10 +130,11 @@ bool route_run(struct server *server, struct session *session, struct pending *p
         route_push_reply(server, session, pending, &reply, before);
         return true;
     }
-    struct command_call call = {.command = command,
+    struct command_call call = {.command = routed.command,
                                 .database = pending->database,
-                                .arguments = arguments,
-                                .count = count,
+                                .arguments = routed.arguments,
+                                .count = routed.count,
+                                .once = pending->once ? &once : NULL,
                                 .beyond = keyspace_beyond(server, pending->group),
                                 .reply = &reply};
     struct replica_turn *turn = node_turn(server->node);
@@ -195,22 +202,22 @@ enum routed route_data(struct server *server, struct client *client, const struc
                               .database = client->database,
                               .protocol = client->protocol,
                               .writes = command->flags & COMMAND_WRITE,
+                              .once = command->flags & COMMAND_ONCE,
                               .ack = client->ack,
                               .since_ns = node_turn(server->node)->now_ns};
     if (command->flags & COMMAND_ROUTED)
         pending.since_ns += wait_patience_ns(command, arguments, count);
-    if (here)
-        return route_run(server, &client->session, &pending, command, arguments, count)
-                   ? ROUTED_DONE
-                   : ROUTED_HOLD;
-    if (!node_formation(server->node) || !target.node.value)
+    if (!here && (!node_formation(server->node) || !target.node.value))
         return ROUTED_HOLD;
-    buffer_init(&pending.request, REPLY_SIZE_MAX);
-    wire_request_encode(arguments, count, &pending.request);
-    if (forward_send(server, client, &pending, target))
-        return ROUTED_DONE;
-    buffer_deinit(&pending.request);
-    return ROUTED_HOLD;
+    if (!here || pending.once) {
+        buffer_init(&pending.request, REPLY_SIZE_MAX);
+        wire_request_encode(arguments, count, &pending.request);
+    }
+    bool done = here ? route_run(server, &client->session, &pending, command, arguments, count)
+                     : forward_send(server, client, &pending, target);
+    if (!done)
+        buffer_deinit(&pending.request);
+    return done ? ROUTED_DONE : ROUTED_HOLD;
 }
 
 enum routed route_request(struct server *server, struct client *client,
@@ -235,6 +242,7 @@ enum routed route_request(struct server *server, struct client *client,
     enum routed routed =
         command->flags & COMMAND_CONNECTION ? serve_verb(server, client, command, arguments, count)
         : command->flags & COMMAND_ROUTED ? routed_start(server, client, command, arguments, count)
+        : command->flags & COMMAND_ONCE   ? once_start(server, client, command, arguments, count)
                                           : route_data(server, client, command, arguments, count);
     if (routed == ROUTED_HOLD && client->late)
         return refuse_with(server, client, why_late(server, client)); /* SELECT waits too */
@@ -283,6 +291,11 @@ void route_look_for_end(struct server *server, struct client *client)
         client->ended = client->late = true;
 }
 
+static const char too_late[] = "TRYAGAIN no leader answered in time; the command did not run";
+static const char still_unknown[] =
+    "UNKNOWNOUTCOME no leader answered in time: the write may or may not have happened; ONCE with "
+    "the same number tells";
+
 /* Requests that the old leader refused go first, in their order. True: none is left. */
 static bool reroute(struct server *server, struct client *client, uint64_t now_ns)
 {
@@ -295,10 +308,13 @@ static bool reroute(struct server *server, struct client *client, uint64_t now_n
         uint64_t bit = 1ull << (pending->group.value % 64);
         if (pending->kind == PENDING_FORWARDED)
             return false; /* its fate decides what may be sent again */
-        bool late = client->ended || now_ns > pending->since_ns + server->options.hold_ns;
-        if (pending->kind == PENDING_REROUTE && (*word & bit || late))
-            session_fail(server, session, pending,
-                         "TRYAGAIN no leader answered in time; the command did not run");
+        uint64_t patience_ns =
+            pending->unsure ? server->options.ack_timeout_ns : server->options.hold_ns;
+        bool late = client->ended || now_ns > pending->since_ns + patience_ns;
+        /* What is answered behind an ONCE changes nothing for it: where that ran, so had this. */
+        bool overtaken = *word & bit && !pending->once;
+        if (pending->kind == PENDING_REROUTE && (overtaken || late))
+            session_fail(server, session, pending, pending->unsure ? still_unknown : too_late);
         *word |= pending->kind == PENDING_READY || pending->kind == PENDING_GATED ? bit : 0;
     }
     for (size_t i = 0, sent = 0; i < session->count && all; i++) {

@@ -213,7 +213,8 @@ static void expire_session(struct server *server, struct session *session, uint6
         server->fresh = true;
         lane_leave(client_of_session(session), pending);
         if (pending->writes) {
-            session_fail(server, session, pending, late);
+            if (!once_goes_again(server, session, pending))
+                session_fail(server, session, pending, late);
         } else {
             pending->kind = PENDING_REROUTE;
             route_hold(server, client_of_session(session));

@@ -13,8 +13,9 @@
  * maximum and by what has arrived, replies by pausing its input. SERVER-5  No bytes from a client
  * stop the server or harm another client. SERVER-6  A request that had to wait (a hold, a refusal,
  * a process that was stopped) is not run once its client has left: no write comes later than its
- * client's next one elsewhere. Verbs that other floors serve are handed down as tables
- * at start (struct server_verb). */
+ * client's next one elsewhere. SERVER-7  A request behind ONCE whose fate is unknown is sent again
+ * until it is answered or has waited as long as a write may; it has one effect. Verbs that other
+ * floors serve are handed down as tables at start (struct server_verb). */
 #ifndef HOLDFAST_SERVER_SERVER_H
 #define HOLDFAST_SERVER_SERVER_H
 

@@ -150,7 +150,7 @@ void session_set_reply(struct pending *pending, struct slice bytes)
 
 /* Each staged reply gets bytes of its own, all in one pass: a session with a thousand of them loses
  * them all when a leadership goes (SERVER-4). */
-static void unstage(struct session *session)
+void session_unstage(struct session *session)
 {
     size_t at = session->released;
     for (size_t i = 0; i < session->count; i++) {
@@ -175,7 +175,7 @@ void session_fail(struct server *server, struct session *session, struct pending
     struct reply reply = {.out = &bytes, .protocol = 2};
     reply_error(&reply, "%s", error);
     if (pending->staged)
-        unstage(session);
+        session_unstage(session);
     session_set_reply(pending, slice_of_buffer(&bytes));
     pending->kind = PENDING_READY;
     server_note_error(server, slice_of_buffer(&bytes));
@@ -219,7 +219,10 @@ static bool settle(struct server *server, struct session *session, struct pendin
         return true;
     }
     turn->round_wanted |= state == REPLICA_GATE_UNCONFIRMED;
-    if (state == REPLICA_GATE_WAITS || state == REPLICA_GATE_UNCONFIRMED) {
+    bool waits = state == REPLICA_GATE_WAITS || state == REPLICA_GATE_UNCONFIRMED;
+    if (!waits && once_goes_again(server, session, pending))
+        return false;
+    if (waits) {
         if (!is_late(server, pending, server->release_ns))
             return false;
         *outcome = WIRE_OUTCOME_UNKNOWN;

@@ -69,7 +69,7 @@ void transaction_queue(struct client *client, const struct command *command,
                        const struct slice *arguments, size_t count, struct reply *reply)
 {
     struct transaction *transaction = &client->transaction;
-    if (command->flags & (COMMAND_CONNECTION | COMMAND_ROUTED | COMMAND_SYSTEM)) {
+    if (command->flags & (COMMAND_CONNECTION | COMMAND_ROUTED | COMMAND_SYSTEM | COMMAND_ONCE)) {
         transaction->failed = true;
         reply_error(reply, "ERR %s is not allowed inside a transaction", command->name);
         return;

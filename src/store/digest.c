@@ -1,5 +1,6 @@
 /* digest.c - what two stores have in common, whatever the order in which it came to be (STORE-2).
  */
+#include "store/once.h"
 #include "store/table.h"
 
 #include "base/checksum.h"
@@ -41,7 +42,7 @@ static uint64_t entry_digest(const struct store_placed *placed)
 
 uint64_t store_digest(const struct store *store)
 {
-    uint64_t digest = 0;
+    uint64_t digest = store_once_digest(store);
     struct store_span span;
     struct store_crowd crowd;
     store_crowd_init(&crowd);

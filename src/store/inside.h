@@ -32,6 +32,7 @@ struct store {
     uint64_t with_deadline[STORE_DATABASES];
     struct store_deadlines deadlines;
     struct store_view *view; /* the open one, borrowed; NULL: none */
+    struct store_once *once; /* owned; NULL: empty */
     struct store_page *pages[STORE_PAGES];
 };
 

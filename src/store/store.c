@@ -1,5 +1,6 @@
 /* store.c - the store as a whole. */
 #include "store/deadlines.h"
+#include "store/once.h"
 
 struct store *store_create(uint64_t hash_seed)
 {
@@ -15,6 +16,7 @@ void store_destroy(struct store *store)
         return;
     assert(!store->view); /* it ends first */
     store_clear(store);
+    store_once_clear(store);
     memory_free(store);
 }
 
@@ -85,7 +87,7 @@ uint64_t store_count_deadlines(const struct store *store, uint8_t database)
 
 uint64_t store_memory_bytes(const struct store *store)
 {
-    return store->memory_bytes;
+    return store->memory_bytes + store_once_memory_bytes(store);
 }
 
 static void validate_value(const struct store *store, const struct store_entry *entry)

@@ -108,7 +108,7 @@ size_t store_write_string(struct store *store, const struct store_key *key, size
 bool store_set_deadline(struct store *store, const struct store_key *key, int64_t deadline_us);
 bool store_remove(struct store *store, const struct store_key *key);
 
-void store_clear(struct store *store); /* all databases */
+void store_clear(struct store *store); /* all databases; the table of ONCE stays */
 void store_clear_database(struct store *store, uint8_t database);
 uint64_t store_count(const struct store *store, uint8_t database); /* keys, the expired ones too */
 uint64_t store_count_deadlines(const struct store *store, uint8_t database);
@@ -254,8 +254,8 @@ uint64_t store_walk(const struct store *store, uint64_t cursor, size_t max,
 uint64_t store_cursor_at(unsigned slot);
 unsigned store_cursor_slot(uint64_t cursor);
 
-/* Order-independent digest of everything: databases, keys, types, values, deadlines (STORE-2).
- * Linear. */
+/* Order-independent digest of everything: databases, keys, types, values, deadlines, the table of
+ * ONCE (STORE-2). Linear. */
 uint64_t store_digest(const struct store *store);
 
 /* ---- keys as bytes (R20): for snapshots, transfer, comparison ----
@@ -307,6 +307,55 @@ bool store_has_view(const struct store *store);
 MUST_USE enum status store_view_next(struct store_view *view, uint16_t slot_last, size_t size_max,
                                      struct buffer *out, struct store_piece *piece);
 uint64_t store_view_memory_bytes(const struct store_view *view); /* beside the store's own */
+
+/* ---- ONCE: what clients have asked for by number, and what was answered ----
+ *
+ * Part of the partition's state beside its keys: written by entries alone, counted in the digest,
+ * and not touched by store_clear (FLUSHALL deletes keys; what has run has run). A client is a name.
+ * Of its last STORE_ONCE_WINDOW numbers the replies are kept; what is not kept any more is closed
+ * and never runs. A client that asked for nothing for STORE_ONCE_IDLE_US of group time falls
+ * silent: its replies go, its name and highest number stay, until STORE_ONCE_SILENT_MAX others fell
+ * silent after it.
+ *
+ * ONCE-1 A number that was put is known, with its reply, or closed, as long as its client is
+ * remembered; it is never new again. */
+#define STORE_ONCE_WINDOW      64
+#define STORE_ONCE_NAME_MAX    128
+#define STORE_ONCE_REPLY_MAX   (64u << 10)
+#define STORE_ONCE_BYTES_MAX   (32u << 20) /* of replies; then the longest unused go silent */
+#define STORE_ONCE_CLIENTS_MAX 100000      /* with replies */
+#define STORE_ONCE_SILENT_MAX  100000
+#define STORE_ONCE_IDLE_US     (3600 * (int64_t)1000000)
+
+enum store_once_state {
+    STORE_ONCE_NEW,
+    STORE_ONCE_KNOWN,
+    STORE_ONCE_CLOSED
+};
+
+struct store_once_request {
+    struct slice client;  /* 1 .. STORE_ONCE_NAME_MAX bytes */
+    uint64_t number;      /* > 0 */
+    uint64_t lowest_open; /* what the client still waits for; the replies below go. 0: not said */
+};
+
+/* KNOWN: *reply, borrowed until the next put. */
+enum store_once_state store_once_find(const struct store *store, struct slice client,
+                                      uint64_t number, struct slice *reply);
+/* False: the client is new, and as many as may be have replies kept. */
+bool store_once_has_room(const struct store *store, struct slice client, int64_t now_us);
+/* The number is NEW; `reply` at most STORE_ONCE_REPLY_MAX bytes, not in the table; times rise. */
+void store_once_put(struct store *store, const struct store_once_request *request,
+                    struct slice reply, int64_t now_us);
+uint64_t store_once_clients(const struct store *store); /* with replies */
+void store_once_clear(struct store *store);
+
+/* For the section SNAPSHOT_ONCE: appends the whole table as it is now, nothing for an empty one.
+ * TOO_LARGE: `out` may not grow so far; it is as before. */
+MUST_USE enum status store_once_encode(const struct store *store, struct buffer *out);
+/* Into a store that has none. INVALID: malformed; then it still has none. No bytes: an empty one.
+ */
+MUST_USE enum status store_once_decode(struct store *store, struct slice bytes);
 
 void store_validate(const struct store *store); /* asserts its own relations; linear */
 

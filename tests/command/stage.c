@@ -68,7 +68,8 @@ static void apply_effect(struct stage *stage, const struct effect *effect)
 }
 
 static void execute(struct stage *stage, const struct command *command,
-                    const struct slice *arguments, size_t count)
+                    const struct slice *arguments, size_t count,
+                    const struct store_once_request *once)
 {
     struct effect effect = {.out = &stage->effects};
     struct command_call call = {.table = stage->table,
@@ -78,6 +79,7 @@ static void execute(struct stage *stage, const struct command *command,
                                 .now_us = stage->now_us,
                                 .arguments = arguments,
                                 .count = count,
+                                .once = once,
                                 .reply = &stage->reply,
                                 .effect = stage->is_follower ? NULL : &effect,
                                 .may_write = stage->may_write};
@@ -93,6 +95,18 @@ static void execute(struct stage *stage, const struct command *command,
     apply_effect(stage, &effect);
 }
 
+static void execute_once(struct stage *stage, const struct slice *arguments, size_t count)
+{
+    struct store_once_request once;
+    char why[COMMAND_ONCE_WHY_SIZE];
+    size_t inner = command_take_once(stage->table, arguments, count, &once, why);
+    if (inner)
+        execute(stage, command_find(stage->table, arguments[inner]), arguments + inner,
+                count - inner, &once);
+    else
+        reply_error(&stage->reply, "%s", why);
+}
+
 void stage_run_arguments(struct stage *stage, const struct slice *arguments, size_t count)
 {
     const struct command *command = command_find(stage->table, arguments[0]);
@@ -100,12 +114,14 @@ void stage_run_arguments(struct stage *stage, const struct slice *arguments, siz
     stage->reply.failed = false;
     if (slice_is_word(arguments[0], "COMMAND"))
         command_describe(stage->table, arguments, count, &stage->reply);
+    else if (slice_is_word(arguments[0], "ONCE") && count >= 4)
+        execute_once(stage, arguments, count);
     else if (!command)
         reply_error(&stage->reply, "unknown");
     else if (!command_arity_fits(command, count))
         reply_error(&stage->reply, "arity");
     else
-        execute(stage, command, arguments, count);
+        execute(stage, command, arguments, count, NULL);
     size_t size = 0;
     if (stage->out.size) {
         assert_int_equal(resp_reply_size(slice_of_buffer(&stage->out), &size), STATUS_OK);
@@ -123,6 +139,8 @@ static bool run_stage_direction(struct stage *stage)
         stage->now_us += value * 1000;
     else if (slice_is_word(stage->parser.arguments[0], "@db"))
         stage->database = (uint8_t)value;
+    else if (slice_is_word(stage->parser.arguments[0], "@resp"))
+        stage->reply.protocol = (int)value;
     else
         return false;
     return true;

@@ -32,7 +32,8 @@ void stage_open(struct stage *stage, int protocol);
 void stage_close(struct stage *stage);
 
 /* Runs one line (inline syntax, quotes as in redis-cli); the reply with its line ends as spaces,
- * good until the next call. "@ms 500" lets time pass instead, "@db 3" selects. */
+ * good until the next call. "@ms 500" lets time pass instead, "@db 3" selects, "@resp 3" is
+ * the protocol from here on. */
 const char *stage_run(struct stage *stage, const char *line);
 void stage_run_arguments(struct stage *stage, const struct slice *arguments, size_t count);
 

@@ -85,6 +85,71 @@ static void containers(void **state)
     EXPECT(3, write_containers, "*0\r\n*12\r\n%2\r\n~3\r\n>1\r\n");
 }
 
+static void write_pairs(struct reply *reply)
+{
+    reply_pairs(reply, 2);
+    for (int i = 0; i < 2; i++) {
+        reply_pair(reply);
+        reply_integer(reply, i);
+        reply_double(reply, 0.5);
+    }
+}
+
+static void pairs(void **state)
+{
+    (void)state;
+    EXPECT(2, write_pairs, "*4\r\n:0\r\n$3\r\n0.5\r\n:1\r\n$3\r\n0.5\r\n");
+    EXPECT(3, write_pairs, "*2\r\n*2\r\n:0\r\n,0.5\r\n*2\r\n:1\r\n,0.5\r\n");
+}
+
+/* Kept and told later is the same as told at once, over both protocols. */
+static void what_is_kept_is_told(void **state)
+{
+    void (*const writers[])(struct reply *) = {write_scalars, write_containers, write_pairs};
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct sheet kept;
+        open_sheet(&kept, REPLY_KEPT);
+        writers[i](&kept.reply);
+        for (int protocol = 2; protocol <= 3; protocol++) {
+            struct sheet at_once, later;
+            open_sheet(&at_once, protocol);
+            open_sheet(&later, protocol);
+            writers[i](&at_once.reply);
+            reply_kept(&later.reply, slice_of_buffer(&kept.out));
+            assert_int_equal(at_once.reply.failed, later.reply.failed);
+            assert_true(slice_equal(slice_of_buffer(&at_once.out), slice_of_buffer(&later.out)));
+            buffer_deinit(&at_once.out);
+            buffer_deinit(&later.out);
+        }
+        buffer_deinit(&kept.out);
+    }
+}
+
+static void what_cannot_be_read_is_an_error(void **state)
+{
+    const char *const texts[] = {"",
+                                 "x",
+                                 "?1\r\n",
+                                 ":1",
+                                 ":x\r\n",
+                                 "*-1\r\n",
+                                 "=3\r\n",
+                                 "=3\r\nabc\r\n",
+                                 "$5\r\nabc\r\n",
+                                 "+a\r\n$",
+                                 "\r\n"};
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct sheet sheet;
+        open_sheet(&sheet, 3);
+        reply_kept(&sheet.reply, slice_of_text(texts[i]));
+        assert_true(sheet.reply.failed);
+        assert_memory_equal("-ERR the command ran", sheet.out.at, 20);
+        buffer_deinit(&sheet.out);
+    }
+}
+
 static void errors_are_counted_and_cut(void **state)
 {
     struct sheet sheet;
@@ -239,6 +304,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scalars),
         cmocka_unit_test(containers),
+        cmocka_unit_test(pairs),
+        cmocka_unit_test(what_is_kept_is_told),
+        cmocka_unit_test(what_cannot_be_read_is_an_error),
         cmocka_unit_test(errors_are_counted_and_cut),
         cmocka_unit_test(nobody_listens),
         cmocka_unit_test(overflow),

@@ -3,7 +3,7 @@
  *
  *     regular    write.c     the store at a mark, a little each turn; confirmed when the mark is
  *                            committed and the own log is durable through it (R3)
- *     start      origin.c    what stands beside the keys: configuration and term table
+ *     start      origin.c    what stands beside the keys: configuration, term table, ONCE
  *     load       load.c      a snapshot into a fresh store while the replica runs
  *
  * BOOT-1 What could not be loaded whole leaves nothing in the store; the older one is taken, and
@@ -63,9 +63,9 @@ void bootstrap_deinit(struct bootstrap *bootstrap, struct replica_snapshots *sha
 /* ---- origin.c ---- */
 
 /* Fills in the sections of `meta` for its index; `bytes` owns what they point to. INVALID: the
- * mark is before the log's first entry. */
-MUST_USE enum status bootstrap_sections(const struct raft *raft, struct snapshot_meta *meta,
-                                        struct buffer *bytes);
+ * mark is before the log's first entry. TOO_LARGE: what stands beside the keys. */
+MUST_USE enum status bootstrap_sections(const struct raft *raft, const struct store *store,
+                                        struct snapshot_meta *meta, struct buffer *bytes);
 /* `terms` may be NULL; else it becomes an owned array. DAMAGED: the sections are malformed. */
 MUST_USE enum status bootstrap_read_sections(const struct snapshot_meta *meta,
                                              struct bootstrap_origin *origin,

@@ -56,6 +56,13 @@ static enum status load_chunk(struct bootstrap *bootstrap, char why[SNAPSHOT_WHY
     return bootstrap->chunk == snapshot->count ? STATUS_END : STATUS_OK;
 }
 
+static bool take_sections(struct bootstrap *bootstrap, struct bootstrap_origin *origin)
+{
+    const struct snapshot_meta *meta = &snapshot_reader_of(bootstrap->reader)->meta;
+    return !bootstrap_read_sections(meta, origin, NULL, NULL) &&
+           !store_once_decode(bootstrap->store, meta->sections[SNAPSHOT_ONCE]);
+}
+
 enum status bootstrap_load(struct bootstrap *bootstrap, struct replica_turn *turn,
                            struct store **store, struct bootstrap_origin *origin)
 {
@@ -63,8 +70,7 @@ enum status bootstrap_load(struct bootstrap *bootstrap, struct replica_turn *tur
     enum status status = load_chunk(bootstrap, why);
     if (status == STATUS_OK || status == STATUS_AGAIN)
         return STATUS_OK;
-    if (status == STATUS_END &&
-        bootstrap_read_sections(&snapshot_reader_of(bootstrap->reader)->meta, origin, NULL, NULL))
+    if (status == STATUS_END && !take_sections(bootstrap, origin))
         status = STATUS_DAMAGED;
     if (status == STATUS_END) {
         *store = bootstrap->store;

@@ -2,13 +2,14 @@
  *
  * Sections, version 1 (numbers are u64):
  *     configuration   index of its entry, then raft_configuration_encode
- *     term table      for each row: term, first index of that term */
+ *     term table      for each row: term, first index of that term
+ *     ONCE            store_once_encode; empty: nobody has used it */
 #include "replica/bootstrap/bootstrap.h"
 
 #include "base/memory.h"
 
 #define ROW_SIZE          16
-#define SECTIONS_SIZE_MAX (32u << 20)
+#define SECTIONS_SIZE_MAX (60u << 20) /* below SNAPSHOT_HEADER_MAX */
 
 /* ---- sections ---- */
 
@@ -19,8 +20,8 @@ static void put_u64(struct buffer *out, uint64_t value)
     (void)!buffer_append(out, bytes, sizeof bytes); /* bounded: a row for each election */
 }
 
-enum status bootstrap_sections(const struct raft *raft, struct snapshot_meta *meta,
-                               struct buffer *bytes)
+enum status bootstrap_sections(const struct raft *raft, const struct store *store,
+                               struct snapshot_meta *meta, struct buffer *bytes)
 {
     const struct raft_configuration *configuration = raft_configuration_at(raft, meta->index);
     const struct raft_term_start *starts;
@@ -30,13 +31,19 @@ enum status bootstrap_sections(const struct raft *raft, struct snapshot_meta *me
     buffer_init(bytes, SECTIONS_SIZE_MAX);
     put_u64(bytes, configuration->index);
     raft_configuration_encode(configuration, bytes);
-    size_t cut = bytes->size;
+    size_t cut = bytes->size, rows_end;
     for (size_t i = 0; i < count; i++) {
         put_u64(bytes, starts[i].term);
         put_u64(bytes, starts[i].first_index);
     }
+    rows_end = bytes->size;
+    if (store_once_encode(store, bytes)) {
+        buffer_deinit(bytes);
+        return STATUS_TOO_LARGE;
+    }
     meta->sections[SNAPSHOT_CONFIGURATION] = slice_of(bytes->at, cut);
-    meta->sections[SNAPSHOT_TERM_TABLE] = slice_of(bytes->at + cut, bytes->size - cut);
+    meta->sections[SNAPSHOT_TERM_TABLE] = slice_of(bytes->at + cut, rows_end - cut);
+    meta->sections[SNAPSHOT_ONCE] = slice_of(bytes->at + rows_end, bytes->size - rows_end);
     return STATUS_OK;
 }
 
@@ -91,7 +98,8 @@ static bool load_whole(struct bootstrap *bootstrap, struct snapshots *files,
     if (!snapshot || snapshot->meta.hash_seed != hash_seed ||
         bootstrap_read_sections(&snapshot->meta, origin, &bootstrap->terms, &bootstrap->term_count))
         return false;
-    if (snapshot_load(files, snapshot, *store, why) == STATUS_OK) {
+    if (snapshot_load(files, snapshot, *store, why) == STATUS_OK &&
+        store_once_decode(*store, snapshot->meta.sections[SNAPSHOT_ONCE]) == STATUS_OK) {
         bootstrap->origin_count++;
         return true;
     }

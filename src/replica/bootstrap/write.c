@@ -75,8 +75,10 @@ void bootstrap_begin(struct bootstrap *bootstrap, struct replica_turn *turn,
                                  .term = mark->term,
                                  .time_us = mark->time_us,
                                  .hash_seed = mark->hash_seed};
-    if (bootstrap_sections(mark->raft, &meta, &bytes))
+    if (bootstrap_sections(mark->raft, mark->store, &meta, &bytes))
         return; /* the log begins behind it: a newer one is here already */
+    if (turn->faults & REPLICA_FAULT_ONCE_MISSING)
+        meta.sections[SNAPSHOT_ONCE] = slice_of(NULL, 0);
     enum status status =
         snapshot_begin(turn->snapshots->files, &meta, mark->store, &bootstrap->writer, why);
     buffer_deinit(&bytes);

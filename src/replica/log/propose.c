@@ -108,6 +108,10 @@ static uint64_t read_gate(const struct replica *replica, const struct command_ca
     if (command_is_whole(call->command, call->arguments, call->count))
         return raft_view(replica->raft)->last_index;
     uint64_t newest = replica->gates.whole;
+    if (call->once) {
+        struct store_key client = store_key_of(0, call->once->client); /* as _ONCE notes it */
+        newest = gate_table_newest(&replica->gates, store_key_hash(replica->store, &client));
+    }
     while ((at = command_next_key(call->command, call->arguments, call->count, at)) != 0) {
         struct store_key key = store_key_of(call->database, call->arguments[at]);
         uint64_t index = gate_table_newest(&replica->gates, store_key_hash(replica->store, &key));
