@@ -23,6 +23,7 @@ static const struct {
     {"small-quorum", REPLICA_FAULT_SMALL_QUORUM},
     {"early-safe", REPLICA_FAULT_EARLY_SAFE},
     {"snapshot-uncommitted", REPLICA_FAULT_SNAPSHOT_UNCOMMITTED},
+    {"once-missing", REPLICA_FAULT_ONCE_MISSING},
 };
 #define FAULTS (sizeof fault_names / sizeof fault_names[0])
 
