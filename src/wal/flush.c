@@ -59,7 +59,7 @@ struct target { /* where the pieces of one write go */
     uint64_t life, first_life;
     uint64_t checksum; /* of the batch before */
     uint64_t offset;
-    struct slice pieces[6];
+    struct slice pieces[6]; /* header, two batches with their padding, the rest of a block */
     size_t count;
 };
 
@@ -99,6 +99,15 @@ static void target_add_batch(struct wal *wal, struct target *target, struct wal_
     wal->facts.batches++;
 }
 
+/* Zeros to the end of the block, where the next batch will be: the kernel would first read what
+ * else is in the block, from the disk, in the middle of a turn. */
+static void target_fill_block(struct target *target)
+{
+    size_t size = wal_round_up(target->offset, IO_BLOCK_SIZE) - target->offset;
+    if (size)
+        target->pieces[target->count++] = slice_of(ZEROS, size);
+}
+
 static void batch_note(struct wal *wal, const struct wal_batch *batch, struct wal_segment *segment,
                        uint64_t offset)
 {
@@ -127,6 +136,7 @@ static enum status write_batch(struct wal *wal, struct wal_batch *batch)
                             .checksum = wal->last_checksum,
                             .offset = start};
     target_add_batch(wal, &target, batch, 0);
+    target_fill_block(&target);
     enum status status =
         io_file_write(wal->io, target.segment->file, target.pieces, target.count, start);
     if (status)
@@ -157,6 +167,7 @@ static enum status write_first_batch(struct wal *wal, size_t spare_at)
     target_add_batch(wal, &target, &opening, WAL_FLAG_OPENING);
     uint64_t open_offset = target.offset;
     target_add_batch(wal, &target, &wal->open, 0);
+    target_fill_block(&target);
     enum status status = io_file_write(wal->io, spare->file, target.pieces, target.count, 0);
     buffer_deinit(&opening.bytes);
     if (status)

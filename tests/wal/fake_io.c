@@ -49,6 +49,7 @@ struct pending {
 struct io {
     struct random random;
     uint64_t now_ns, space, boots;
+    uint64_t written_end; /* where the last write ended */
     uint64_t calls[FAKE_CALLS], calls_all, cut_at;
     bool off, held[FAKE_CALLS], locked;
     char dir[IO_PATH_SIZE];
@@ -60,6 +61,11 @@ struct io {
     struct pending pending[PENDING_MAX];
     size_t pending_count;
 };
+
+uint64_t fake_io_written_end(const struct io *io)
+{
+    return io->written_end;
+}
 
 struct io *fake_io_create(uint64_t seed)
 {
@@ -273,6 +279,7 @@ enum status io_file_write(struct io *io, struct io_file handle, const struct sli
     if (status)
         size = random_below(&io->random,
                             size); /* a part got through, as "nothing that counts" allows */
+    io->written_end = offset + size;
     file_grow(file, offset + size);
     for (size_t i = 0; i < count && at < offset + size; i++) {
         uint64_t rest = offset + size - at;

@@ -30,6 +30,9 @@ void fake_io_fail(struct io *io, enum fake_call call, uint64_t nth, enum status 
 uint64_t fake_io_calls(const struct io *io, enum fake_call call);
 uint64_t fake_io_calls_all(const struct io *io);
 
+/* The offset behind the last write. */
+uint64_t fake_io_written_end(const struct io *io);
+
 /* Before call number `nth` of all calls (from 1, over the life of this io) the power goes: nothing
  * has an effect from then on. */
 void fake_io_cut_at(struct io *io, uint64_t nth);

@@ -237,6 +237,25 @@ static void always_batches_fill_whole_blocks(void **state)
     harness_deinit(&h);
 }
 
+/* Recycled space is full of an older life: what the kernel would have to read of the last block of
+ * a write is written with it. */
+static void a_write_ends_with_its_block(void **state)
+{
+    (void)state;
+    struct harness h;
+    begin(&h);
+    harness_settle(&h);
+    uint64_t ticket = 0;
+    for (size_t i = 0; i < 20; i++) {
+        harness_append(&h, WAL_ENTRY, 1, 100 + 97 * i, WAL_SYNC_OS);
+        assert_int_equal(wal_flush(h.wal, &ticket), STATUS_OK);
+        assert_int_equal(fake_io_written_end(h.io) % IO_BLOCK_SIZE, 0);
+    }
+    harness_settle(&h);
+    reopen(&h, FAKE_LOSE_NOTHING); /* and the log goes on behind the batch, not behind the block */
+    harness_deinit(&h);
+}
+
 /* ---- how the last run ended ---- */
 
 static void unclean_is_told_from_clean(void **state)
@@ -603,6 +622,7 @@ int main(void)
         cmocka_unit_test(interval_syncs_when_it_is_due),
         cmocka_unit_test(os_is_never_synced_for_itself_but_by_others),
         cmocka_unit_test(always_batches_fill_whole_blocks),
+        cmocka_unit_test(a_write_ends_with_its_block),
         cmocka_unit_test(unclean_is_told_from_clean),
         cmocka_unit_test(the_boot_is_remembered_across_segments),
         cmocka_unit_test(another_process_is_told),
