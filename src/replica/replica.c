@@ -211,14 +211,42 @@ static void fault_small_quorum(struct replica *replica, struct replica_turn *tur
 
 struct footing {
     enum raft_role role;
-    uint64_t term, last_term, commit, confirmed_round;
+    uint64_t term, last_term, commit, confirmed_round, deadline_ns;
 };
 
 static struct footing footing_of(const struct replica *replica)
 {
     const struct raft_view *view = raft_view(replica->raft);
-    return (struct footing){view->role, view->term, view->last_term, view->commit,
-                            view->confirmed_round};
+    return (struct footing){
+        view->role,       view->term, view->last_term, view->commit, view->confirmed_round,
+        view->deadline_ns};
+}
+
+static bool has_to_send(const struct replica *replica)
+{
+    const struct raft_configuration *configuration = raft_configuration(replica->raft);
+    struct raft_message message;
+    uint64_t first, last;
+    for (size_t i = 0; i < configuration->member_count; i++)
+        if (raft_next_append(replica->raft, configuration->members[i].replica, false, &message,
+                             &first, &last) != RAFT_NEXT_NOTHING)
+            return true;
+    return false;
+}
+
+/* A heartbeat that finds all as it was leaves nothing to do, and of a thousand groups most hear of
+ * nothing else. */
+static bool was_quiet(const struct replica *replica, const struct replica_turn *turn,
+                      const struct raft_event *event, const struct footing *before)
+{
+    const struct raft_view *view = raft_view(replica->raft);
+    const struct raft_outputs *outputs = turn->outputs;
+    bool beat = event->kind == RAFT_HEARTBEAT || event->kind == RAFT_HEARTBEAT_ANSWER ||
+                event->kind == RAFT_ROUND;
+    return beat && view->role == before->role && view->term == before->term &&
+           view->commit == before->commit && view->deadline_ns >= before->deadline_ns &&
+           !outputs->message_count && !outputs->save_state && !outputs->truncate_from &&
+           (view->role != RAFT_LEADER || !has_to_send(replica));
 }
 
 /* What others look at after a step: gates that may have opened, and whose turn it is. */
@@ -227,7 +255,7 @@ static void note_step(struct replica *replica, struct replica_turn *turn,
 {
     const struct raft_view *view = raft_view(replica->raft);
     struct list *awake = replica->options.awake;
-    if (awake && list_is_empty(awake))
+    if (awake && list_is_empty(awake) && !was_quiet(replica, turn, event, before))
         list_append(turn->awake, awake);
     turn->moved += view->commit != before->commit || view->term != before->term ||
                    view->role != before->role || view->confirmed_round != before->confirmed_round;
