@@ -87,6 +87,7 @@ void client_destroy(struct client *client)
         buffer_deinit(&client->connections[i].input);
         buffer_deinit(&client->connections[i].output);
     }
+    workload_deinit(&client->workload);
     memory_free(client);
 }
 
@@ -354,6 +355,7 @@ void client_read_all(struct client *client)
     client->paused = false;
     client->reading = true;
     client_spread(client);
+    workload_end(&client->workload, world_now_ns(client->world));
     for (unsigned i = client->cluster->options.nodes; i < client->options.connections; i++)
         client->connections[i].next_ns = HISTORY_NEVER; /* one for each node is enough */
 }

@@ -3,7 +3,7 @@
  *
  * An answer that does not come in time leaves its operation UNKNOWN, and the connection goes on
  * with another node. TRYAGAIN, NOREPLICAS and MISCONF are promises that nothing happened;
- * UNKNOWNOUTCOME is none. */
+ * UNKNOWNOUTCOME is none; behind ONCE it means: ask again. */
 #ifndef HOLDFAST_SIM_CLIENT_H
 #define HOLDFAST_SIM_CLIENT_H
 

@@ -3,7 +3,9 @@
 
 #include <stdio.h>
 
-#define MS 1000000ull
+#define MS               1000000ull
+#define ONCE_PERCENT     25
+#define ONCE_CONNECTIONS 30000 /* numbers from here on are no connections */
 
 struct draft {
     struct operation operation;
@@ -20,6 +22,14 @@ void workload_init(struct workload *workload, struct history *history, unsigned 
     workload->read_percent = read_percent;
     workload->next_value = 1;
     random_init(&workload->random, seed ^ 0x3012c10ad);
+    for (size_t i = 0; i < ONCES_MAX; i++)
+        buffer_init(&workload->onces[i].bytes, 4096);
+}
+
+void workload_deinit(struct workload *workload)
+{
+    for (size_t i = 0; i < ONCES_MAX; i++)
+        buffer_deinit(&workload->onces[i].bytes);
 }
 
 static uint64_t below(struct workload *workload, uint64_t bound)
@@ -145,6 +155,76 @@ static void send(const struct draft *draft, struct buffer *out)
     resp_request(out, draft->arguments, draft->count);
 }
 
+/* ---- ONCE ---- */
+
+static struct once *find_once(struct workload *workload, enum once_state state)
+{
+    for (size_t i = 0; i < ONCES_MAX; i++)
+        if (workload->onces[i].state == state)
+            return &workload->onces[i];
+    return NULL;
+}
+
+/* Bytes of the request in a table, so that it can be asked again. It is bound by no other request
+ * of its connection, since it may take effect after any of them: a connection of its own. */
+static void ask_once(struct workload *workload, struct once *once, struct request *request,
+                     uint32_t key, struct draft *draft, struct buffer *out)
+{
+    struct slice words[3 + sizeof draft->arguments / sizeof draft->arguments[0]];
+    char name[16], number[24];
+    uint64_t client = below(workload, ONCE_CLIENTS);
+    snprintf(name, sizeof name, "client-%u", (unsigned)client);
+    snprintf(number, sizeof number, "%llu", (unsigned long long)++workload->once_numbers[client]);
+    words[0] = slice_of_text("ONCE");
+    words[1] = slice_of_text(name);
+    words[2] = slice_of_text(number);
+    memcpy(words + 3, draft->arguments, draft->count * sizeof *words);
+    buffer_reset(&once->bytes);
+    resp_request(&once->bytes, words, 3 + draft->count);
+    uint16_t connection = request->connection;
+    request->connection = (uint16_t)(ONCE_CONNECTIONS + workload->once_count++ % ONCE_CONNECTIONS);
+    record(workload, request, key, &draft->operation);
+    request->connection = connection;
+    request->once = once;
+    once->id = request->ids[0];
+    once->unsure = false;
+    once->state = ONCE_ASKED;
+    (void)!buffer_append(out, once->bytes.at, once->bytes.size);
+}
+
+static bool ask_again(struct workload *workload, struct request *request, struct buffer *out)
+{
+    struct once *once = find_once(workload, ONCE_LOST);
+    if (!once || below(workload, 2))
+        return false;
+    request->kind = REQUEST_ONE;
+    request->ids[request->count++] = once->id;
+    request->once = once;
+    once->state = ONCE_ASKED;
+    (void)!buffer_append(out, once->bytes.at, once->bytes.size);
+    return true;
+}
+
+/* True: its operation goes on. TRYAGAIN speaks of one attempt only. */
+static bool once_goes_on(const struct request *request, enum operation_outcome outcome)
+{
+    struct once *once = request->once;
+    if (!once)
+        return false;
+    once->unsure |= outcome == OUTCOME_UNKNOWN;
+    once->state = outcome == OUTCOME_REFUSED && !once->unsure ? ONCE_FREE : ONCE_LOST;
+    return once->state == ONCE_LOST;
+}
+
+void workload_end(struct workload *workload, uint64_t now_ns)
+{
+    struct once *once;
+    while ((once = find_once(workload, ONCE_LOST)) != NULL) {
+        once->state = ONCE_FREE;
+        history_return(workload->history, once->id, OUTCOME_UNKNOWN, NULL, now_ns);
+    }
+}
+
 void workload_ask_for(struct workload *workload, uint32_t key, struct request *request,
                       struct buffer *out)
 {
@@ -189,6 +269,8 @@ void workload_ask(struct workload *workload, struct request *request, bool only_
         draw_string_write, draw_counter_write, draw_list_write, draw_lease_write};
     struct draft draft = {.count = 0};
     struct history *history = workload->history;
+    if (!only_read && ask_again(workload, request, out))
+        return;
     uint64_t what = below(workload, 100);
     if (what == 0) {
         request->kind = REQUEST_SIZE;
@@ -205,6 +287,12 @@ void workload_ask(struct workload *workload, struct request *request, bool only_
         draw_read(&draft, chosen);
     else
         writes[chosen->kind](workload, &draft, chosen->name);
+    struct once *once = find_once(workload, ONCE_FREE);
+    if (once && operation_writes(draft.operation.kind) && chosen->kind != KEY_LEASE &&
+        below(workload, 100) < ONCE_PERCENT) {
+        ask_once(workload, once, request, key, &draft, out);
+        return;
+    }
     record(workload, request, key, &draft.operation);
     send(&draft, out);
 }
@@ -220,6 +308,8 @@ static bool begins(struct slice text, const char *word)
 static void end_all(struct workload *workload, const struct request *request,
                     enum operation_outcome outcome, uint64_t now_ns)
 {
+    if (once_goes_on(request, outcome))
+        return;
     for (unsigned i = 0; i < request->count; i++)
         history_return(workload->history, request->ids[i], outcome, NULL, now_ns);
 }
@@ -238,6 +328,11 @@ static const char *take_error(struct workload *workload, const struct request *r
         return NULL;
     }
     end_all(workload, request, OUTCOME_UNKNOWN, now_ns);
+    if (request->once && begins(text, "FORGOTTEN")) { /* it came back too late: nobody can tell */
+        request->once->state = ONCE_FREE;
+        history_return(workload->history, request->once->id, OUTCOME_UNKNOWN, NULL, now_ns);
+        return NULL;
+    }
     return begins(text, "UNKNOWNOUTCOME") ? NULL : "an error that this request cannot meet";
 }
 
@@ -296,6 +391,8 @@ static const char *take_one(struct workload *workload, const struct request *req
     struct operation_id id = request->ids[at];
     enum operation_kind kind = history_operation(workload->history, id)->kind;
     struct value result;
+    if (request->once)
+        request->once->state = ONCE_FREE;
     if (!take_result(&workload->history->keys[id.key], kind, item, rest, &result)) {
         history_return(workload->history, id, OUTCOME_UNKNOWN, NULL, now_ns);
         return "a reply of the wrong type";

@@ -1,4 +1,9 @@
-/* workload.h - which request comes next, its bytes, and what its reply means for the history. */
+/* workload.h - which request comes next, its bytes, and what its reply means for the history.
+ *
+ * Some writes stand behind ONCE. One whose fate is unknown does not end there: it is asked again,
+ * over any connection, until an answer comes, and is one operation for the history. A second effect
+ * of it, or an answer that is not of its one effect, makes the history impossible (ONCE-1, ONCE-2).
+ */
 #ifndef HOLDFAST_SIM_WORKLOAD_H
 #define HOLDFAST_SIM_WORKLOAD_H
 
@@ -16,10 +21,26 @@ enum request_kind {
     REQUEST_SIZE,     /* DBSIZE */
 };
 
+/* A write behind ONCE that has no answer yet. */
+#define ONCES_MAX    16
+#define ONCE_CLIENTS 4
+enum once_state {
+    ONCE_FREE,
+    ONCE_ASKED, /* over a connection */
+    ONCE_LOST,  /* its fate is unknown: to be asked again */
+};
+struct once {
+    enum once_state state;
+    struct operation_id id;
+    bool unsure; /* an earlier attempt may have run */
+    struct buffer bytes;
+};
+
 struct request {
     enum request_kind kind;
     struct operation_id ids[REQUEST_KEYS_MAX];
     unsigned count;
+    struct once *once; /* NULL: none */
     uint16_t connection, node;
     uint64_t asked_ns;
 };
@@ -29,10 +50,14 @@ struct workload {
     struct random random;
     unsigned read_percent;
     uint64_t next_value; /* every written value is unique */
+    struct once onces[ONCES_MAX];
+    uint64_t once_numbers[ONCE_CLIENTS]; /* the highest of each client id */
+    uint16_t once_count;
 };
 
 void workload_init(struct workload *workload, struct history *history, unsigned read_percent,
                    uint64_t seed);
+void workload_deinit(struct workload *workload);
 
 /* Draws a request, records its beginning and appends its bytes. connection, node, asked_ns are set.
  */
@@ -45,6 +70,8 @@ void workload_ask_for(struct workload *workload, uint32_t key, struct request *r
 /* NULL, or what is wrong with the reply. wrote: success of a write; refused: TRYAGAIN and such. */
 const char *workload_answer(struct workload *workload, const struct request *request,
                             struct slice reply, uint64_t now_ns, bool *wrote, bool *refused);
+/* Nothing is asked any more: what was not answered stays unknown. No request is under way. */
+void workload_end(struct workload *workload, uint64_t now_ns);
 /* No reply will come. */
 void workload_lose(struct workload *workload, const struct request *request, uint64_t now_ns);
 
