@@ -13,7 +13,7 @@ SIM = $(BUILD)/holdfast-sim
 FOLDERS := $(sort $(wildcard src/*/meson.build src/*/*/meson.build sim/meson.build bench/meson.build \
     tests/*/meson.build tests/*/*/meson.build))
 
-.PHONY: all build programs run test test-asan test-tsan check analyze format sim swarm planted bench sim-cost journey failover clean help
+.PHONY: all build programs run test test-asan test-tsan check analyze format sim swarm planted bench bench-growth sim-cost journey failover clean help
 
 all: build
 
@@ -89,6 +89,9 @@ bench: build
 	tools/packages.sh bench
 	python3 bench/bench.py --build $(BUILD) $(ARGS)
 
+bench-growth: build
+	python3 bench/growth.py --build $(BUILD) $(ARGS)
+
 failover: build
 	python3 bench/failover.py --build $(BUILD) $(ARGS)
 
@@ -112,6 +115,7 @@ help:
 	@echo "make swarm MINUTES=n    many seeds, faults of all kinds"
 	@echo "make planted            faults built in on purpose: each must be found"
 	@echo "make bench              ours beside redis-server and etcd-server"
+	@echo "make bench-growth       what a write costs as keys, partitions, connections, values, workers grow"
 	@echo "make failover           kill, cut off and pause the leader under load"
 	@echo "make sim-cost           counted cost of each operation (a golden test)"
 	@echo "make journey            the path of one write through the files (a golden test)"
