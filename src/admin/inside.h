@@ -20,6 +20,10 @@ void admin_status_place(struct server_call *call, struct group_id group, struct 
 /* INFO keyspace: what the replicas of this node hold. */
 void admin_info_keyspaces(struct server_call *call, struct buffer *out);
 
+/* loss.c */
+void admin_serve_loss(struct server_call *call);
+void admin_serve_ledger(struct server_call *call);
+
 /* ---- states.c: what a replica is doing, as seen from this node ---- */
 
 #define ADMIN_SILENT_MS_MAX   1500 /* a follower that answers no heartbeat for longer is down */

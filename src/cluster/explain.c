@@ -90,7 +90,7 @@ static void say_lost(const struct cluster_contract *contract, struct buffer *out
     if (may_be_cut(contract))
         say(out,
             "a failover may cut acknowledged writes that fewer than %u of %u replicas had, as a "
-            "rule those of the last moments; this version keeps no record of what was cut.",
+            "rule those of the last moments; LOSS LIST says which, as far as anybody knows.",
             cluster_commit_quorum(contract), contract->replicas);
     else if (contract->replicas == 1)
         say(out, "everything, if the node's disk is lost.");

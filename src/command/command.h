@@ -53,6 +53,7 @@ enum command_flag {
     COMMAND_ONCE = 1 << 18,       /* stands in front of a request: command_take_once */
     COMMAND_PARTITIONS = 1 << 19, /* over several partitions it runs in each, and the answers become
                                      one: its keys are apart, or it is about all of them */
+    COMMAND_PEER = 1 << 20,       /* COMMAND_CONNECTION: another node may ask it of this one */
 };
 
 struct command {

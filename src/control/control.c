@@ -102,6 +102,7 @@ void control_destroy(struct control *control)
         probe_close(control, &control->probes[i]);
         buffer_deinit(&control->probes[i].input);
     }
+    gather_deinit(control);
     catalogue_deinit(&control->catalogue);
     report_deinit(control);
     memory_free(control->join);
@@ -141,6 +142,7 @@ void control_tick(struct control *control)
         if (now_ns >= control->next_ns)
             first_records_step(control);
         follow_tick(control);
+        loss_tick(control);
         report_tick(control);
     } else {
         for (size_t i = 0; i < control->probe_count; i++)

@@ -160,6 +160,22 @@ struct control_reported {
  * Returns how many; *out goes with memory_free. */
 size_t control_reported(struct store *store, const char *kind, struct control_reported **out);
 
+/* ---- losses (R10) ---- */
+
+struct ledger_cut; /* replica/ledger/ledger.h */
+/* What all nodes that can be reached have set aside of that term; `missing`: how many could not be
+ * asked. AGAIN: under way, to be called again. *out is borrowed until the next call, NULL: nothing.
+ * `discards`: each node forgets it at the same time. */
+MUST_USE enum status control_gather(struct control *control, struct group_id group, uint64_t term,
+                                    bool discards, const struct ledger_cut **out, size_t *missing);
+/* Notes for all that an operator wants to hear no more of it. False: not now. */
+bool control_discard_loss(struct control *control, struct group_id group, uint64_t term);
+/* LEDGER ITEMS|DISCARD group term: what this node has; admin/ has its row. */
+void control_serve_ledger(struct control *control, const struct slice *arguments,
+                          struct reply *reply);
+/* LOSS LIST [keyspace]: a data command of the system group; admin/ has its row. */
+void control_execute_loss(struct command_call *call);
+
 /* REPORT key text: how a report arrives at the leader of `system`; admin/ has its row. */
 void control_execute_report(struct command_call *call);
 

@@ -40,6 +40,17 @@ struct reports {
     uint64_t sent_ns, retry_ns;
 };
 
+/* A question to all nodes for what they have set aside, see gather.c. */
+struct gather {
+    bool is_under_way, discards;
+    struct group_id group;
+    uint64_t term;
+    uint32_t epoch;
+    uint64_t began_ns, ended_ns;
+    size_t waits_for, missing;
+    struct ledger *found; /* owned; never saved */
+};
+
 struct control {
     struct io *io;
     struct node *node;
@@ -60,6 +71,7 @@ struct control {
     uint32_t ask_epoch; /* of the forward under way */
     uint64_t asked_ns, next_ask_ns, retry_ns;
     struct reports reports;
+    struct gather gather;
     uint64_t next_ns;
     char failure[CONTROL_LINE_SIZE], waits_for[CONTROL_LINE_SIZE];
 };
@@ -133,5 +145,13 @@ void report_deinit(struct control *control);
 bool report_handle_peer(struct control *control, const struct wire_forward_reply *reply);
 void report_tick(struct control *control);
 uint64_t report_deadline_ns(const struct control *control);
+
+/* loss.c and gather.c */
+void loss_tick(struct control *control);
+/* Records of losses that LOSS LIST shows of that keyspace. */
+size_t loss_count_open(struct store *store, const struct control_catalogue *catalogue,
+                       uint64_t keyspace);
+void gather_deinit(struct control *control);
+bool gather_handle_peer(struct control *control, const struct wire_forward_reply *reply);
 
 #endif

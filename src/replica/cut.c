@@ -57,3 +57,64 @@ void replica_hear_acknowledged(struct replica *replica, const struct raft_messag
     if (append->acked > replica->heard_acknowledged)
         replica->heard_acknowledged = append->acked;
 }
+
+/* ---- leaderships ---- */
+
+static void know_leader(struct replica *replica)
+{
+    const struct raft_view *view = raft_view(replica->raft);
+    if (!view->leader.value || replica->known_leader_term == view->term)
+        return;
+    replica->before_leader_term = replica->known_leader_term;
+    replica->before_leader = replica->known_leader;
+    replica->known_leader_term = view->term;
+    replica->known_leader = replica_leader_node(replica);
+}
+
+/* What the leader of the term before had answered, this one may lack: nobody knows until that one
+ * is back. */
+static void note_led(struct replica *replica, struct replica_turn *turn)
+{
+    const struct raft_view *view = raft_view(replica->raft);
+    if (view->role != RAFT_LEADER || replica->told_term == view->term || !view->term_start ||
+        view->commit < view->term_start)
+        return;
+    replica->told_term = view->term;
+    struct ledger_note note = {.kind = LEDGER_LED,
+                               .group = replica->options.group,
+                               .term = view->term,
+                               .old_term = raft_term_at(replica->raft, view->term_start - 1)};
+    if (replica->before_leader_term == note.old_term)
+        note.node = replica->before_leader;
+    if (note.old_term && !node_id_equal(note.node, replica->options.node))
+        ledger_add_note(turn->ledger, &note);
+    replica->old_term = view->term;
+    replica->old_is_recovered = replica->old_may_lack = false;
+}
+
+/* Committed in a later term: what this replica had of the old one is in the log or cut. */
+static void note_returned(struct replica *replica, struct replica_turn *turn)
+{
+    const struct raft_view *view = raft_view(replica->raft);
+    if (!replica->old_term || view->last_term <= replica->old_term ||
+        raft_term_at(replica->raft, view->commit) <= replica->old_term)
+        return;
+    struct ledger_note note = {.kind = LEDGER_RETURNED,
+                               .group = replica->options.group,
+                               .term = view->last_term,
+                               .old_term = replica->old_term,
+                               .node = replica->options.node,
+                               .restarted = replica->old_is_recovered,
+                               .may_lack = replica->old_may_lack};
+    ledger_add_note(turn->ledger, &note);
+    replica->old_term = 0;
+}
+
+void replica_note_leaderships(struct replica *replica, struct replica_turn *turn)
+{
+    if (!turn->ledger)
+        return;
+    know_leader(replica);
+    note_returned(replica, turn);
+    note_led(replica, turn);
+}

@@ -90,6 +90,9 @@ void replica_start(struct replica *replica, struct replica_turn *turn, bool born
     };
     replica->raft = raft_create(&options, restart);
     forget_recovery(replica);
+    replica->old_term = last_term;
+    replica->old_is_recovered = true;
+    replica->old_may_lack = !born && wal_unclean_other_boot(turn->wal);
     replica_start_snapshots(replica, turn);
     if (born && replica->initial.member_count == 1) {
         struct raft_event event = {.kind = RAFT_CAMPAIGN};
@@ -289,6 +292,7 @@ void replica_step(struct replica *replica, struct replica_turn *turn, struct raf
     if (turn->faults & REPLICA_FAULT_SMALL_QUORUM)
         fault_small_quorum(replica, turn);
     note_role(replica, turn);
+    replica_note_leaderships(replica, turn);
 }
 
 /* ---- what others ask ---- */

@@ -286,9 +286,14 @@ static bool run_forwarded(struct server *server, struct remote *remote, struct p
     if (wire_request_take(forward->request, arguments, max, &count) || !count)
         return false;
     const struct command *command = command_find(server->commands, arguments[0]);
-    if (!command || (command->flags & (COMMAND_INTERNAL | COMMAND_CONNECTION)) ||
-        !command_arity_fits(command, count))
+    if (!command || (command->flags & COMMAND_INTERNAL) || !command_arity_fits(command, count))
         return false; /* a newer node's command: refused, with nothing done */
+    if (command->flags & COMMAND_PEER) {
+        route_serve_peer(server, &remote->session, pending, command, arguments, count);
+        return true;
+    }
+    if (command->flags & COMMAND_CONNECTION)
+        return false;
     pending->writes = command->flags & COMMAND_WRITE;
     pending->once = command->flags & COMMAND_ONCE;
     return route_run(server, &remote->session, pending, command, arguments, count);

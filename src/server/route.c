@@ -30,6 +30,32 @@ void route_push_reply(struct server *server, struct session *session, struct pen
 
 /* ---- served where the client is ---- */
 
+static bool is_served_here(const struct server *server, const struct command *command)
+{
+    size_t table = (size_t)command->serve >> 16, row = (size_t)command->serve & 0xffff;
+    return command->flags & COMMAND_CONNECTION ||
+           (command->flags & COMMAND_SYSTEM && server->tables[table].verbs[row].serve);
+}
+
+void route_serve_peer(struct server *server, struct session *session, struct pending *pending,
+                      const struct command *command, const struct slice *arguments, size_t count)
+{
+    struct reply reply = session_reply(session, pending, pending->protocol);
+    size_t before = reply.out->size;
+    size_t table = (size_t)command->serve >> 16, row = (size_t)command->serve & 0xffff;
+    struct server_call call = {.server = server,
+                               .node = server->node,
+                               .io = server->io,
+                               .owner = server->tables[table].owner,
+                               .command = command,
+                               .arguments = arguments,
+                               .count = count,
+                               .reply = &reply};
+    pending->kind = PENDING_READY;
+    server->tables[table].verbs[row].serve(&call);
+    route_push_reply(server, session, pending, &reply, before);
+}
+
 static enum routed serve_verb(struct server *server, struct client *client,
                               const struct command *command, const struct slice *arguments,
                               size_t count)
@@ -47,10 +73,12 @@ static enum routed serve_verb(struct server *server, struct client *client,
                                .count = count,
                                .reply = &reply};
     server->tables[table].verbs[row].serve(&call);
-    if (call.later) {
+    if (call.later || call.pass)
         buffer_deinit(&pending.own);
+    if (call.later)
         return ROUTED_HOLD;
-    }
+    if (call.pass)
+        return route_data(server, client, command, arguments, count);
     route_push_reply(server, &client->session, &pending, &reply, before);
     return ROUTED_DONE;
 }
@@ -240,7 +268,7 @@ enum routed route_request(struct server *server, struct client *client,
         return ROUTED_DONE;
     }
     enum routed routed =
-        command->flags & COMMAND_CONNECTION ? serve_verb(server, client, command, arguments, count)
+        is_served_here(server, command)   ? serve_verb(server, client, command, arguments, count)
         : command->flags & COMMAND_ROUTED ? routed_start(server, client, command, arguments, count)
         : command->flags & COMMAND_ONCE   ? once_start(server, client, command, arguments, count)
                                           : route_data(server, client, command, arguments, count);

@@ -38,10 +38,12 @@ struct server_call {
     size_t count;
     struct reply *reply;
     bool later; /* out: not now; nothing was replied, and the same request comes again */
+    bool pass;  /* out, of a verb with execute: not served here, it goes on as a data command */
 };
 
 struct server_verb {
-    /* `serve` is filled in by server_create. With execute it is a data command, of the system
+    /* `serve` is filled in by server_create. With both, serve is asked first and may pass it on.
+     * With execute it is a data command, of the system
      * keyspace, that the table's owner brings along (COMMAND_SYSTEM). */
     struct command row;
     void (*serve)(struct server_call *call);

@@ -12,7 +12,8 @@ struct ledger {
     struct ledger_cut *cuts; /* in the order of (group, term) */
     size_t count, capacity;
     size_t memory; /* bytes of entries kept */
-    uint64_t version;
+    struct ledger_note *notes;
+    size_t first_note, note_count, note_capacity;
     bool made_dir;
     /* the one file that is being saved */
     bool is_saving, is_publishing;

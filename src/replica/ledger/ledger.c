@@ -41,6 +41,7 @@ void ledger_destroy(struct ledger *ledger)
     for (size_t i = 0; i < ledger->count; i++)
         ledger_forget_items(ledger, &ledger->cuts[i]);
     memory_free(ledger->cuts);
+    memory_free(ledger->notes);
     memory_free(ledger->dir);
     memory_free(ledger);
 }
@@ -129,7 +130,7 @@ void ledger_add(struct ledger *ledger, struct ledger_cut *cut, const struct ledg
     }
     merge(ledger, &cut->items[at], &kept);
     cut->version++;
-    ledger->version++;
+    cut->unreported = true;
 }
 
 static struct ledger_item item_of(uint64_t index, enum ledger_verdict verdict, struct slice bytes)
@@ -198,6 +199,14 @@ enum status ledger_recover(struct ledger *ledger, const struct wal_record *recor
     return STATUS_OK;
 }
 
+void ledger_merge(struct ledger *ledger, struct group_id group, uint64_t term,
+                  const struct ledger_item *item)
+{
+    struct ledger_cut *cut = ledger_ensure(ledger, group, term);
+    if (cut)
+        ledger_add(ledger, cut, item);
+}
+
 /* ---- what others ask ---- */
 
 size_t ledger_count(const struct ledger *ledger)
@@ -234,11 +243,47 @@ bool ledger_discard(struct ledger *ledger, struct group_id group, uint64_t term)
     ledger_forget_items(ledger, cut);
     cut->discarded = cut->unsaved = true;
     cut->version++;
-    ledger->version++;
+    cut->unreported = true;
     return true;
 }
 
-uint64_t ledger_version(const struct ledger *ledger)
+const struct ledger_cut *ledger_unreported(const struct ledger *ledger)
 {
-    return ledger->version;
+    for (size_t i = 0; i < ledger->count; i++)
+        if (ledger->cuts[i].unreported)
+            return &ledger->cuts[i];
+    return NULL;
+}
+
+void ledger_set_reported(struct ledger *ledger, struct group_id group, uint64_t term)
+{
+    struct ledger_cut *cut = find(ledger, group, term);
+    if (cut)
+        cut->unreported = false;
+}
+
+/* ---- notes ---- */
+
+void ledger_add_note(struct ledger *ledger, const struct ledger_note *note)
+{
+    if (ledger->note_count == LEDGER_NOTES_MAX)
+        return;
+    if (ledger->first_note + ledger->note_count == ledger->note_capacity) {
+        ledger->note_capacity = ledger->note_capacity ? 2 * ledger->note_capacity : 8;
+        ledger->notes = memory_resize(ledger->notes, ledger->note_capacity * sizeof *ledger->notes);
+    }
+    ledger->notes[ledger->first_note + ledger->note_count++] = *note;
+}
+
+const struct ledger_note *ledger_first_note(const struct ledger *ledger)
+{
+    return ledger->note_count ? &ledger->notes[ledger->first_note] : NULL;
+}
+
+void ledger_drop_note(struct ledger *ledger)
+{
+    assert(ledger->note_count);
+    ledger->first_note++;
+    if (!--ledger->note_count)
+        ledger->first_note = 0;
 }

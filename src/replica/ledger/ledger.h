@@ -51,10 +51,25 @@ struct ledger_cut {
     uint64_t term;
     int64_t cut_us; /* wall clock of this node, when the first of it was cut */
     bool discarded; /* only this note of it is left */
-    bool unsaved, saving;
+    bool unsaved, unreported;
     uint64_t version; /* rises with each change */
     struct ledger_item *items;
     size_t count, capacity; /* in the order of their indexes */
+};
+
+/* What a replica has to tell of leaderships, for the records of the cluster. */
+enum ledger_note_kind {
+    LEDGER_LED =
+        1, /* it leads `term`, after `node` in `old_term` (value 0: it never heard of it) */
+    LEDGER_RETURNED, /* it led `old_term`, and all of that term is decided: cut or committed */
+};
+struct ledger_note {
+    enum ledger_note_kind kind;
+    struct group_id group;
+    uint64_t term, old_term;
+    struct node_id node;
+    bool restarted; /* RETURNED: since it led: it does not know what it had answered */
+    bool may_lack;  /* and the machine too: the end of its log may be missing */
 };
 
 struct ledger;
@@ -84,11 +99,20 @@ size_t ledger_count(const struct ledger *ledger); /* of cuts, discarded ones too
 const struct ledger_cut *ledger_at(const struct ledger *ledger, size_t i);
 const struct ledger_cut *ledger_find(const struct ledger *ledger, struct group_id group,
                                      uint64_t term);
+/* What another node kept of the same cut; `item` is copied. */
+void ledger_merge(struct ledger *ledger, struct group_id group, uint64_t term,
+                  const struct ledger_item *item);
 size_t ledger_verdicts(const struct ledger_cut *cut, enum ledger_verdict verdict);
 /* False: there is no such cut, or it is discarded already. LEDGER-3 */
 bool ledger_discard(struct ledger *ledger, struct group_id group, uint64_t term);
-/* Rises whenever a cut changes. */
-uint64_t ledger_version(const struct ledger *ledger);
+/* A cut that has changed since it was last called reported; NULL: none. */
+const struct ledger_cut *ledger_unreported(const struct ledger *ledger);
+void ledger_set_reported(struct ledger *ledger, struct group_id group, uint64_t term);
+/* Notes, the oldest first; past LEDGER_NOTES_MAX the newest are dropped. NULL: none. */
+#define LEDGER_NOTES_MAX 16384
+void ledger_add_note(struct ledger *ledger, const struct ledger_note *note);
+const struct ledger_note *ledger_first_note(const struct ledger *ledger);
+void ledger_drop_note(struct ledger *ledger);
 
 bool ledger_handle_event(struct ledger *ledger, const struct io_event *event);
 void ledger_tick(struct ledger *ledger, uint64_t now_ns);

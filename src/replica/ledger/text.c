@@ -156,7 +156,7 @@ enum status ledger_read(struct ledger *ledger, struct slice text)
     cut->cut_us = cut_us;
     if (strcmp(word, "discarded") == 0) {
         ledger_forget_items(ledger, cut);
-        cut->discarded = true;
+        cut->discarded = cut->unreported = true;
         cut->unsaved = false;
         return STATUS_OK;
     }

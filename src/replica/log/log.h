@@ -91,7 +91,12 @@ struct replica {
     uint64_t written_ticket, reported_ticket;
     uint64_t noted, noted_before; /* newest index of that ticket's batch; of the batches before */
     uint64_t acknowledged;        /* leader: newest index acknowledged before its commit */
-    uint64_t led_term;            /* the newest that it has led since its start; 0: none */
+    uint64_t old_term; /* led by it, or at its start the log's last, and not yet decided; 0: none */
+    bool old_is_recovered, old_may_lack; /* not led since its start; its end may be missing */
+    uint64_t told_term;                  /* of the leadership that the ledger was told of */
+    uint64_t known_leader_term, before_leader_term; /* whom it followed or was, and before that */
+    struct node_id known_leader, before_leader;
+    uint64_t led_term; /* the newest that it has led since its start; 0: none */
     uint64_t heard_term, heard_acknowledged; /* what appends of that term said */
     bool has_early;          /* recovery: an entry that could be acknowledged before its commit */
     uint64_t median_read_ns; /* the turn in which median_us was read */
@@ -138,6 +143,8 @@ void replica_start_snapshots(struct replica *replica, struct replica_turn *turn)
 void replica_set_aside(struct replica *replica, struct replica_turn *turn, uint64_t from,
                        uint64_t last_term);
 void replica_hear_acknowledged(struct replica *replica, const struct raft_message *append);
+/* After a step: leaderships that began, or are decided. */
+void replica_note_leaderships(struct replica *replica, struct replica_turn *turn);
 /* Starts the one background read of the log unless one is under way. */
 void replica_read_log(struct replica *replica, struct replica_turn *turn, enum log_reader reader,
                       uint64_t first, size_t size_max);

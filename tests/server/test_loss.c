@@ -1,0 +1,159 @@
+/* LOSS as an operator sees it, through any node: a record from the failover on, exact once the old
+ * leader is back, key by key, until it is discarded (R10). */
+#include "stage.h"
+
+#include <string.h>
+
+static const struct group_id group = {2}; /* of the first keyspace that is made */
+
+static void expect(struct stage *stage, unsigned client, const char *request, const char *reply)
+{
+    const char *got = stage_ask(stage, client, request);
+    if (strncmp(got, reply, strlen(reply)) != 0)
+        fail_msg("%s: '%s', not '%s'", request, got, reply);
+}
+
+static unsigned leader_but(struct stage *stage, unsigned old)
+{
+    for (unsigned i = 0; i < stage->options.nodes; i++) {
+        struct replica *replica = stage_replica(stage, i, group);
+        if (i != old && replica && replica_is_serving(replica))
+            return i;
+    }
+    return STAGE_NONE;
+}
+
+static bool has_leader_but(struct stage *stage, void *old)
+{
+    return leader_but(stage, *(unsigned *)old) != STAGE_NONE;
+}
+
+struct scene {
+    struct stage *stage;
+    unsigned old, other; /* nodes */
+    unsigned client;     /* of `other` */
+    char id[48];
+};
+
+/* A write is answered by a leader that is cut off, and another leads. */
+static struct scene lost_write(void)
+{
+    struct scene scene = {.stage = stage_formed(3), .old = STAGE_NONE};
+    struct stage *stage = scene.stage;
+    unsigned client = stage_connect(stage, 0);
+    expect(stage, client, "KEYSPACE CREATE fast ACK async FAILOVER available", "OK");
+    assert_true(stage_wait(stage, has_leader_but, &scene.old, 5 * STAGE_SECOND));
+    scene.old = leader_but(stage, STAGE_NONE);
+    snprintf(
+        scene.id, sizeof scene.id, "2-%llu",
+        (unsigned long long)raft_view(replica_raft(stage_replica(stage, scene.old, group)))->term);
+    client = stage_connect(stage, scene.old);
+    expect(stage, client, "SELECT fast", "OK");
+    expect(stage, client, "SET k 0", "OK");
+    stage_run(stage, 100 * STAGE_MS);
+    stage_isolate(stage, scene.old);
+    stage_say(stage, client, "SET lost 1");
+    assert_string_equal("OK", stage_reply(stage, client, 100 * STAGE_MS));
+    assert_true(stage_wait(stage, has_leader_but, &scene.old, 10 * STAGE_SECOND));
+    scene.other = (scene.old + 1) % 3;
+    scene.client = stage_connect(stage, scene.other);
+    stage_run(stage, 3 * STAGE_SECOND);
+    return scene;
+}
+
+static bool list_has(struct scene *scene, const char *words)
+{
+    const char *got = stage_ask(scene->stage, scene->client, "LOSS LIST fast");
+    return strstr(got, scene->id) && strstr(got, words);
+}
+
+static void expect_list(struct scene *scene, const char *words)
+{
+    for (unsigned i = 0; i < 100 && !list_has(scene, words); i++)
+        stage_run(scene->stage, 100 * STAGE_MS);
+    if (!list_has(scene, words))
+        fail_msg("%s: '%s' lacks '%s'", scene->id,
+                 stage_ask(scene->stage, scene->client, "LOSS LIST fast"), words);
+}
+
+static void unknown_until_the_old_leader_is_back(void **state)
+{
+    (void)state;
+    struct scene scene = lost_write();
+    char show[80];
+    expect_list(&scene, "state unknown acknowledged nil"); /* never 0 for what nobody knows */
+    expect(scene.stage, scene.client, "LOSS LIST default", "");
+    expect(scene.stage, scene.client, "LOSS LIST nothing", "-ERR there is no such keyspace");
+    stage_heal(scene.stage);
+    expect_list(&scene, "state exact acknowledged 1 not_acknowledged 0 possibly 0");
+    snprintf(show, sizeof show, "LOSS SHOW %s", scene.id);
+    const char *shown = stage_ask(scene.stage, scene.client, show);
+    if (!strstr(shown, "nodes_not_asked 0 writes key lost database 0 command SET lost 1 index") ||
+        !strstr(shown, "level async judged acknowledged"))
+        fail_msg("%s: %s", show, shown);
+    const char *info = stage_ask(scene.stage, scene.client, "KEYSPACE INFO fast");
+    assert_non_null(strstr(info, "losses_open 1"));
+    stage_destroy(scene.stage);
+}
+
+static void discarded(void **state)
+{
+    (void)state;
+    struct scene scene = lost_write();
+    char request[80];
+    stage_heal(scene.stage);
+    expect_list(&scene, "state exact acknowledged 1");
+    snprintf(request, sizeof request, "LOSS DISCARD %s", scene.id);
+    expect(scene.stage, scene.client, request, "OK");
+    for (unsigned i = 0; i < 100 && list_has(&scene, ""); i++)
+        stage_run(scene.stage, 100 * STAGE_MS);
+    assert_false(list_has(&scene, ""));
+    stage_kill(scene.stage, scene.old);
+    assert_true(stage_start(scene.stage, scene.old));
+    stage_run(scene.stage, 3 * STAGE_SECOND);
+    assert_false(list_has(&scene, "")); /* LEDGER-3 */
+    stage_destroy(scene.stage);
+}
+
+/* A leader that was killed: nobody knows which of its answers it had given. */
+static void a_killed_leader_does_not_know(void **state)
+{
+    (void)state;
+    struct scene scene = lost_write();
+    stage_kill(scene.stage, scene.old);
+    stage_heal(scene.stage);
+    assert_true(stage_start(scene.stage, scene.old));
+    expect_list(&scene, "state possibly acknowledged 0 not_acknowledged 0 possibly 1");
+    stage_destroy(scene.stage);
+}
+
+/* Nothing was lost: there is no record left once that is known. */
+static void an_orderly_change_leaves_nothing(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_formed(3);
+    unsigned client = stage_connect(stage, 0), none = STAGE_NONE;
+    expect(stage, client, "KEYSPACE CREATE fast ACK async FAILOVER available", "OK");
+    assert_true(stage_wait(stage, has_leader_but, &none, 5 * STAGE_SECOND));
+    unsigned old = leader_but(stage, STAGE_NONE);
+    replica_step_down(stage_replica(stage, old, group),
+                      node_turn(worker_node(stage->nodes[old].worker)));
+    assert_true(stage_wait(stage, has_leader_but, &none, 10 * STAGE_SECOND));
+    stage_run(stage, 3 * STAGE_SECOND);
+    expect(stage, client, "LOSS LIST", "");
+    assert_string_equal("", stage_ask(stage, client, "LOSS LIST"));
+    expect(stage, client, "LOSS SHOW nonsense", "-ERR an id is PARTITION-TERM");
+    expect(stage, client, "LOSS REVIVE 1", "-ERR LOSS knows");
+    stage_destroy(stage);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(unknown_until_the_old_leader_is_back),
+        cmocka_unit_test(discarded),
+        cmocka_unit_test(a_killed_leader_does_not_know),
+        cmocka_unit_test(an_orderly_change_leaves_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
