@@ -5,6 +5,14 @@
 
 #include <stdio.h>
 
+static void destroy_workers(struct cluster_node *node)
+{
+    for (unsigned i = CLUSTER_WORKERS_MAX; i-- > 0;) {
+        worker_destroy(node->workers[i]);
+        node->workers[i] = NULL;
+    }
+}
+
 struct cluster *cluster_create(struct world *world, const struct cluster_options *options,
                                struct verdict *verdict)
 {
@@ -21,6 +29,7 @@ struct cluster *cluster_create(struct world *world, const struct cluster_options
         char host[IO_ADDRESS_SIZE];
         snprintf(host, sizeof host, "10.0.0.%u", i + 1);
         node->machine = world_add_machine(world, &(struct world_machine){.host = host});
+        node->worker_count = options->workers ? options->workers : 1;
         snprintf(node->listen, sizeof node->listen, "10.0.0.%u:6379", i + 1);
         snprintf(node->peer_listen, sizeof node->peer_listen, "10.0.0.%u:16379", i + 1);
         used += (size_t)snprintf(cluster->join + used, sizeof cluster->join - used, "%s%s",
@@ -34,7 +43,7 @@ void cluster_destroy(struct cluster *cluster)
     if (!cluster)
         return;
     for (unsigned i = 0; i < cluster->options.nodes; i++)
-        worker_destroy(cluster->nodes[i].worker);
+        destroy_workers(&cluster->nodes[i]);
     oracle_destroy(cluster->oracle);
     memory_free(cluster);
 }
@@ -45,10 +54,11 @@ static void tell(struct cluster *cluster, unsigned at)
 {
     struct cluster_node *node = &cluster->nodes[at];
     char line[WORKER_LINE_SIZE];
-    while (node->worker && worker_take_line(node->worker, line))
-        if (cluster->talks)
-            fprintf(stderr, "%12.3f ms node %u: %s\n", (double)world_now_ns(cluster->world) / 1e6,
-                    at, line);
+    for (unsigned i = 0; i < CLUSTER_WORKERS_MAX; i++)
+        while (node->workers[i] && worker_take_line(node->workers[i], line))
+            if (cluster->talks)
+                fprintf(stderr, "%12.3f ms node %u/%u: %s\n",
+                        (double)world_now_ns(cluster->world) / 1e6, at, i, line);
 }
 
 static void refused(struct cluster *cluster, unsigned at)
@@ -66,14 +76,9 @@ static void refused(struct cluster *cluster, unsigned at)
     node->sync_fails = false;
 }
 
-void cluster_start(struct cluster *cluster, unsigned at)
+/* False: refused, or an armed crash came first. */
+static bool create_workers(struct cluster *cluster, struct cluster_node *node)
 {
-    struct cluster_node *node = &cluster->nodes[at];
-    if (node->state != CLUSTER_DOWN)
-        return;
-    world_power_on(cluster->world, node->machine);
-    node->sync_fails = world_sync_will_fail(cluster->world, node->machine);
-    world_start_process(cluster->world, node->machine, 1);
     struct worker_options options = {.dir = "/node",
                                      .listen = node->listen,
                                      .peer_listen = node->peer_listen,
@@ -82,11 +87,30 @@ void cluster_start(struct cluster *cluster, unsigned at)
                                      .wal_segment_size = 1u << 20,
                                      .snapshot_log_bytes = cluster->options.snapshot_log_bytes,
                                      .snapshot_period_ns = cluster->options.snapshot_period_ns,
-                                     .faults = cluster->options.faults};
-    struct io *io = world_io(cluster->world, node->machine, 0);
+                                     .faults = cluster->options.faults,
+                                     .workers = node->worker_count};
+    for (unsigned i = 0; i < node->worker_count; i++) {
+        options.worker = i;
+        struct io *io = world_io(cluster->world, node->machine, i);
+        if (worker_create(io, &options, &node->workers[i], node->why)) {
+            node->workers[i] = NULL;
+            destroy_workers(node);
+            return false;
+        }
+    }
+    return true;
+}
+
+void cluster_start(struct cluster *cluster, unsigned at)
+{
+    struct cluster_node *node = &cluster->nodes[at];
+    if (node->state != CLUSTER_DOWN)
+        return;
+    world_power_on(cluster->world, node->machine);
+    node->sync_fails = world_sync_will_fail(cluster->world, node->machine);
+    world_start_process(cluster->world, node->machine, node->worker_count);
     node->why[0] = 0;
-    if (worker_create(io, &options, &node->worker, node->why)) {
-        node->worker = NULL;
+    if (!create_workers(cluster, node)) {
         if (world_is_running(cluster->world, node->machine))
             refused(cluster, at);
         return; /* an armed crash came first: cluster_died follows */
@@ -99,8 +123,10 @@ void cluster_start(struct cluster *cluster, unsigned at)
 static void bury(struct cluster *cluster, unsigned at)
 {
     struct cluster_node *node = &cluster->nodes[at];
-    worker_destroy(node->worker);
-    node->worker = NULL;
+    void *message;
+    destroy_workers(node);
+    while ((message = world_take_lost_message(cluster->world, node->machine)) != NULL)
+        memory_free(message);
     if (node->state == CLUSTER_UP)
         node->state = CLUSTER_DOWN;
     world_bury(cluster->world, node->machine);
@@ -140,10 +166,10 @@ unsigned cluster_node_of(const struct cluster *cluster, struct machine_id machin
 }
 
 /* A node that stops by itself must have a reason that the plan gave it. */
-static void stopped(struct cluster *cluster, unsigned at)
+static void stopped(struct cluster *cluster, unsigned at, const struct worker *worker)
 {
     struct cluster_node *node = &cluster->nodes[at];
-    snprintf(node->why, sizeof node->why, "%s", worker_failure(node->worker));
+    snprintf(node->why, sizeof node->why, "%s", worker_failure(worker));
     tell(cluster, at);
     if (cluster->talks)
         fprintf(stderr, "%12.3f ms node %u stops: %s\n", (double)world_now_ns(cluster->world) / 1e6,
@@ -157,48 +183,59 @@ static void stopped(struct cluster *cluster, unsigned at)
         node->state = CLUSTER_REFUSED;
 }
 
-static void validate(const struct cluster *cluster, struct cluster_node *node)
+static void validate(const struct cluster *cluster, struct cluster_node *node,
+                     struct worker *worker)
 {
-    struct node *inside = worker_node(node->worker);
+    struct node *inside = worker_node(worker);
     for (size_t i = 0; node_is_started(inside) && i < node_group_count(inside); i++)
         replica_validate(node_group_at(inside, i));
     if (++node->turns % cluster->options.validate_every == 0)
-        worker_validate(node->worker);
+        worker_validate(worker);
 }
 
 void cluster_turn(struct cluster *cluster, const struct world_turn *turn)
 {
     unsigned at = cluster_node_of(cluster, turn->machine);
     struct cluster_node *node = &cluster->nodes[at];
-    if (!node->worker)
+    struct worker *worker = node->workers[turn->worker];
+    if (!worker)
         return;
-    bool lives = worker_turn(node->worker, turn->events, turn->count);
+    bool lives = worker_turn(worker, turn->events, turn->count);
     if (!world_is_running(cluster->world, node->machine))
         return; /* an armed crash took it in the middle: what it believes is void */
     if (!lives) {
-        stopped(cluster, at);
+        stopped(cluster, at, worker);
         return;
     }
     tell(cluster, at);
     if (cluster->options.quiet)
         return;
-    validate(cluster, node);
-    oracle_turned(cluster->oracle, at, worker_node(node->worker));
+    validate(cluster, node, worker);
+    oracle_turned(cluster->oracle, at, worker_node(worker));
 }
 
 /* ---- looking ---- */
 
+struct worker *cluster_worker(const struct cluster *cluster, unsigned at, struct group_id group)
+{
+    const struct cluster_node *node = &cluster->nodes[at];
+    return node->workers[group.value % node->worker_count];
+}
+
 bool cluster_is_formed(const struct cluster *cluster, unsigned at)
 {
-    struct worker *worker = cluster->nodes[at].worker;
-    return worker && node_is_started(worker_node(worker));
+    const struct cluster_node *node = &cluster->nodes[at];
+    for (unsigned i = 0; i < node->worker_count; i++)
+        if (!node->workers[i] || !node_is_started(worker_node(node->workers[i])))
+            return false;
+    return true;
 }
 
 static struct replica *replica_at(const struct cluster *cluster, unsigned at, struct group_id group)
 {
     if (!cluster_is_formed(cluster, at))
         return NULL;
-    return node_group(worker_node(cluster->nodes[at].worker), group);
+    return node_group(worker_node(cluster_worker(cluster, at, group)), group);
 }
 
 unsigned cluster_leader(const struct cluster *cluster)

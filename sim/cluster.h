@@ -14,7 +14,8 @@
 
 #include "worker/worker.h"
 
-#define CLUSTER_NODES_MAX ORACLE_NODES_MAX
+#define CLUSTER_NODES_MAX   ORACLE_NODES_MAX
+#define CLUSTER_WORKERS_MAX 3 /* of one node */
 
 enum cluster_state {
     CLUSTER_DOWN,
@@ -25,7 +26,8 @@ enum cluster_state {
 struct cluster_node {
     struct machine_id machine;
     enum cluster_state state;
-    struct worker *worker; /* NULL unless UP */
+    struct worker *workers[CLUSTER_WORKERS_MAX]; /* NULL unless UP */
+    unsigned worker_count;                       /* of this process, and of the next */
     char listen[IO_ADDRESS_SIZE], peer_listen[IO_ADDRESS_SIZE];
     char why[WORKER_LINE_SIZE]; /* why it stopped or did not start */
     bool sync_fails;            /* a sync of it is going to fail: it may stop, once */
@@ -38,6 +40,7 @@ struct cluster_options {
     unsigned nodes;
     uint32_t faults; /* enum replica_fault */
     bool readindex_reads;
+    unsigned workers;                                /* of each node; 0: 1 */
     uint64_t snapshot_log_bytes, snapshot_period_ns; /* 0: defaults */
     unsigned validate_every; /* turns of a node between two linear checks; 0: 2048 */
     bool quiet;              /* no oracles in turns: for counting costs */
@@ -67,6 +70,8 @@ unsigned cluster_node_of(const struct cluster *cluster, struct machine_id machin
 void cluster_turn(struct cluster *cluster, const struct world_turn *turn);
 void cluster_died(struct cluster *cluster, const struct world_turn *turn);
 
+/* The worker of a node that is up and has `group`, or would have it. */
+struct worker *cluster_worker(const struct cluster *cluster, unsigned node, struct group_id group);
 /* The node that leads `default` in the highest term; CLUSTER_NODES_MAX: none. */
 unsigned cluster_leader(const struct cluster *cluster);
 bool cluster_is_formed(const struct cluster *cluster, unsigned node);

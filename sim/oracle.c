@@ -39,7 +39,7 @@ struct oracle {
     unsigned nodes;
     struct group_oracle groups[GROUPS];
     struct watch watches[ORACLE_NODES_MAX][GROUPS];
-    bool fresh[ORACLE_NODES_MAX]; /* a new process, not looked at yet */
+    bool fresh[ORACLE_NODES_MAX][GROUPS]; /* of a new process, not looked at yet */
     uint64_t digests;
 };
 
@@ -234,33 +234,31 @@ static void check_persisted(struct oracle *oracle, unsigned node, size_t at,
 
 void oracle_started(struct oracle *oracle, unsigned node)
 {
-    oracle->fresh[node] = true;
     for (size_t at = 0; at < GROUPS; at++) {
+        oracle->fresh[node][at] = true;
         struct watch *watch = &oracle->watches[node][at];
         watch->commit = watch->digested = watch->term = 0;
     }
 }
 
-/* The first look at the groups of a process: what did the disk give back? */
-static void look_first(struct oracle *oracle, unsigned node, struct node *inside)
+/* The first look at a group of a process: what did the disk give back? */
+static void look_first(struct oracle *oracle, unsigned node, size_t at, struct replica *replica)
 {
-    oracle->fresh[node] = false;
-    for (size_t at = 0; at < GROUPS; at++) {
-        struct replica *replica = node_group(inside, (struct group_id){at});
-        check_persisted(oracle, node, at, replica);
-        if (replica)
-            check_terms(oracle, node, at, replica);
-    }
+    oracle->fresh[node][at] = false;
+    check_persisted(oracle, node, at, replica);
+    if (replica)
+        check_terms(oracle, node, at, replica);
 }
 
 void oracle_turned(struct oracle *oracle, unsigned node, struct node *inside)
 {
     if (!node_is_started(inside))
         return;
-    if (oracle->fresh[node])
-        look_first(oracle, node, inside);
     for (size_t at = 0; at < GROUPS; at++) {
-        struct replica *replica = node_group(inside, (struct group_id){at});
+        struct group_id group = {at};
+        struct replica *replica = node_group(inside, group);
+        if (oracle->fresh[node][at] && node_owns(inside, group))
+            look_first(oracle, node, at, replica);
         if (replica)
             look(oracle, node, at, replica);
     }

@@ -61,7 +61,8 @@ static void create(struct run *run)
     run->world = world_create(&world);
     struct cluster_options cluster = {.nodes = random_below(&run->random, 3) ? 3 : 5,
                                       .faults = run->options->faults,
-                                      .readindex_reads = random_below(&run->random, 3) == 0};
+                                      .readindex_reads = random_below(&run->random, 3) == 0,
+                                      .workers = 1 + (unsigned)(run->options->seed % 3)};
     draw_snapshots(run, &cluster);
     run->cluster = cluster_create(run->world, &cluster, &run->verdict);
     run->cluster->talks = run->options->trace;
@@ -92,13 +93,20 @@ static void destroy(struct run *run)
 
 /* ---- time ---- */
 
+static void compare_logs_of(struct run *run, unsigned a, unsigned b)
+{
+    for (uint64_t group = 0; group <= GROUP_DEFAULT.value; group++)
+        oracle_compare_logs(run->cluster->oracle,
+                            worker_node(cluster_worker(run->cluster, a, (struct group_id){group})),
+                            worker_node(cluster_worker(run->cluster, b, (struct group_id){group})));
+}
+
 static void compare_logs(struct run *run)
 {
     unsigned a = (unsigned)(run->turns / COMPARE_EVERY) % run->cluster->options.nodes;
     unsigned b = (a + 1) % run->cluster->options.nodes;
     if (cluster_is_formed(run->cluster, a) && cluster_is_formed(run->cluster, b))
-        oracle_compare_logs(run->cluster->oracle, worker_node(run->cluster->nodes[a].worker),
-                            worker_node(run->cluster->nodes[b].worker));
+        compare_logs_of(run, a, b);
 }
 
 static void turn(struct run *run, const struct world_turn *turn)

@@ -144,7 +144,7 @@ void control_tick(struct control *control)
         follow_tick(control);
         loss_tick(control);
         report_tick(control);
-    } else {
+    } else if (!control->options.follows) {
         for (size_t i = 0; i < control->probe_count; i++)
             probe_tick(control, &control->probes[i], i, now_ns);
         formation_step(control);

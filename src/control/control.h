@@ -48,6 +48,7 @@ struct control_options {
     const char *client_address; /* where this node serves clients, as others may reach it */
     const char *peer_address;
     const char *site, *zone, *host;
+    bool follows; /* not worker 0 of its node: it forms nothing */
     uint64_t tag; /* io tags used: tag .. tag + CONTROL_PROBES_MAX - 1 */
 };
 
@@ -113,6 +114,8 @@ const struct control_catalogue *control_catalogue(const struct control *control)
 /* A ticket; control_is_confirmed becomes true for it, with the leader of `system` reachable within
  * a round trip. CONTROL-7 */
 uint64_t control_ask(struct control *control);
+/* Something newer than the catalogue here is known to this node: ask for it now. */
+void control_look_again(struct control *control);
 bool control_is_confirmed(const struct control *control, uint64_t ticket);
 
 /* Living ones only; NULL: none. Names are compared in any case, as all words of a client. */

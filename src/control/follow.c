@@ -119,6 +119,11 @@ uint64_t control_ask(struct control *control)
     return control->wanted;
 }
 
+void control_look_again(struct control *control)
+{
+    control->next_ask_ns = control->retry_ns = 0;
+}
+
 bool control_is_confirmed(const struct control *control, uint64_t ticket)
 {
     return control->answered >= ticket; /* CONTROL-7 */

@@ -106,6 +106,9 @@ bool node_handle_snapshot_event(struct node *node, const struct io_event *event)
 void node_rest(struct node *node);
 uint64_t node_rest_deadline_ns(const struct node *node);
 
+/* turn.c */
+void node_sign_path(const struct node *node, char path[IO_PATH_SIZE]);
+
 /* groups.c */
 void node_create_groups(struct node *node);
 struct replica *node_create_replica(struct node *node, const struct node_partition *partition);
@@ -146,8 +149,6 @@ void placed_deinit(struct node *node);
 void node_send_beats(struct node *node);
 void node_receive_beats(struct node *node, struct peer_id from, const struct wire_message *message);
 void beats_deinit(struct node *node);
-/* Whether groups of that id live on this worker, when they are placed on this node. */
-bool node_owns(const struct node *node, struct group_id group);
 
 void node_fail(struct node *node, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -107,6 +107,9 @@ const struct node_promise *node_promise(const struct node *node);
 /* All are appended to the log; node_is_saved says when they are durable. */
 void node_save_promise(struct node *node, const struct node_promise *promise);
 void node_save_formation(struct node *node, const struct node_formation *formation);
+/* Another worker of this node has the formation: saved in this one's log, too, if it is not there
+ * yet. Not once it is started. */
+void node_take_formation(struct node *node, const struct node_formation *formation);
 /* For a cluster of one that is not started: nobody else knows where it was, so it may be elsewhere
  * now. The id stays. */
 void node_save_move(struct node *node, const struct node_member *self);
@@ -150,6 +153,8 @@ struct replica *node_group_at(struct node *node, size_t i);
 void node_add_partition(struct node *node, const struct node_partition *partition);
 /* Ends the group here and forgets it for good (NODE-7). */
 void node_drop_partition(struct node *node, struct group_id group);
+/* Whether groups of that id live on this worker, if they are placed on this node. */
+bool node_owns(const struct node *node, struct group_id group);
 /* True when the group lives here, or will as soon as its birth is durable. */
 bool node_is_placed(const struct node *node, struct group_id group);
 /* Who leads a group, from its replica here or from who was refused elsewhere: {0} when unknown. */

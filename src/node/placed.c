@@ -243,7 +243,7 @@ void node_add_partition(struct node *node, const struct node_partition *partitio
     if (placed_find(node, partition->group) || placed_is_dropped(node, partition->group) ||
         node->placed_count == NODE_PARTITIONS_MAX)
         return;
-    bool here = is_member(node, partition);
+    bool here = is_member(node, partition) && node_owns(node, partition->group);
     if (here && node->group_count + node->placed_waiting == NODE_GROUPS_MAX)
         return; /* the catalogue counts them: it does not come to this */
     insert(node, partition)->here = here;

@@ -70,7 +70,8 @@ static enum status doubts(const struct node *node, struct group_id *group)
 static void say_log(const struct node *node, enum status status, const char *line,
                     char why[NODE_WHY_SIZE])
 {
-    snprintf(why, NODE_WHY_SIZE, "the log in %s/wal/0 does not open: %s%s", node->dir, line,
+    snprintf(why, NODE_WHY_SIZE, "the log in %s/wal/%u does not open: %s%s", node->dir,
+             node->options.worker, line,
              status == STATUS_DAMAGED ? "; this node stays out, the others go on" : "");
 }
 
@@ -138,7 +139,7 @@ static enum status check_lost_log(struct node *node, char why[NODE_WHY_SIZE])
 {
     char path[IO_PATH_SIZE];
     struct io_file file;
-    snprintf(path, sizeof path, "%s/identity", node->dir);
+    node_sign_path(node, path);
     if (node->formed || io_file_open(node->io, path, IO_FILE_READ, &file))
         return STATUS_OK;
     io_file_close(node->io, file);
@@ -173,7 +174,7 @@ static enum status open_log(struct node *node, char why[NODE_WHY_SIZE])
         snprintf(why, NODE_WHY_SIZE, "cannot make %s: %s", path, status_text(status));
         return status;
     }
-    snprintf(path, sizeof path, "%s/wal/0", node->dir); /* one log for each worker */
+    snprintf(path, sizeof path, "%s/wal/%u", node->dir, node->options.worker);
     struct wal_options options = {.dir = path,
                                   .segment_size = node->options.wal_segment_size,
                                   .tag = node->options.tag_wal,
@@ -294,7 +295,7 @@ enum status node_open(struct io *io, const struct node_options *options, struct 
                                        .scratch = &node->scratch,
                                        .awake = &node->awake,
                                        .faults = options->faults};
-    enum status status = open_dir(node, why);
+    enum status status = node->options.worker ? STATUS_OK : open_dir(node, why);
     if (!status)
         status = open_log(node, why);
     create_ledger(node);

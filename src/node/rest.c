@@ -13,8 +13,11 @@ enum status node_open_snapshots(struct node *node, char why[NODE_WHY_SIZE])
     char path[IO_PATH_SIZE], line[SNAPSHOT_WHY_SIZE] = "";
     struct replica_snapshots *share = &node->snapshots;
     snprintf(path, sizeof path, "%s/snapshots", node->dir);
-    struct snapshots_options options = {
-        .dir = path, .cluster = node->formation.cluster, .tag = node->options.tag_snapshots};
+    struct snapshots_options options = {.dir = path,
+                                        .cluster = node->formation.cluster,
+                                        .tag = node->options.tag_snapshots,
+                                        .share = node->options.worker,
+                                        .shares = node->options.workers};
     uint64_t log_bytes = node->options.snapshot_log_bytes;
     uint64_t period_ns = node->options.snapshot_period_ns;
     share->log_bytes = log_bytes ? log_bytes : LOG_BYTES_DEFAULT;

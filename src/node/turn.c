@@ -63,12 +63,20 @@ static struct replica *replica_at(const struct list *link)
 
 /* ---- decide ---- */
 
+void node_sign_path(const struct node *node, char path[IO_PATH_SIZE])
+{
+    if (node->options.worker)
+        snprintf(path, IO_PATH_SIZE, "%s/identity.%u", node->dir, node->options.worker);
+    else
+        snprintf(path, IO_PATH_SIZE, "%s/identity", node->dir);
+}
+
 /* Once the formation is durable, a small text file besides the log says whose directory this is: a
  * lost log is then not taken for a new node. */
 static void save_sign(struct node *node)
 {
     char path[IO_PATH_SIZE], text[256];
-    snprintf(path, sizeof path, "%s/identity", node->dir);
+    node_sign_path(node, path);
     int size = snprintf(text, sizeof text, "cluster %016llx%016llx\nnode %llu\n",
                         (unsigned long long)node->formation.cluster.high,
                         (unsigned long long)node->formation.cluster.low,
@@ -306,6 +314,24 @@ void node_save_formation(struct node *node, const struct node_formation *formati
         node_fail(node, "%s", why);
     node_create_groups(node);
     append_formation(node);
+}
+
+void node_take_formation(struct node *node, const struct node_formation *formation)
+{
+    struct buffer known, given;
+    buffer_init(&known, 1u << 20);
+    buffer_init(&given, 1u << 20);
+    node_encode_formation(&node->formation, &known);
+    node_encode_formation(formation, &given);
+    bool same = node->formed && slice_equal(slice_of_buffer(&known), slice_of_buffer(&given));
+    buffer_deinit(&known);
+    buffer_deinit(&given);
+    if (!node->formed) {
+        node_save_formation(node, formation);
+    } else if (!same) { /* a cluster of one has moved */
+        node->formation = *formation;
+        append_formation(node);
+    }
 }
 
 void node_save_move(struct node *node, const struct node_member *self)

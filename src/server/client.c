@@ -41,7 +41,7 @@ static struct client *take_slot(struct server *server)
     return NULL;
 }
 
-void client_accept(struct server *server, struct io_stream stream)
+struct client *client_accept(struct server *server, struct io_stream stream)
 {
     static const char full[] = "-ERR max number of clients reached\r\n";
     struct client *client = take_slot(server);
@@ -50,7 +50,7 @@ void client_accept(struct server *server, struct io_stream stream)
         size_t wrote;
         (void)!io_write(server->io, stream, &line, 1, &wrote);
         io_close(server->io, stream);
-        return;
+        return NULL;
     }
     uint32_t index = client->index, generation = client->generation + 1;
     memset(client, 0, sizeof *client);
@@ -60,7 +60,7 @@ void client_accept(struct server *server, struct io_stream stream)
     client->stream = stream;
     client->protocol = 2;
     client->keyspace = KEYSPACE_DEFAULT;
-    client->id = ++server->next_client_id;
+    client->id = server->next_client_id += server->options.workers; /* no other worker's */
     client->epoch = 1;
     client->forwards_max = FORWARDS_FIRST;
     client->opened_ns = node_turn(server->node)->now_ns;
@@ -73,6 +73,7 @@ void client_accept(struct server *server, struct io_stream stream)
     server->facts.connections++;
     server->facts.connections_total++;
     io_stream_start(server->io, stream, server->options.tag + 1 + index);
+    return client;
 }
 
 void client_close(struct server *server, struct client *client)

@@ -91,6 +91,10 @@ void client_parse(struct server *server, struct client *client)
     struct buffer *input = &client->input;
     size_t done = parse(server, client, slice_of_buffer(input));
     buffer_consume(input, done);
+    if (client->moves) {
+        client_move(server, client);
+        return;
+    }
     if (!input->size && input->capacity > READ_SIZE)
         buffer_deinit(input);
     client_set_pause(server, client);
@@ -127,6 +131,10 @@ static void consume(struct server *server, struct client *client, struct slice b
     size_t done = parse(server, client, bytes);
     if (done < bytes.size && buffer_append(&client->input, bytes.at + done, bytes.size - done))
         client->closing = true; /* cannot be: READ_SIZE is below the maximum */
+    if (client->moves) {
+        client_move(server, client);
+        return;
+    }
     client_set_pause(server, client);
     client_mark_dirty(server, client);
 }

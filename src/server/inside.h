@@ -136,6 +136,9 @@ struct client {
     uint64_t keyspace;      /* that SELECT opened */
     uint8_t database;       /* in it; other keyspaces than `default` have only 0 */
     uint64_t select_ticket; /* of the SELECT that waits for the catalogue; 0: none does */
+    bool settled;           /* it stays with this worker */
+    bool moves;             /* as soon as what it sent is put aside */
+    unsigned moves_to;
     uint64_t id;
     char name[CLIENT_NAME_SIZE], library[CLIENT_NAME_SIZE], library_version[CLIENT_NAME_SIZE];
     struct list dirty, held_link;
@@ -243,7 +246,7 @@ void client_parse(struct server *server, struct client *client);
 void client_run_arrivals(struct server *server);
 
 /* client.c */
-void client_accept(struct server *server, struct io_stream stream);
+struct client *client_accept(struct server *server, struct io_stream stream); /* NULL: no room */
 void client_close(struct server *server, struct client *client);
 void client_mark_dirty(struct server *server, struct client *client);
 void client_write(struct server *server, struct client *client);
@@ -393,6 +396,13 @@ void lane_break(struct client *client, struct peer_id target);
  * where it is to go; 0: it runs here. */
 bool lane_is_awaited(struct client *client, struct group_id group, struct peer_id target);
 void lanes_close(struct server *server, struct client *client); /* tells the nodes, too */
+
+/* move.c */
+/* A connection goes once, by its first request for a key, to the worker that has the key's group.
+ * True: it is about to; the request runs there. */
+bool client_moves(struct server *server, struct client *client, struct group_id group);
+void client_move(struct server *server, struct client *client);
+void client_arrive(struct server *server, const struct io_event *event);
 
 /* forward.c */
 /* Pushes the pending and sends it; false: the link takes nothing now, nothing happened. */

@@ -208,6 +208,10 @@ enum routed route_data(struct server *server, struct client *client, const struc
 {
     if (client->late)
         return refuse_with(server, client, why_late(server, client));
+    if (client->select_ticket &&
+        !control_is_confirmed(server->options.control, client->select_ticket))
+        return ROUTED_HOLD; /* its keyspace may be newer than the catalogue here */
+    client->select_ticket = 0;
     struct scatter *scatter =
         command->flags & COMMAND_PARTITIONS && client->keyspace != KEYSPACE_DEFAULT
             ? scatter_plan(server, client, command, arguments, count)
@@ -218,6 +222,8 @@ enum routed route_data(struct server *server, struct client *client, const struc
     char why[ROUTE_WHY_SIZE];
     if (!keyspace_find_group(server, client, command, arguments, count, &group, why))
         return refuse_with(server, client, why);
+    if (client_moves(server, client, group))
+        return ROUTED_HOLD;
     IO_NOTE(server->io, "route");
     struct replica *replica = node_group(server->node, group);
     bool here = replica && replica_is_serving(replica);
@@ -274,7 +280,7 @@ enum routed route_request(struct server *server, struct client *client,
                                           : route_data(server, client, command, arguments, count);
     if (routed == ROUTED_HOLD && client->late)
         return refuse_with(server, client, why_late(server, client)); /* SELECT waits too */
-    if (routed == ROUTED_HOLD)
+    if (routed == ROUTED_HOLD && !client->moves)
         route_hold(server, client);
     return routed;
 }

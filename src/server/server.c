@@ -46,6 +46,9 @@ struct server *server_create(struct io *io, struct node *node, const struct comm
     server->node = node;
     server->commands = commands;
     server->options = *options;
+    if (!server->options.workers)
+        server->options.workers = 1;
+    server->next_client_id = server->options.worker;
     if (!server->options.hold_ns)
         server->options.hold_ns = 1000000000;
     if (!server->options.ack_timeout_ns)
@@ -107,7 +110,10 @@ bool server_handle_event(struct server *server, const struct io_event *event)
     if (event->tag < tag || event->tag > tag + server->client_capacity)
         return false;
     if (event->kind == IO_ACCEPTED) {
-        client_accept(server, event->stream);
+        if (event->message)
+            client_arrive(server, event);
+        else
+            (void)client_accept(server, event->stream);
         return true;
     }
     if (event->kind != IO_READABLE && event->kind != IO_WRITABLE && event->kind != IO_CLOSED)

@@ -62,7 +62,8 @@ struct server_options {
     uint64_t hold_ns;        /* 0: 1 s */
     uint64_t ack_timeout_ns; /* 0: 5 s */
     uint32_t faults;
-    struct control *control; /* borrowed: keyspaces and their partitions */
+    unsigned worker, workers; /* of this node; 0 workers: 1 */
+    struct control *control;  /* borrowed: keyspaces and their partitions */
 };
 
 #define SERVER_VERBS_MAX 8

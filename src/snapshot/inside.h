@@ -34,6 +34,7 @@ struct snapshots {
     char *dir; /* owned */
     struct cluster_id cluster;
     uint64_t tag;
+    unsigned share, shares;
     size_t aside_max;
     struct snapshot_file **files; /* owned; sorted by (group, index) */
     size_t count, capacity;

@@ -177,7 +177,7 @@ static enum status name_found(struct snapshots *snapshots, const char *name,
     struct snapshot_file *file;
     if (!name_is_ours(name, &group, &index, &is_draft))
         return STATUS_OK;
-    if (strlen(name) >= NAME_ROOM)
+    if (strlen(name) >= NAME_ROOM || group % snapshots->shares != snapshots->share)
         return STATUS_OK;
     snprintf(path, sizeof path, "%s/%s", snapshots->dir, name);
     if (is_draft) { /* SNAP-1: its space may be what the next one needs */
@@ -239,6 +239,8 @@ enum status snapshots_open(struct io *io, const struct snapshots_options *option
     snapshots->dir = memory_copy_text(options->dir);
     snapshots->cluster = options->cluster;
     snapshots->tag = options->tag;
+    snapshots->share = options->share;
+    snapshots->shares = options->shares ? options->shares : 1;
     snapshots->aside_max = options->aside_max ? options->aside_max : SNAPSHOT_ASIDE_DEFAULT;
     enum status status = dir_take(snapshots, why);
     if (!status)

@@ -70,7 +70,9 @@ struct snapshots; /* of one directory, for all groups of a worker */
 struct snapshots_options {
     const char *dir; /* made when missing; its own */
     struct cluster_id cluster;
-    uint64_t tag;     /* all io tags are tag + 0 .. tag + SNAPSHOT_TAGS - 1 */
+    uint64_t tag; /* all io tags are tag + 0 .. tag + SNAPSHOT_TAGS - 1 */
+    unsigned share,
+        shares;       /* groups whose id mod shares is share: other files are others'; 0: all */
     size_t aside_max; /* what changes during one may take; 0: SNAPSHOT_ASIDE_DEFAULT */
 };
 

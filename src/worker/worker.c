@@ -1,9 +1,7 @@
 /* The order of a turn; nothing else. */
-#include "worker/worker.h"
+#include "worker/inside.h"
 
 #include "base/memory.h"
-#include "control/control.h"
-#include "server/server.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,31 +12,6 @@ enum {
 };
 #define HAND_OVER_NS 1000000000ull
 #define OVERSLEPT_NS 200000000u
-#define TAG_WAL      (1ull << 40)
-#define TAG_PEER     (2ull << 40)
-#define TAG_CONTROL  (3ull << 40)
-#define TAG_SERVER   (4ull << 40)
-#define TAG_SNAPSHOT (5ull << 40)
-#define TAG_LEDGER   (9ull << 40)
-
-struct worker {
-    struct io *io;
-    struct control *control;
-    struct node *node;
-    struct server *server;
-    struct command_table *commands;
-    struct command *rows; /* owned; behind the table */
-    struct admin admin;
-    bool stopping, ending;
-    uint64_t stop_deadline_ns, hand_over_until_ns;
-    uint64_t due_ns; /* when the next turn was to begin at the latest */
-    char failure[WORKER_LINE_SIZE];
-    char (*lines)[WORKER_LINE_SIZE];
-    size_t line_first, line_count;
-    char waits_for[CONTROL_LINE_SIZE];
-    struct node_id leader;
-    bool said_ready, said_full;
-};
 
 static void say(struct worker *worker, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -75,12 +48,13 @@ static enum status create_control(struct worker *worker, const struct worker_opt
                                   char why[WORKER_LINE_SIZE])
 {
     struct control_options control = {
-        .join = or_else(options->join, ""),
+        .join = worker->others.self ? "" : or_else(options->join, ""),
         .client_address = or_else(options->client_address, options->listen),
         .peer_address = or_else(options->peer_address, options->peer_listen),
         .site = or_else(options->site, ""),
         .zone = or_else(options->zone, ""),
         .host = or_else(options->host, ""),
+        .follows = worker->others.self != 0,
         .tag = TAG_CONTROL,
     };
     return control_create(worker->io, &control, &worker->control, why);
@@ -104,6 +78,8 @@ static enum status open_node(struct worker *worker, const struct worker_options 
         .tag_snapshots = TAG_SNAPSHOT,
         .tag_ledger = TAG_LEDGER,
         .timer_peer = TIMER_PEER,
+        .worker = worker->others.self,
+        .workers = worker->others.count,
         .faults = options->faults,
     };
     return node_open(worker->io, &node, &worker->node, why);
@@ -116,6 +92,10 @@ static enum status listen_to_clients(struct worker *worker, const struct worker_
     const char *address = or_else(options->client_address, options->listen);
     const char *port = strrchr(address, ':');
     char line[128] = "", real[IO_ADDRESS_SIZE];
+    if (worker->others.self) { /* worker 0 accepts, and gives */
+        control_attach(worker->control, worker->node, address);
+        return STATUS_OK;
+    }
     enum status status = server_listen(worker->server, options->listen, line);
     if (status) {
         snprintf(why, WORKER_LINE_SIZE, "--listen %s", line);
@@ -148,6 +128,8 @@ static enum status build(struct worker *worker, const struct worker_options *opt
                                     .hold_ns = options->hold_ns,
                                     .ack_timeout_ns = options->ack_timeout_ns,
                                     .faults = options->faults,
+                                    .worker = worker->others.self,
+                                    .workers = worker->others.count,
                                     .control = worker->control};
     worker->server = server_create(worker->io, worker->node, worker->commands, tables, 1, &server);
     status = listen_to_clients(worker, options, why);
@@ -162,6 +144,8 @@ enum status worker_create(struct io *io, const struct worker_options *options, s
 {
     struct worker *worker = memory_zeroed(1, sizeof *worker);
     worker->io = io;
+    worker->others =
+        (struct others){.self = options->worker, .count = options->workers ? options->workers : 1};
     worker->lines = memory_zeroed(WORKER_LINES_MAX, sizeof *worker->lines);
     enum status status = build(worker, options, why);
     if (status) {
@@ -204,6 +188,24 @@ static void tell_disk(struct worker *worker)
         say(worker, "the disk of %s has room again: writes are taken", worker->admin.dir);
 }
 
+static void tell_leader(struct worker *worker)
+{
+    struct node_id leader = node_known_leader_of(worker->node, GROUP_DEFAULT);
+    bool mine = GROUP_DEFAULT.value % worker->others.count == worker->others.self;
+    if (mine && !node_id_equal(leader, worker->leader) && leader.value) {
+        const struct node_member *member = node_member(worker->node, leader);
+        say(worker, "node %llu (%s) leads keyspace default", (unsigned long long)leader.value,
+            member ? member->client_address : "?");
+        worker->leader = leader;
+    }
+    if (worker->others.self)
+        return;
+    if (!worker->said_ready && worker_is_ready(worker)) {
+        worker->said_ready = true;
+        say(worker, "ready");
+    }
+}
+
 static void tell(struct worker *worker)
 {
     const char *waits_for = control_waits_for(worker->control);
@@ -221,17 +223,7 @@ static void tell(struct worker *worker)
     tell_disk(worker);
     if (!node_is_started(worker->node))
         return;
-    struct node_id leader = node_known_leader_of(worker->node, GROUP_DEFAULT);
-    if (!node_id_equal(leader, worker->leader) && leader.value) {
-        const struct node_member *member = node_member(worker->node, leader);
-        say(worker, "node %llu (%s) leads keyspace default", (unsigned long long)leader.value,
-            member ? member->client_address : "?");
-        worker->leader = leader;
-    }
-    if (!worker->said_ready && worker_is_ready(worker)) {
-        worker->said_ready = true;
-        say(worker, "ready");
-    }
+    tell_leader(worker);
 }
 
 /* ---- the turn ---- */
@@ -257,7 +249,8 @@ static void handle_events(struct worker *worker, const struct io_event *events, 
             hear_peers(worker); /* what a link brought is borrowed until its next event */
             continue;
         }
-        (void)control_handle_event(worker->control, event);
+        if (!control_handle_event(worker->control, event))
+            (void)others_handle_event(worker, event);
     }
 }
 
@@ -316,6 +309,7 @@ bool worker_turn(struct worker *worker, const struct io_event *events, size_t co
     hear_peers(worker);
     node_tick(worker->node);
     control_tick(worker->control);
+    others_tick(worker);
     node_persist(worker->node);
     node_apply(worker->node);
     server_tick(worker->server);
@@ -328,8 +322,10 @@ bool worker_turn(struct worker *worker, const struct io_event *events, size_t co
         snprintf(worker->failure, sizeof worker->failure, "%s", first_failure(worker));
         return false;
     }
-    if (worker->stopping && end_step(worker))
+    if (worker->stopping && end_step(worker)) {
+        others_end(worker);
         return false;
+    }
     set_timer(worker);
     return true;
 }

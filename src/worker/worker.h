@@ -1,10 +1,17 @@
-/* worker.h - one worker: everything a node is, behind one entry, `worker_turn`. Floor 10; used by
- * holdfastd and by the simulator.
+/* worker.h - one worker: everything a node is, or its share of it, behind one entry, `worker_turn`.
+ * Floor 10; used by holdfastd and by the simulator.
  *
  * A program's thread loops io_gather + worker_turn; the simulator calls worker_turn itself. Between
  * two turns nothing happens. Turn: events -> links -> timers -> requests -> persist and send ->
- * apply -> release -> write. Promise WORKER-1: a worker waits for nothing but its events;
- * worker_turn sets the one timer that wakes it. */
+ * apply -> release -> write.
+ *
+ * A node has one or more workers. Each has its own io, log, links, groups and clients; they share
+ * nothing and post messages (others.c). Group g lives on worker g mod their number. Worker 0 has
+ * what there is once: the directory's lock, formation, group 0 (`system`), both listeners.
+ *
+ * Promises. WORKER-1: a worker waits for nothing but its events; worker_turn sets the one timer
+ * that wakes it. WORKER-2: a worker begins once worker 0 has begun and this worker's own log holds
+ * the identity; no other worker sends it anything before. */
 #ifndef HOLDFAST_WORKER_WORKER_H
 #define HOLDFAST_WORKER_WORKER_H
 
@@ -14,6 +21,7 @@
 #include "metrics/metrics.h"
 #include "node/node.h"
 
+#define WORKER_COUNT_MAX PEER_WORKERS_MAX /* of one node */
 #define WORKER_LINE_SIZE 480
 #define WORKER_LINES_MAX 64
 
@@ -35,10 +43,12 @@ struct worker_options {
     uint32_t faults;                                 /* enum replica_fault; 0 in a program */
     const struct admin_option *shown;                /* CONFIG GET; borrowed for life */
     size_t shown_count;
-    uint64_t process; /* id of this process, for INFO */
+    uint64_t process;         /* id of this process, for INFO */
+    unsigned worker, workers; /* which of how many; 0 workers: 1 */
 };
 
-/* Opens, recovers, listens. `why` is one line for people. Blocks. */
+/* Opens, recovers, listens. `why` is one line for people. Blocks. Worker 0 of a node first, then
+ * the others, each on an io of its own; no turn before all are there. */
 MUST_USE enum status worker_create(struct io *io, const struct worker_options *options,
                                    struct worker **out, char why[WORKER_LINE_SIZE]);
 void worker_destroy(struct worker *worker);

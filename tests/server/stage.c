@@ -20,6 +20,7 @@ struct stage *stage_create(const struct stage_options *options)
         char host[IO_ADDRESS_SIZE];
         snprintf(host, sizeof host, "10.0.0.%u", i + 1);
         node->machine = world_add_machine(stage->world, &(struct world_machine){.host = host});
+        node->workers = options->workers ? options->workers : 1;
         snprintf(node->listen, sizeof node->listen, "10.0.0.%u:6379", i + 1);
         snprintf(node->peer_listen, sizeof node->peer_listen, "10.0.0.%u:16379", i + 1);
         used +=
@@ -33,14 +34,33 @@ struct stage *stage_create(const struct stage_options *options)
     return stage;
 }
 
+static void destroy_workers(struct stage *stage, struct stage_node *node)
+{
+    void *message;
+    for (unsigned i = STAGE_OTHERS_MAX; i-- > 0;) {
+        worker_destroy(node->others[i]);
+        node->others[i] = NULL;
+    }
+    worker_destroy(node->worker);
+    node->worker = NULL;
+    while ((message = world_take_lost_message(stage->world, node->machine)) != NULL)
+        memory_free(message);
+}
+
+struct worker *stage_worker(struct stage *stage, unsigned node, unsigned worker)
+{
+    return worker ? stage->nodes[node].others[worker - 1] : stage->nodes[node].worker;
+}
+
 static bool is_formed(struct stage *stage, void *unused)
 {
     (void)unused;
     if (stage_leader(stage) == STAGE_NONE)
         return false;
     for (unsigned i = 0; i < stage->options.nodes; i++)
-        if (!stage->nodes[i].worker || !worker_is_ready(stage->nodes[i].worker))
-            return false;
+        for (unsigned k = 0; k < stage->nodes[i].workers; k++)
+            if (!stage_worker(stage, i, k) || !worker_is_ready(stage_worker(stage, i, k)))
+                return false;
     return true;
 }
 
@@ -61,7 +81,7 @@ struct stage *stage_formed(unsigned nodes)
 void stage_destroy(struct stage *stage)
 {
     for (unsigned i = 0; i < stage->options.nodes; i++)
-        worker_destroy(stage->nodes[i].worker);
+        destroy_workers(stage, &stage->nodes[i]);
     for (unsigned i = 0; i < stage->client_count; i++) {
         buffer_deinit(&stage->clients[i].input);
         buffer_deinit(&stage->clients[i].output);
@@ -83,8 +103,7 @@ static void listen_to(struct stage_node *node)
 
 static void bury(struct stage *stage, struct stage_node *node)
 {
-    worker_destroy(node->worker);
-    node->worker = NULL;
+    destroy_workers(stage, node);
     world_bury(stage->world, node->machine);
 }
 
@@ -93,7 +112,7 @@ bool stage_start(struct stage *stage, unsigned at)
     struct stage_node *node = &stage->nodes[at];
     assert_null(node->worker);
     world_power_on(stage->world, node->machine);
-    world_start_process(stage->world, node->machine, 1);
+    world_start_process(stage->world, node->machine, node->workers);
     struct worker_options options = {.dir = "/node",
                                      .listen = node->listen,
                                      .peer_listen = node->peer_listen,
@@ -105,12 +124,21 @@ bool stage_start(struct stage *stage, unsigned at)
                                      .hold_ns = stage->options.hold_ns,
                                      .ack_timeout_ns = stage->options.ack_timeout_ns,
                                      .timing = stage->options.timing,
+                                     .workers = node->workers,
                                      .faults = stage->options.faults};
     node->why[0] = node->lines[0] = 0;
-    struct io *io = world_io(stage->world, node->machine, 0);
-    if (worker_create(io, &options, &node->worker, node->why) == STATUS_OK)
+    bool created = true;
+    for (unsigned i = 0; i < node->workers && created; i++) {
+        struct worker **worker = i ? &node->others[i - 1] : &node->worker;
+        options.worker = i;
+        created =
+            !worker_create(world_io(stage->world, node->machine, i), &options, worker, node->why);
+        if (!created)
+            *worker = NULL;
+    }
+    if (created)
         return true;
-    node->worker = NULL;
+    destroy_workers(stage, node);
     if (world_is_running(stage->world, node->machine))
         world_stop_process(stage->world, node->machine);
     return false;
@@ -150,7 +178,8 @@ void stage_step_down(struct stage *stage, unsigned at)
 
 struct replica *stage_replica(struct stage *stage, unsigned at, struct group_id group)
 {
-    struct worker *worker = stage->nodes[at].worker;
+    struct worker *worker =
+        stage_worker(stage, at, (unsigned)(group.value % stage->nodes[at].workers));
     if (!worker || !node_is_started(worker_node(worker)))
         return NULL;
     return node_group(worker_node(worker), group);
@@ -271,17 +300,18 @@ static void node_turned(struct stage *stage, const struct world_turn *turn)
         struct stage_node *node = &stage->nodes[i];
         if (node->machine.value != turn->machine.value || !node->worker)
             continue;
-        bool lives = worker_turn(node->worker, turn->events, turn->count);
+        struct worker *worker = stage_worker(stage, i, turn->worker);
+        bool lives = worker_turn(worker, turn->events, turn->count);
         if (!world_is_running(stage->world, node->machine))
             return; /* an armed crash took it: WORLD_DIED follows */
         listen_to(node);
         if (!lives) {
-            snprintf(node->why, sizeof node->why, "%s", worker_failure(node->worker));
+            snprintf(node->why, sizeof node->why, "%s", worker_failure(worker));
             world_stop_process(stage->world, node->machine);
             bury(stage, node);
             return;
         }
-        worker_validate(node->worker);
+        worker_validate(worker);
         if (stage->watch)
             stage->watch(stage, i);
     }

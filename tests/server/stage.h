@@ -24,6 +24,7 @@
 #include <cmocka.h>
 
 #define STAGE_NODES_MAX   5
+#define STAGE_OTHERS_MAX  2
 #define STAGE_CLIENTS_MAX 32
 #define STAGE_TEXT_SIZE   4096
 #define STAGE_NONE        UINT32_MAX
@@ -32,7 +33,9 @@
 
 struct stage_node {
     struct machine_id machine;
-    struct worker *worker; /* NULL: not running */
+    struct worker *worker;                   /* worker 0; NULL: not running */
+    struct worker *others[STAGE_OTHERS_MAX]; /* workers 1, 2 */
+    unsigned workers;                        /* of its next start */
     char listen[IO_ADDRESS_SIZE], peer_listen[IO_ADDRESS_SIZE];
     char join[STAGE_NODES_MAX * IO_ADDRESS_SIZE];
     char why[WORKER_LINE_SIZE];  /* why it did not start or has stopped; "" else */
@@ -50,7 +53,8 @@ struct stage_client {
 
 struct stage_options {
     unsigned nodes;
-    uint64_t seed; /* 0: 1 */
+    unsigned workers; /* of each node; 0: 1 */
+    uint64_t seed;    /* 0: 1 */
     uint32_t faults;
     bool readindex_reads;
     uint64_t hold_ns, ack_timeout_ns;
@@ -80,6 +84,8 @@ void stage_destroy(struct stage *stage);
 
 /* False: it did not start, see `why`. Switches the machine on. */
 bool stage_start(struct stage *stage, unsigned node);
+/* NULL: not running. */
+struct worker *stage_worker(struct stage *stage, unsigned node, unsigned worker);
 void stage_kill(struct stage *stage, unsigned node);
 void stage_power_cut(struct stage *stage, unsigned node);
 /* Cuts a node off from the other nodes; clients still reach it. */

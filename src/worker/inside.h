@@ -1,0 +1,51 @@
+/* inside.h - private to worker/. */
+#ifndef HOLDFAST_WORKER_INSIDE_H
+#define HOLDFAST_WORKER_INSIDE_H
+
+#include "control/control.h"
+#include "server/server.h"
+#include "worker/worker.h"
+
+#define TAG_WAL      (1ull << 40)
+#define TAG_PEER     (2ull << 40)
+#define TAG_CONTROL  (3ull << 40)
+#define TAG_SERVER   (4ull << 40)
+#define TAG_SNAPSHOT (5ull << 40)
+#define TAG_OTHERS   (6ull << 40)
+#define TAG_LEDGER   (9ull << 40)
+
+/* What a worker knows of the others of its node, and they of it. */
+struct others {
+    unsigned self, count;
+    uint32_t begun;       /* bits of workers that have begun and not ended */
+    bool told, may_begin; /* told: the others know that this one has begun */
+    uint64_t epoch;       /* of the catalogue that the others were told of */
+};
+
+struct worker {
+    struct io *io;
+    struct control *control;
+    struct node *node;
+    struct server *server;
+    struct command_table *commands;
+    struct command *rows; /* owned; behind the table */
+    struct admin admin;
+    struct others others;
+    bool stopping, ending;
+    uint64_t stop_deadline_ns, hand_over_until_ns;
+    uint64_t due_ns; /* when the next turn was to begin at the latest */
+    char failure[WORKER_LINE_SIZE];
+    char (*lines)[WORKER_LINE_SIZE];
+    size_t line_first, line_count;
+    char waits_for[CONTROL_LINE_SIZE];
+    struct node_id leader;
+    bool said_ready, said_full;
+};
+
+/* others.c */
+/* True: it was for this part, or for nobody: what came with it is gone. */
+bool others_handle_event(struct worker *worker, const struct io_event *event);
+void others_tick(struct worker *worker);
+void others_end(struct worker *worker); /* nothing of this worker comes after it */
+
+#endif
