@@ -94,6 +94,7 @@ bench-growth: build
 
 failover: build
 	python3 bench/failover.py --build $(BUILD) $(ARGS)
+	python3 bench/ledger.py --build $(BUILD)
 
 sim-cost: build
 	@$(SIM) cost $(ARGS)

@@ -9,6 +9,7 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define TIMEOUT_MS 8000 /* longer than a node waits for a leader and for a commit */
 #define NAME_SIZE  64
@@ -115,6 +116,35 @@ static void cell_of(const json_t *value, char out[TABLE_CELL_SIZE])
             *at = '?';
 }
 
+/* A number under a name that ends so is a time of the clock, not a length of time, past this. */
+#define CLOCK_MS_MIN 1000000000000
+
+static bool is_time(const char *name, const json_t *value)
+{
+    size_t size = strlen(name);
+    return size > 3 && strcmp(name + size - 3, "_ms") == 0 && json_is_integer(value) &&
+           json_integer_value(value) >= CLOCK_MS_MIN;
+}
+
+static void named_cell(const json_t *object, const char *name, char out[TABLE_CELL_SIZE])
+{
+    const json_t *value = json_object_get(object, name);
+    struct tm parts;
+    time_t seconds = (time_t)(json_integer_value(value) / 1000);
+    if (is_time(name, value) && gmtime_r(&seconds, &parts))
+        strftime(out, TABLE_CELL_SIZE, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    else
+        cell_of(value, out);
+}
+
+static void title_of(const char *name, const json_t *value, char out[TABLE_CELL_SIZE])
+{
+    size_t size = strlen(name) - (is_time(name, value) ? 3 : 0);
+    snprintf(out, TABLE_CELL_SIZE, "%.*s", (int)size, name);
+    for (char *at = out; *at; at++)
+        *at = (char)(*at == '_' ? ' ' : toupper((unsigned char)*at));
+}
+
 /* The names of the first row are the columns. */
 static void print_table(const json_t *rows)
 {
@@ -128,9 +158,7 @@ static void print_table(const json_t *rows)
     {
         if (count == TABLE_COLUMNS_MAX)
             break;
-        snprintf(titles[count], TABLE_CELL_SIZE, "%s", name);
-        for (char *at = titles[count]; *at; at++)
-            *at = (char)(*at == '_' ? ' ' : toupper((unsigned char)*at));
+        title_of(name, value, titles[count]);
         names[count] = name;
         shown[count] = titles[count];
         count++;
@@ -139,7 +167,7 @@ static void print_table(const json_t *rows)
     json_array_foreach(rows, i, row)
     {
         for (size_t k = 0; k < count; k++) {
-            cell_of(json_object_get(row, names[k]), cells[k]);
+            named_cell(row, names[k], cells[k]);
             shown[k] = cells[k];
         }
         table_add_row(&table, shown);
@@ -156,7 +184,7 @@ static void print_object(const json_t *object)
     {
         if (is_table(value))
             continue;
-        cell_of(value, cell);
+        named_cell(object, name, cell);
         printf("%-16s %s\n", name, json_is_string(value) ? merge_text(object, name) : cell);
     }
     json_object_foreach((json_t *)object, name, value)

@@ -21,11 +21,10 @@ static const struct verb {
 } verbs[] = {
     {"loss", NULL, "nothing was lost",
      "holdfast [-a HOST:PORT] loss VERB ... [--json]   acknowledged writes that a failover cut\n\n"
-     "  list                    the records: where, when, how many writes, closed or not yet\n"
-     "  show RECORD             the writes of one record\n"
-     "  replay RECORD           writes them again, but not over what was written since\n"
-     "  replay RECORD --overwrite   over that, too\n"
-     "  discard RECORD          settles the record without writing anything\n\n"
+     "  list [KEYSPACE]   a record for each lost leadership: how many writes, and whether that is "
+     "exact\n"
+     "  show ID           the writes of one record, from all nodes\n"
+     "  discard ID        settles a record: its writes are forgotten\n\n"
      "Only keyspaces with FAILOVER available can lose an acknowledged write; EXPLAIN says so.\n"},
     {"failovers", "", "there was no failover",
      "holdfast [-a HOST:PORT] failovers [--json]   a record of each change of leader\n\n"
