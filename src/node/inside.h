@@ -17,9 +17,11 @@ struct group {
     struct group *next;      /* in its bucket */
     struct list awake;       /* in node.awake; else alone */
     struct list leading;     /* in node.leading; else alone */
-    uint64_t due_ns; /* never later than its deadline: deadlines mostly move away, and a heap
-                        that followed each move would be all that a heartbeat does */
-    size_t place;    /* in node.due */
+    uint64_t due_ns;     /* never later than its deadline: deadlines mostly move away, and a heap
+                            that followed each move would be all that a heartbeat does */
+    size_t place;        /* in node.due */
+    uint64_t willing_ns; /* leads: since then another could that is wanted; 0: none */
+    unsigned returns;    /* how often it was handed to that one */
 };
 
 /* Heartbeats to one worker of another node, or answers, before they are put into its frame. */
@@ -76,7 +78,8 @@ struct node {
     struct group_id *dropped; /* ids of groups that were here and never come back, ascending */
     size_t dropped_count;
     struct group_id dropped_through; /* so are all up to this one that are not placed here */
-    uint64_t next_campaign_ns;       /* the first among `placed`; UINT64_MAX: none */
+    uint64_t next_prefer_ns;
+    uint64_t next_campaign_ns; /* the first among `placed`; UINT64_MAX: none */
     uint64_t next_beat_ns, last_beat_ns, last_batch_ns;
     bool apply_again, gate_shut;
     char failure[NODE_WHY_SIZE];
@@ -144,6 +147,9 @@ void placed_release(struct node *node);
 void placed_tick(struct node *node);
 void placed_save(struct node *node); /* what changed in this turn, as one note */
 void placed_deinit(struct node *node);
+
+/* prefer.c */
+void prefer_tick(struct node *node);
 
 /* beat.c */
 void node_send_beats(struct node *node);

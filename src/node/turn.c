@@ -178,6 +178,7 @@ void node_tick(struct node *node)
         return;
     awake_tick(node);
     placed_tick(node);
+    prefer_tick(node);
     send_due_beats(node);
 }
 

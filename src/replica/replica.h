@@ -151,6 +151,11 @@ void replica_step_down(struct replica *replica, struct replica_turn *turn);
 /* Leader: hands leadership to the best of the others (R11, dissertation 3.10); to be called again
  * in later turns while it answers true. False: it does not lead, or nobody else is there. */
 bool replica_hand_over(struct replica *replica, struct replica_turn *turn);
+/* Leader: the member that the placement wants to lead, where that is another one, it is heard of
+ * and has the whole log; value 0: none. */
+struct replica_id replica_preferred(const struct replica *replica, uint64_t now_ns);
+/* Leader: hands leadership to that member; nothing happens if it cannot take it. */
+void replica_transfer(struct replica *replica, struct replica_turn *turn, struct replica_id to);
 /* Asks for votes without waiting for a time-out: the first candidate of a new group. */
 void replica_campaign(struct replica *replica, struct replica_turn *turn);
 

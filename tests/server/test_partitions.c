@@ -166,6 +166,40 @@ static void a_part_that_fails(void **state)
     stage_destroy(stage);
 }
 
+static bool leads(struct stage *stage, void *wanted)
+{
+    const unsigned *leaders = wanted;
+    for (unsigned i = 0; i < 3; i++)
+        if (leader_of(stage, 2 + i) != leaders[i])
+            return false;
+    return true;
+}
+
+/* A node comes back after a failure: it leads again what the placement gave it, and no write fails
+ * on the way. */
+static void leadership_returns(void **state)
+{
+    unsigned client, leaders[3], partitions = 3, gone;
+    (void)state;
+    struct stage *stage = wide_stage(3, &client);
+    for (unsigned i = 0; i < 3; i++)
+        leaders[i] = leader_of(stage, 2 + i);
+    assert_true(leaders[0] != leaders[1] && leaders[1] != leaders[2] && leaders[0] != leaders[2]);
+    gone = leaders[0] == 1 ? leaders[1] : leaders[0]; /* the client's node stays */
+    stage_kill(stage, gone);
+    assert_true(stage_wait(stage, all_lead, &partitions, 5 * STAGE_SECOND));
+    assert_true(stage_start(stage, gone));
+    stage_run(stage, 5 * STAGE_SECOND);
+    assert_false(leads(stage, leaders)); /* not at once: it might go again */
+    for (unsigned i = 0; i < 200; i++) {
+        stage_say(stage, client, "SET k%u %u", i % KEYS, i);
+        assert_string_equal("OK", stage_reply(stage, client, STAGE_SECOND));
+        stage_run(stage, 100 * STAGE_MS);
+    }
+    assert_true(leads(stage, leaders));
+    stage_destroy(stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +208,7 @@ int main(void)
         cmocka_unit_test(nodes_are_asked_side_by_side),
         cmocka_unit_test(wait_asks_every_partition),
         cmocka_unit_test(a_part_that_fails),
+        cmocka_unit_test(leadership_returns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

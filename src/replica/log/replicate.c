@@ -8,6 +8,7 @@
 #define SEND_BYTES_MAX     (1u << 20)
 #define READ_BYTES         (1u << 20)
 #define CONFIGURATIONS_MAX 8
+#define PREFERRED_LAG_MAX  1000 /* entries: on their way, no more */
 
 /* ---- leader ---- */
 
@@ -280,6 +281,34 @@ bool replica_hand_over(struct replica *replica, struct replica_turn *turn)
     if (!view->transfer_to.value)
         replica_step(replica, turn, &event);
     return true;
+}
+
+struct replica_id replica_preferred(const struct replica *replica, uint64_t now_ns)
+{
+    const struct raft_configuration *configuration = raft_configuration(replica->raft);
+    const struct raft_member *preferred = NULL, *self = NULL;
+    struct raft_progress progress;
+    for (size_t i = 0; i < configuration->member_count; i++) {
+        const struct raft_member *member = &configuration->members[i];
+        if (replica_id_equal(member->replica, replica->options.self))
+            self = member;
+        if (member->kind == RAFT_VOTER && (!preferred || member->priority > preferred->priority))
+            preferred = member;
+    }
+    bool other = self && preferred && preferred->priority > self->priority;
+    if (!other || configuration->joint || !replica_is_serving(replica) ||
+        raft_progress(replica->raft, preferred->replica, &progress))
+        return (struct replica_id){0};
+    uint64_t silent_ns = replica->options.election_timeout_min_ns / 2;
+    bool ready = now_ns < progress.last_contact_ns + silent_ns && !progress.probing &&
+                 !progress.snapshot_index && progress.lag <= PREFERRED_LAG_MAX;
+    return ready ? preferred->replica : (struct replica_id){0};
+}
+
+void replica_transfer(struct replica *replica, struct replica_turn *turn, struct replica_id to)
+{
+    struct raft_event event = {.kind = RAFT_TRANSFER, .from = to};
+    replica_step(replica, turn, &event);
 }
 
 void replica_campaign(struct replica *replica, struct replica_turn *turn)

@@ -1,0 +1,44 @@
+/* Leadership goes back to where the placement wants it. After a failure the leaders of a node's
+ * partitions are elsewhere, and without this they would stay there when it is back: one node would
+ * carry the writes of two.
+ *
+ * It is a hand-over like any other (RAFT-13): clients wait a moment and nothing fails. But a node
+ * that comes and goes must not draw leadership to itself each time, so it has to be there for a
+ * while, each time for twice as long. */
+#include "node/inside.h"
+
+#define LOOK_EVERY_NS (1000 * 1000000ull)
+#define STEADY_NS     (10000 * 1000000ull)
+#define DOUBLINGS_MAX 6
+#define RETURNS_MAX   8 /* at one look: of hundreds, most go on meanwhile */
+
+static bool is_due(const struct group *group, uint64_t now_ns)
+{
+    return now_ns >= group->willing_ns + (STEADY_NS << group->returns);
+}
+
+/* No deadline of its own: a leader has a turn with each heartbeat. */
+void prefer_tick(struct node *node)
+{
+    uint64_t now_ns = node->turn.now_ns;
+    unsigned left = RETURNS_MAX;
+    if (now_ns < node->next_prefer_ns)
+        return;
+    node->next_prefer_ns = now_ns + LOOK_EVERY_NS;
+    for (struct list *link = node->leading.next; link != &node->leading; link = link->next) {
+        struct group *group = list_item(link, struct group, leading);
+        struct replica_id to = replica_preferred(group->replica, now_ns);
+        if (!to.value) {
+            group->willing_ns = 0;
+            continue;
+        }
+        if (!group->willing_ns)
+            group->willing_ns = now_ns;
+        if (!left || !is_due(group, now_ns))
+            continue;
+        left--;
+        replica_transfer(group->replica, &node->turn, to);
+        group->willing_ns = 0;
+        group->returns += group->returns < DOUBLINGS_MAX;
+    }
+}
