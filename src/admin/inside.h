@@ -30,7 +30,8 @@ void admin_serve_ledger(struct server_call *call);
 #define ADMIN_LAG_ENTRIES_MAX 1000 /* one that is further behind is lagging, or catching up */
 
 enum admin_state {
-    ADMIN_STATE_UNKNOWN = 0, /* of another node's replica, and this one does not lead */
+    ADMIN_STATE_UNKNOWN = 0,   /* of another node's replica, and this one does not lead */
+    ADMIN_STATE_BOOTSTRAPPING, /* receives or loads a snapshot: it votes, and serves nothing */
     ADMIN_STATE_CATCHING_UP,
     ADMIN_STATE_READY,
     ADMIN_STATE_LAGGING,

@@ -20,6 +20,8 @@ struct admin_seen {
 static enum admin_state own_state(const struct replica *replica)
 {
     const struct raft_view *view = raft_view(replica_raft(replica));
+    if (replica_bootstrap_percent(replica) >= 0)
+        return ADMIN_STATE_BOOTSTRAPPING;
     bool current = replica_applied(replica) + ADMIN_LAG_ENTRIES_MAX >= view->commit;
     /* Before it has heard of a commit nobody can say how much is missing. */
     return current && view->commit > 0 ? ADMIN_STATE_READY : ADMIN_STATE_CATCHING_UP;
@@ -38,13 +40,16 @@ enum admin_state admin_state_of(const struct replica *replica, const struct raft
     if (!progress.last_contact_ns ||
         now_ns > progress.last_contact_ns + ADMIN_SILENT_MS_MAX * 1000000ull)
         return ADMIN_STATE_DOWN;
+    if (progress.snapshot_index)
+        return ADMIN_STATE_BOOTSTRAPPING;
     return progress.persisted + ADMIN_LAG_ENTRIES_MAX < view->commit ? ADMIN_STATE_LAGGING
                                                                      : ADMIN_STATE_READY;
 }
 
 const char *admin_state_name(enum admin_state state)
 {
-    static const char *const names[] = {"unknown", "catching_up", "ready", "lagging", "down"};
+    static const char *const names[] = {"unknown", "bootstrapping", "catching_up",
+                                        "ready",   "lagging",       "down"};
     return names[state];
 }
 
@@ -52,6 +57,7 @@ const char *admin_state_because(const struct replica *replica, enum admin_state 
 {
     bool led = raft_view(replica_raft(replica))->leader.value != 0;
     switch (state) {
+    case ADMIN_STATE_BOOTSTRAPPING: return "it loads a snapshot";
     case ADMIN_STATE_CATCHING_UP: return led ? "it applies its log" : "it waits for a leader";
     case ADMIN_STATE_READY: return self ? "it has applied its log" : "its log is current";
     case ADMIN_STATE_LAGGING: return "its log is behind the leader's";

@@ -95,6 +95,9 @@ static void add_replica(struct server_call *call, struct buffer *out, struct rep
         add_number(out, "since_ms", since_ms > 0, (uint64_t)since_ms);
         admin_add(out, ",\"because\":\"%s\"", admin_state_because(replica, state, self));
     }
+    int percent = self ? replica_bootstrap_percent(replica) : -1;
+    if (percent >= 0)
+        add_number(out, "percent", true, (uint64_t)percent);
     add_number(out, "applied", self, replica_applied(replica));
     add_lag(out, raft, member, self, now_ns);
     admin_add(out, "}");

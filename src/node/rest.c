@@ -55,10 +55,10 @@ static void look_at_some(struct node *node)
 
 void node_rest(struct node *node)
 {
-    const struct replica_snapshots *share = &node->snapshots;
     bool looks = node->turn.now_ns >= node->next_look_ns;
-    if (!node->started || (!looks && !share->is_writing))
+    if (!node->started)
         return;
+    node->snapshots.wake_ns = UINT64_MAX;
     for (struct list *link = node->awake.next; link != &node->awake; link = link->next) {
         struct replica *replica = list_item(link, struct group, awake)->replica;
         if (looks || !replica_is_at_rest(replica))
@@ -79,9 +79,7 @@ void node_rest(struct node *node)
  * then is noticed with the turns that there are: each heartbeat is one. */
 uint64_t node_rest_deadline_ns(const struct node *node)
 {
-    if (node->snapshots.is_writing)
-        return node->snapshots.next_step_ns;
-    return UINT64_MAX;
+    return node->started ? node->snapshots.wake_ns : UINT64_MAX;
 }
 
 bool node_take_line(struct node *node, char out[NODE_WHY_SIZE])

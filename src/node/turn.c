@@ -127,6 +127,15 @@ static void receive_raft(struct node *node, const struct wire_message *message)
         replica_receive(replica, &node->turn, &message->raft.message, message->raft.entries);
 }
 
+static void receive_snapshot(struct node *node, const struct peer_happening *happening)
+{
+    const struct wire_snapshot *message = &happening->message.snapshot;
+    struct replica *replica = node_group(node, message->group);
+    if (replica)
+        replica_receive_snapshot(replica, &node->turn, peer_at(happening->node, happening->worker),
+                                 happening->message.kind, message);
+}
+
 static void peer_changed(struct node *node, const struct peer_happening *happening)
 {
     struct peer_id peer = peer_at(happening->node, happening->worker);
@@ -154,6 +163,8 @@ bool node_next(struct node *node, struct peer_happening *out)
             receive_raft(node, &out->message);
         else if (out->message.kind == WIRE_HEARTBEAT || out->message.kind == WIRE_HEARTBEAT_ANSWER)
             node_receive_beats(node, peer_at(out->node, out->worker), &out->message);
+        else if (out->message.kind >= WIRE_SNAPSHOT_ASK && out->message.kind <= WIRE_SNAPSHOT_NONE)
+            receive_snapshot(node, out);
         else
             return true;
     }
@@ -246,6 +257,8 @@ void node_flush(struct node *node)
     if (node->peers)
         peer_flush(node->peers);
     node_rest(node);
+    if (node->peers)
+        peer_flush(node->peers); /* what it said, alone: replies are on their way */
     if (node->started)
         awake_rest(node);
 }

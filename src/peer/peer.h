@@ -105,6 +105,8 @@ struct wire_frame *peer_frame(struct peer_set *peers, struct peer_id peer, enum 
 /* How many more bytes the link takes now (buffered_max less what waits, and never more than still
  * fits into the open frame); 0 when down. */
 size_t peer_room(const struct peer_set *peers, struct peer_id peer, enum wire_link link);
+/* Bytes that wait on the link: who sends much that has no hurry keeps this small. */
+size_t peer_waiting(const struct peer_set *peers, struct peer_id peer, enum wire_link link);
 
 /* Closes the frames and writes them; what the kernel does not take waits for WRITABLE. Once at the
  * end of a turn, and again whenever it pays. */

@@ -66,6 +66,12 @@ size_t peer_room(const struct peer_set *set, struct peer_id peer, enum wire_link
     return room < fits ? room : fits;
 }
 
+size_t peer_waiting(const struct peer_set *set, struct peer_id id, enum wire_link link)
+{
+    const struct connection *connection = set_up_connection(set, id, link);
+    return connection ? connection_waiting(connection) : 0;
+}
+
 static void set_blocked(struct peer_set *set, struct connection *connection, bool blocked)
 {
     if (connection->blocked != blocked)

@@ -63,6 +63,7 @@ struct replica_snapshots {
     uint64_t log_bytes, period_ns;
     bool is_writing;
     uint64_t next_step_ns;        /* not before; UINT64_MAX: an event comes first */
+    uint64_t wake_ns;             /* out: when replica_rest is to be called again */
     char line[SNAPSHOT_WHY_SIZE]; /* out: for the operator; "": nothing */
 };
 
@@ -167,6 +168,13 @@ bool replica_apply(struct replica *replica, struct replica_turn *turn);
 
 /* What has no hurry, after the turn's replies are on their way: a piece of a snapshot. */
 void replica_rest(struct replica *replica, struct replica_turn *turn);
+/* A message about snapshots. */
+void replica_receive_snapshot(struct replica *replica, struct replica_turn *turn,
+                              struct peer_id from, enum wire_kind kind,
+                              const struct wire_snapshot *message);
+/* While its store is received or loaded: how much of it, 0 to 100; else -1. It votes meanwhile, and
+ * serves nothing. */
+int replica_bootstrap_percent(const struct replica *replica);
 bool replica_is_at_rest(const struct replica *replica); /* nothing of that is under way */
 
 /* Leader: puts new entries for each peer into the open frames; `limit` bounds bytes for each peer.

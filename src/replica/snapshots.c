@@ -4,19 +4,15 @@
 #include "replica/bootstrap/bootstrap.h"
 #include "replica/log/log.h"
 
-#define LOAD_RETRY_NS 1000000000u
+#define HELD_PART 4 /* so many times what one is due for: then nobody is waited for */
+#define HELD_MORE (4ull << 20)
+#define SILENT_PART                                                                                \
+    10 /* of the longest election time-out: who was not heard for longer is away                   \
+        */
 
 bool replica_is_loading(const struct replica *replica)
 {
     return replica->rebuilding || bootstrap_is_loading(replica->bootstrap);
-}
-
-static void append_mark(struct replica *replica, struct replica_turn *turn, uint64_t index,
-                        uint64_t term)
-{
-    struct wal_record record = {
-        .kind = WAL_MARK, .group = replica->options.group, .index = index, .term = term};
-    wal_append(turn->wal, &record, WAL_SYNC_ALWAYS);
 }
 
 void replica_start_snapshots(struct replica *replica, struct replica_turn *turn)
@@ -24,7 +20,7 @@ void replica_start_snapshots(struct replica *replica, struct replica_turn *turn)
     const struct raft_view *view = raft_view(replica->raft);
     replica->bootstrap->looked_ns = turn->now_ns;
     if (replica->begins_anew)
-        append_mark(replica, turn, view->last_index, view->last_term);
+        replica_append_mark(replica, turn, view->last_index, view->last_term);
     if (view->first_index > 1)
         wal_release(turn->wal, replica->options.group, view->first_index - 1);
 }
@@ -46,41 +42,6 @@ void replica_cut_snapshot(struct replica *replica, struct replica_turn *turn, ui
 {
     if (replica->bootstrap->writer && replica->bootstrap->mark >= from)
         bootstrap_end_writing(replica->bootstrap, turn->snapshots);
-}
-
-/* ---- building the store anew ---- */
-
-/* BOOT-2: none of them reaches back to where the log begins. */
-static void give_up(struct replica *replica, struct replica_turn *turn)
-{
-    replica->rebuilding = raft_view(replica->raft)->first_index > 1;
-    turn->damaged |= replica->rebuilding;
-}
-
-static void load(struct replica *replica, struct replica_turn *turn)
-{
-    struct store *store;
-    struct bootstrap_origin origin;
-    struct bootstrap *bootstrap = replica->bootstrap;
-    if (!bootstrap_is_loading(bootstrap)) {
-        if (turn->now_ns < bootstrap->retry_ns)
-            return;
-        uint64_t least = raft_view(replica->raft)->first_index - 1;
-        enum status status = bootstrap_load_begin(bootstrap, turn, replica->options.group, least);
-        if (status == STATUS_NOT_FOUND)
-            give_up(replica, turn);
-        return;
-    }
-    enum status status = bootstrap_load(bootstrap, turn, &store, &origin);
-    if (status == STATUS_DAMAGED)
-        bootstrap->retry_ns = turn->now_ns + LOAD_RETRY_NS;
-    if (status != STATUS_END)
-        return;
-    store_destroy(replica->store);
-    replica->store = store;
-    replica->executed = origin.index;
-    replica->executed_us = origin.time_us;
-    replica->rebuilding = false;
 }
 
 /* ---- regular ones ---- */
@@ -132,14 +93,65 @@ static void consider(struct replica *replica, struct replica_turn *turn)
     bootstrap_begin(replica->bootstrap, turn, &mark);
 }
 
+/* ---- what the log may let go of ---- */
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* What others here still need: who is a little behind, or loads a snapshot now, goes on from the
+ * log; as long as that does not hold up too much. */
+static uint64_t needed_by_others(const struct replica *replica, const struct replica_turn *turn)
+{
+    uint64_t index = UINT64_MAX;
+    uint64_t silence_ns = SILENT_PART * replica->options.election_timeout_max_ns;
+    const struct raft_configuration *configuration = raft_configuration(replica->raft);
+    for (size_t i = 0; i < configuration->member_count; i++) {
+        struct raft_progress progress;
+        if (raft_progress(replica->raft, configuration->members[i].replica, &progress) ||
+            progress.last_contact_ns + silence_ns < turn->now_ns)
+            continue;
+        index = least(index, progress.snapshot_index ? progress.snapshot_index : progress.written);
+    }
+    return index;
+}
+
+/* BOOT-4: up to the older of two snapshots, so that a damaged file costs a longer replay and not
+ * the replica. An idle group must not hold up the log of the others for ever: past a bound one is
+ * enough. */
+static void release(struct replica *replica, struct replica_turn *turn)
+{
+    const struct snapshot *newer, *older;
+    const struct raft_view *view = raft_view(replica->raft);
+    uint64_t bound = HELD_PART * turn->snapshots->log_bytes + HELD_MORE;
+    bool holds_up = wal_held_size(turn->wal, replica->options.group) > bound;
+    snapshots_newest_two(turn->snapshots->files, replica->options.group, &newer, &older);
+    const struct snapshot *through = holds_up ? newer : older;
+    if (!through)
+        return;
+    uint64_t index =
+        least(least(through->meta.index, replica->executed), least(view->commit, view->persisted));
+    if (!holds_up)
+        index = least(index, needed_by_others(replica, turn));
+    if (index < view->first_index)
+        return;
+    struct raft_event event = {.kind = RAFT_COMPACTED, .index = index};
+    replica_step(replica, turn, &event);
+    wal_release(turn->wal, replica->options.group, index);
+}
+
+/* ---- from turn to turn ---- */
+
 static void write_on(struct replica *replica, struct replica_turn *turn)
 {
     struct bootstrap *bootstrap = replica->bootstrap;
     uint64_t before = bootstrap->log_size;
     confirm(replica, turn);
-    if (!bootstrap_write(bootstrap, turn))
-        return;
-    replica->log_size -= before; /* what came since is behind it */
+    if (bootstrap_write(bootstrap, turn))
+        replica->log_size -= before; /* what came since is behind it */
+    if (bootstrap->writer && turn->snapshots->next_step_ns < turn->snapshots->wake_ns)
+        turn->snapshots->wake_ns = turn->snapshots->next_step_ns;
 }
 
 void replica_rest(struct replica *replica, struct replica_turn *turn)
@@ -147,16 +159,20 @@ void replica_rest(struct replica *replica, struct replica_turn *turn)
     struct bootstrap *bootstrap = replica->bootstrap;
     if (!turn->snapshots || !turn->snapshots->files)
         return;
-    if (replica_is_loading(replica)) {
-        load(replica, turn);
-    } else if (bootstrap->writer) {
+    bootstrap_send(bootstrap, turn);
+    if (replica_load_on(replica, turn))
+        return;
+    if (bootstrap->writer)
         write_on(replica, turn);
-    } else if (!turn->snapshots->is_writing) {
+    else if (!turn->snapshots->is_writing)
         consider(replica, turn);
-    }
+    if (bootstrap->newest && !bootstrap->writer)
+        release(replica, turn);
 }
 
 bool replica_is_at_rest(const struct replica *replica)
 {
-    return !replica_is_loading(replica) && !replica->bootstrap->writer;
+    const struct bootstrap *bootstrap = replica->bootstrap;
+    return !replica_is_loading(replica) && !bootstrap->writer && !bootstrap->sending.reader &&
+           !replica_wants_snapshot(replica);
 }

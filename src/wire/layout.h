@@ -15,6 +15,8 @@
 #define WIRE_FORWARD_SIZE       32
 #define WIRE_FORWARD_REPLY_SIZE 32
 #define WIRE_FORWARD_CLOSE_SIZE 8
+#define WIRE_SNAPSHOT_SIZE      88
+#define WIRE_CHUNK_SIZE_MAX     (1ull << 32)
 
 /* Positions, terms and rounds end here, so that one past any of them is still a number. */
 #define WIRE_NUMBER_MAX ((uint64_t)INT64_MAX)
@@ -25,6 +27,7 @@ bool wire_raft_is_valid(const struct raft_message *message);
 bool wire_beat_is_valid(const struct wire_beat *beat, bool answer);
 bool wire_forward_is_valid(const struct wire_forward *forward);
 bool wire_forward_reply_is_valid(const struct wire_forward_reply *reply);
+bool wire_snapshot_is_valid(enum wire_kind kind, const struct wire_snapshot *snapshot);
 bool wire_request_is_valid(struct slice request);
 
 static inline void put_u8(uint8_t **at, uint8_t value)

@@ -152,6 +152,30 @@ static enum status forward_reply_take(struct slice body, struct wire_forward_rep
     return wire_forward_reply_is_valid(out) ? STATUS_OK : STATUS_INVALID;
 }
 
+static enum status snapshot_take(enum wire_kind kind, struct slice body, struct wire_snapshot *out)
+{
+    if (body.size < WIRE_SNAPSHOT_SIZE)
+        return STATUS_INVALID;
+    const uint8_t *at = body.at;
+    out->group.value = get_u64(&at);
+    out->from.value = get_u64(&at);
+    out->to.value = get_u64(&at);
+    out->index = get_u64(&at);
+    out->term = get_u64(&at);
+    out->chunk = get_u32(&at);
+    out->count = get_u32(&at);
+    uint8_t again = get_u8(&at);
+    out->again = again;
+    if (again > 1 || !get_zeros(&at, 7))
+        return STATUS_INVALID;
+    out->offset = get_u64(&at);
+    out->size = get_u64(&at);
+    out->keys = get_u64(&at);
+    out->content = get_u64(&at);
+    out->bytes = slice_of(at, body.size - WIRE_SNAPSHOT_SIZE);
+    return wire_snapshot_is_valid(kind, out) ? STATUS_OK : STATUS_INVALID;
+}
+
 static enum status body_take(struct slice body, struct wire_message *out)
 {
     switch (out->kind) {
@@ -162,6 +186,10 @@ static enum status body_take(struct slice body, struct wire_message *out)
     case WIRE_HEARTBEAT_ANSWER: return heartbeat_take(body, out);
     case WIRE_FORWARD: return forward_take(body, &out->forward);
     case WIRE_FORWARD_REPLY: return forward_reply_take(body, &out->forward_reply);
+    case WIRE_SNAPSHOT_ASK:
+    case WIRE_SNAPSHOT_HEADER:
+    case WIRE_SNAPSHOT_PART:
+    case WIRE_SNAPSHOT_NONE: return snapshot_take(out->kind, body, &out->snapshot);
     case WIRE_FORWARD_CLOSE:
         if (body.size != WIRE_FORWARD_CLOSE_SIZE)
             return STATUS_INVALID;

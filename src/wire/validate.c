@@ -54,6 +54,18 @@ bool wire_forward_is_valid(const struct wire_forward *forward)
            wire_request_is_valid(forward->request);
 }
 
+bool wire_snapshot_is_valid(enum wire_kind kind, const struct wire_snapshot *s)
+{
+    bool has_bytes = kind == WIRE_SNAPSHOT_HEADER || kind == WIRE_SNAPSHOT_PART;
+    if (s->from.value == 0 || s->to.value == 0 || !is_number(s->index) || !is_number(s->term) ||
+        has_bytes != (s->bytes.size > 0) || (s->again && kind != WIRE_SNAPSHOT_ASK))
+        return false;
+    if (kind == WIRE_SNAPSHOT_PART)
+        return s->size <= WIRE_CHUNK_SIZE_MAX && s->bytes.size <= s->size &&
+               s->offset <= s->size - s->bytes.size;
+    return s->offset == 0 && s->size == 0;
+}
+
 bool wire_forward_reply_is_valid(const struct wire_forward_reply *reply)
 {
     return reply->sequence >= 1 && is_number(reply->sequence) &&

@@ -113,6 +113,10 @@ enum wire_kind {
     WIRE_FORWARD,
     WIRE_FORWARD_REPLY,
     WIRE_FORWARD_CLOSE,
+    WIRE_SNAPSHOT_ASK = 16, /* to who has one: begin, or go on */
+    WIRE_SNAPSHOT_HEADER,   /* answers: what it is, and its header */
+    WIRE_SNAPSHOT_PART,     /* a piece of one chunk */
+    WIRE_SNAPSHOT_NONE,     /* that one is not here */
 };
 
 enum wire_link {
@@ -172,6 +176,20 @@ struct wire_forward_reply {
     struct slice reply;
 };
 
+/* A snapshot on its way from replica to replica. ASK without a term: any at `index` or past it;
+ * with one: the chunks `chunk` .. `chunk` + `count` - 1 of that very one may be sent, and if
+ * `again` the sending begins at `chunk`, whatever was sent before. */
+struct wire_snapshot {
+    struct group_id group;
+    struct replica_id from, to;
+    uint64_t index, term;  /* of the snapshot's last entry */
+    uint32_t chunk, count; /* HEADER: how many there are; ASK: see above; PART: which one */
+    bool again;
+    uint64_t offset, size;  /* PART: where it begins in its chunk, and how large that is */
+    uint64_t keys, content; /* HEADER: of the whole */
+    struct slice bytes;     /* HEADER, PART; borrowed */
+};
+
 struct wire_message {
     enum wire_kind kind;
     union {
@@ -187,6 +205,7 @@ struct wire_message {
         } heartbeat;            /* and answer */
         struct wire_forward forward;
         struct wire_forward_reply forward_reply;
+        struct wire_snapshot snapshot;
         struct {
             uint64_t session;
         } forward_close;
@@ -213,6 +232,8 @@ void wire_add_heartbeat(struct wire_frame *frame, bool answer, int64_t wall_us,
 void wire_add_forward(struct wire_frame *frame, const struct wire_forward *forward);
 void wire_add_forward_reply(struct wire_frame *frame, const struct wire_forward_reply *reply);
 void wire_add_forward_close(struct wire_frame *frame, uint64_t session);
+void wire_add_snapshot(struct wire_frame *frame, enum wire_kind kind,
+                       const struct wire_snapshot *snapshot);
 
 /* One whole frame at the front of `input`? OK: *size and *messages. AGAIN: *size is what is needed.
  * INVALID, DAMAGED, FOREIGN: drop the link. */

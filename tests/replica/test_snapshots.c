@@ -142,12 +142,96 @@ static void a_crash_at_every_call(void **state)
         crashes(call, call / 15 % 2);
 }
 
+/* ---- from a peer ---- */
+
+static uint64_t first_index(struct stage *stage, unsigned node)
+{
+    return raft_view(replica_raft(stage_replica(stage, node, GROUP_DEFAULT)))->first_index;
+}
+
+/* Writes until the leader's log begins behind `index`. */
+static unsigned write_past(struct stage *stage, unsigned client, unsigned written, uint64_t index)
+{
+    unsigned leader = stage_leader(stage);
+    for (unsigned i = 0; i < 60 && first_index(stage, leader) <= index; i++) {
+        write_some(stage, client, written, 50);
+        written += 50;
+    }
+    assert_true(first_index(stage, leader) > index);
+    return written;
+}
+
+static bool is_whole(struct stage *stage, void *unused)
+{
+    for (unsigned i = 0; i < stage->options.nodes; i++)
+        if (!stage->nodes[i].worker || !worker_is_ready(stage->nodes[i].worker))
+            return false;
+    return stage_is_converged(stage, unused);
+}
+
+static void converge(struct stage *stage)
+{
+    assert_true(stage_wait(stage, is_whole, NULL, 60 * STAGE_SECOND));
+}
+
+/* BOOT-4, BOOT-5: one that was away past the release gets a snapshot, and keeps it. */
+static void who_was_away_catches_up(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        struct stage *stage =
+            stage_formed_with(&(struct stage_options){.nodes = 3, .seed = seed, OFTEN});
+        unsigned away = stage_follower(stage), client = stage_connect(stage, stage_leader(stage));
+        write_some(stage, client, 0, 120);
+        uint64_t last =
+            raft_view(replica_raft(stage_replica(stage, away, GROUP_DEFAULT)))->last_index;
+        stage_kill(stage, away);
+        stage_run(stage, 10 * STAGE_SECOND); /* nobody waits for it any more */
+        write_noise(stage, client);
+        unsigned written = write_past(stage, client, 120, last + 5);
+        assert_true(stage_start(stage, away));
+        converge(stage);
+        assert_true(first_index(stage, away) > last + 1); /* BOOT-5 */
+        stage_kill(stage, away);
+        assert_true(stage_start(stage, away));
+        converge(stage);
+        expect_values(stage, client, written);
+        stage_destroy(stage);
+    }
+}
+
+/* BOOT-5: whatever call is the last one while it gets its snapshot, it goes on from there. */
+static void a_crash_while_it_is_received(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_formed_with(&(struct stage_options){.nodes = 3, OFTEN});
+    unsigned away = stage_follower(stage), client = stage_connect(stage, stage_leader(stage));
+    unsigned written = 100;
+    write_noise(stage, client);
+    write_some(stage, client, 0, written);
+    for (uint64_t call = 1; call <= 60; call++) {
+        struct replica *replica = stage_replica(stage, away, GROUP_DEFAULT);
+        uint64_t last = raft_view(replica_raft(replica))->last_index;
+        stage_kill(stage, away);
+        stage_run(stage, 9 * STAGE_SECOND);
+        written = write_past(stage, client, written, last + 1);
+        assert_true(stage_start(stage, away));
+        world_crash_at_call(stage->world, stage->nodes[away].machine, call, call % 2);
+        stage_run(stage, 3 * STAGE_SECOND);
+        world_crash_at_call(stage->world, stage->nodes[away].machine, 0, false);
+        if (!stage->nodes[away].worker)
+            assert_true(stage_start(stage, away));
+        converge(stage); /* BOOT-5 */
+    }
+    stage_destroy(stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_start_from_a_snapshot),
-        cmocka_unit_test(a_damaged_one),
-        cmocka_unit_test(a_crash_at_every_call),
+        cmocka_unit_test(a_start_from_a_snapshot),      cmocka_unit_test(a_damaged_one),
+        cmocka_unit_test(a_crash_at_every_call),        cmocka_unit_test(who_was_away_catches_up),
+        cmocka_unit_test(a_crash_while_it_is_received),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

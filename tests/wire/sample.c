@@ -193,10 +193,35 @@ static void hello_of(struct sample *sample, struct wire_hello *out)
         out->client_address[i] = (char)('!' + below(sample, '~' - '!' + 1));
 }
 
+static void snapshot_of(struct sample *sample, enum wire_kind kind, struct wire_snapshot *out)
+{
+    *out = (struct wire_snapshot){.group = {number(sample)},
+                                  .from = {1 + number(sample)},
+                                  .to = {1 + number(sample)},
+                                  .index = number(sample),
+                                  .term = number(sample),
+                                  .chunk = (uint32_t)below(sample, 1000),
+                                  .count = (uint32_t)below(sample, 1000),
+                                  .again = kind == WIRE_SNAPSHOT_ASK && below(sample, 2),
+                                  .keys = random_next(&sample->random),
+                                  .content = random_next(&sample->random)};
+    if (kind == WIRE_SNAPSHOT_ASK || kind == WIRE_SNAPSHOT_NONE)
+        return;
+    static const uint8_t bytes[64] = "what a snapshot begins with";
+    out->bytes = slice_of(bytes, 1 + below(sample, sizeof bytes));
+    if (kind != WIRE_SNAPSHOT_PART)
+        return;
+    out->offset = below(sample, 1u << 20);
+    out->size = out->offset + out->bytes.size + below(sample, 1000);
+}
+
 void sample_message(struct sample *sample, struct wire_message *out)
 {
     memset(out, 0, sizeof *out);
-    out->kind = (enum wire_kind)(WIRE_HELLO + below(sample, WIRE_FORWARD_CLOSE));
+    uint64_t kind = below(sample, WIRE_FORWARD_CLOSE + 4);
+    out->kind =
+        (enum wire_kind)(kind < WIRE_FORWARD_CLOSE ? WIRE_HELLO + kind
+                                                   : WIRE_SNAPSHOT_ASK + kind - WIRE_FORWARD_CLOSE);
     switch (out->kind) {
     case WIRE_HELLO: hello_of(sample, &out->hello); break;
     case WIRE_IDLE: break;
@@ -205,6 +230,10 @@ void sample_message(struct sample *sample, struct wire_message *out)
     case WIRE_HEARTBEAT_ANSWER: heartbeat_of(sample, out); break;
     case WIRE_FORWARD: forward_of(sample, &out->forward); break;
     case WIRE_FORWARD_REPLY: forward_reply_of(sample, &out->forward_reply); break;
+    case WIRE_SNAPSHOT_ASK:
+    case WIRE_SNAPSHOT_HEADER:
+    case WIRE_SNAPSHOT_PART:
+    case WIRE_SNAPSHOT_NONE: snapshot_of(sample, out->kind, &out->snapshot); break;
     case WIRE_FORWARD_CLOSE: out->forward_close.session = random_next(&sample->random); break;
     }
 }
@@ -233,6 +262,10 @@ void sample_add(struct wire_frame *frame, const struct wire_message *m)
         break;
     case WIRE_FORWARD: wire_add_forward(frame, &m->forward); break;
     case WIRE_FORWARD_REPLY: wire_add_forward_reply(frame, &m->forward_reply); break;
+    case WIRE_SNAPSHOT_ASK:
+    case WIRE_SNAPSHOT_HEADER:
+    case WIRE_SNAPSHOT_PART:
+    case WIRE_SNAPSHOT_NONE: wire_add_snapshot(frame, m->kind, &m->snapshot); break;
     case WIRE_FORWARD_CLOSE: wire_add_forward_close(frame, m->forward_close.session); break;
     }
 }
@@ -280,6 +313,15 @@ static bool heartbeats_equal(const struct wire_message *sent, const struct wire_
     return wire_beat_take(&rest, &beat) == STATUS_END;
 }
 
+static bool snapshots_equal(const struct wire_snapshot *a, const struct wire_snapshot *b)
+{
+    return group_id_equal(a->group, b->group) && replica_id_equal(a->from, b->from) &&
+           replica_id_equal(a->to, b->to) && a->index == b->index && a->term == b->term &&
+           a->chunk == b->chunk && a->count == b->count && a->again == b->again &&
+           a->offset == b->offset && a->size == b->size && a->keys == b->keys &&
+           a->content == b->content && slice_equal(a->bytes, b->bytes);
+}
+
 bool sample_messages_equal(const struct wire_message *sent, const struct wire_message *got)
 {
     if (sent->kind != got->kind)
@@ -304,6 +346,10 @@ bool sample_messages_equal(const struct wire_message *sent, const struct wire_me
                a->outcome == b->outcome && node_id_equal(a->leader, b->leader) &&
                slice_equal(a->reply, b->reply);
     }
+    case WIRE_SNAPSHOT_ASK:
+    case WIRE_SNAPSHOT_HEADER:
+    case WIRE_SNAPSHOT_PART:
+    case WIRE_SNAPSHOT_NONE: return snapshots_equal(&sent->snapshot, &got->snapshot);
     case WIRE_FORWARD_CLOSE: return sent->forward_close.session == got->forward_close.session;
     }
     return false;
@@ -342,6 +388,8 @@ static uint64_t message_touch(const struct wire_message *message)
     uint64_t seen = 0;
     if (message->kind == WIRE_RAFT)
         seen = entries_touch(message);
+    if (message->kind == WIRE_SNAPSHOT_HEADER || message->kind == WIRE_SNAPSHOT_PART)
+        seen = touch(message->snapshot.bytes);
     if (message->kind == WIRE_FORWARD_REPLY)
         seen = touch(message->forward_reply.reply);
     if (message->kind == WIRE_FORWARD) {

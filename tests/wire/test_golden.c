@@ -194,6 +194,31 @@ static void say_forwards(struct buffer *text)
     say_message(text, "frame with a forward close", &message);
 }
 
+static void say_snapshots(struct buffer *text)
+{
+    struct wire_message message = {.kind = WIRE_SNAPSHOT_ASK};
+    message.snapshot = (struct wire_snapshot){.group = {0x71},
+                                              .from = {0x72},
+                                              .to = {0x73},
+                                              .index = 0x74,
+                                              .term = 0x75,
+                                              .chunk = 0x76,
+                                              .count = 2,
+                                              .again = true};
+    say_message(text, "frame with a snapshot asked for", &message);
+    message.kind = WIRE_SNAPSHOT_HEADER;
+    message.snapshot.again = false;
+    message.snapshot.keys = 0x77;
+    message.snapshot.content = 0x78;
+    message.snapshot.bytes = slice_of("header", 6);
+    say_message(text, "frame with a snapshot's header", &message);
+    message.kind = WIRE_SNAPSHOT_PART;
+    message.snapshot.offset = 0x79;
+    message.snapshot.size = 0x7a + 4;
+    message.snapshot.bytes = slice_of("part", 4);
+    say_message(text, "frame with a part of a snapshot", &message);
+}
+
 static void file_read(const char *path, struct buffer *out)
 {
     char piece[4096];
@@ -225,6 +250,7 @@ static void bytes_are_the_golden_ones(void **state)
     say_snapshot(&text);
     say_links(&text);
     say_forwards(&text);
+    say_snapshots(&text);
     if (getenv("REWRITE"))
         file_write(GOLDEN, &text);
     file_read(GOLDEN, &golden);

@@ -168,6 +168,16 @@ static void message_of(enum wire_kind kind, struct wire_message *out)
         out->forward_reply =
             (struct wire_forward_reply){.sequence = 1, .outcome = WIRE_OUTCOME_REFUSED};
         break;
+    case WIRE_SNAPSHOT_ASK:
+    case WIRE_SNAPSHOT_HEADER:
+    case WIRE_SNAPSHOT_PART:
+    case WIRE_SNAPSHOT_NONE:
+        out->snapshot = (struct wire_snapshot){.from = {1}, .to = {2}};
+        if (kind == WIRE_SNAPSHOT_HEADER || kind == WIRE_SNAPSHOT_PART)
+            out->snapshot.bytes = slice_of(request, sizeof request);
+        if (kind == WIRE_SNAPSHOT_PART)
+            out->snapshot.size = sizeof request;
+        break;
     case WIRE_IDLE:
     case WIRE_FORWARD_CLOSE: break;
     }
@@ -242,6 +252,16 @@ static const struct change CHANGES[] = {
     {"reply to 0", WIRE_FORWARD_REPLY, 8 + 8, 0},
     {"outcome 0", WIRE_FORWARD_REPLY, 8 + 28, 0},
     {"outcome 4", WIRE_FORWARD_REPLY, 8 + 28, 4},
+    {"snapshot from nobody", WIRE_SNAPSHOT_ASK, 8 + 8, 0},
+    {"snapshot to nobody", WIRE_SNAPSHOT_HEADER, 8 + 16, 0},
+    {"snapshot's index too high", WIRE_SNAPSHOT_NONE, 8 + 31, 255},
+    {"snapshot's term too high", WIRE_SNAPSHOT_ASK, 8 + 39, 255},
+    {"again neither yes nor no", WIRE_SNAPSHOT_ASK, 8 + 48, 2},
+    {"a header again", WIRE_SNAPSHOT_HEADER, 8 + 48, 1},
+    {"snapshot not zero", WIRE_SNAPSHOT_ASK, 8 + 55, 1},
+    {"an ask with a place", WIRE_SNAPSHOT_ASK, 8 + 56, 1},
+    {"a part past its chunk", WIRE_SNAPSHOT_PART, 8 + 56, 1},
+    {"a chunk that is too large", WIRE_SNAPSHOT_PART, 8 + 71, 255},
     {"reply not zero", WIRE_FORWARD_REPLY, 8 + 31, 1},
 };
 
@@ -250,6 +270,8 @@ static void wrong_fields_are_refused(void **state) /* WIRE-1 */
     (void)state;
     for (enum wire_kind kind = WIRE_HELLO; kind <= WIRE_FORWARD_CLOSE; kind++)
         assert_int_equal(take_changed(kind, 0, (uint8_t)kind), STATUS_OK); /* unchanged */
+    for (enum wire_kind kind = WIRE_SNAPSHOT_ASK; kind <= WIRE_SNAPSHOT_NONE; kind++)
+        assert_int_equal(take_changed(kind, 0, (uint8_t)kind), STATUS_OK);
     for (size_t i = 0; i < sizeof CHANGES / sizeof CHANGES[0]; i++) {
         const struct change *change = &CHANGES[i];
         if (take_changed(change->kind, change->at, change->value) != STATUS_INVALID)

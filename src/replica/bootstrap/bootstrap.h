@@ -5,6 +5,14 @@
  *                            committed and the own log is durable through it (R3)
  *     start      origin.c    what stands beside the keys: configuration, term table, ONCE
  *     load       load.c      a snapshot into a fresh store while the replica runs
+ *     send       send.c      to a replica whose next entry is gone, part by part as it asks
+ *     receive    receive.c   from whoever has one: a source that falls silent is left for another
+ *
+ *         receiver  ASK (any at or past index) -->  source
+ *                   <-- HEADER: mark, chunks, keys, content
+ *                   ASK (mark, chunk, count) -->
+ *                   <-- PART, PART, ... of as many chunks as were asked for
+ *                   ASK again from the chunk where it stopped, of this source or another
  *
  * BOOT-1 What could not be loaded whole leaves nothing in the store; the older one is taken, and
  *        nothing else than what the log can go on from.
@@ -12,6 +20,10 @@
  *        has, or begins behind, that snapshot's last entry; else it does not start (R4).
  * BOOT-3 A snapshot is valid only when its mark is committed in this log and the own log is durable
  *        through it (R3).
+ * BOOT-4 The log lets go of what two snapshots have, not one; unless an idle group would hold up
+ *        the log of the others.
+ * BOOT-5 A log that begins anew behind a snapshot from a peer does so durably, after that snapshot
+ *        is; a crash at any point leaves the old log and store, or the new ones.
  *
  * The room decides and works on files; what follows for log and raft is done by src/replica. */
 #ifndef HOLDFAST_REPLICA_BOOTSTRAP_BOOTSTRAP_H
@@ -27,7 +39,44 @@ struct bootstrap_origin {
     struct raft_configuration configuration; /* in force there, .index set */
 };
 
+/* One that a peer is sent. */
+struct bootstrap_sending {
+    struct snapshot_reader *reader; /* owned; NULL: none */
+    struct replica_id self, to;
+    struct peer_id peer;
+    uint32_t next, through; /* the chunk under way; the first one that was not asked for */
+    uint32_t chunk;         /* the one that the reader has or gets */
+    bool is_read;           /* it was asked for */
+    uint64_t offset;        /* of the next part */
+    uint64_t asked_ns, next_part_ns;
+};
+
+enum bootstrap_receiving_state {
+    BOOTSTRAP_IDLE,
+    BOOTSTRAP_ASKED,     /* for a header */
+    BOOTSTRAP_RECEIVING, /* chunks */
+    BOOTSTRAP_SETTLING,  /* all are here: synced, named */
+};
+
+/* One that comes from a peer. */
+struct bootstrap_receiving {
+    enum bootstrap_receiving_state state;
+    struct snapshot_writer *writer; /* owned; from RECEIVING on */
+    uint64_t index, term;           /* its mark */
+    uint32_t count;                 /* of chunks */
+    uint64_t keys, content;
+    struct buffer chunk; /* what has come of the next chunk */
+    bool is_whole;       /* it waits for the disk */
+    struct replica_id source;
+    unsigned refusals; /* in a row */
+    uint64_t moved_ns; /* when something last came, or was asked for */
+    uint64_t retry_ns;
+};
+
 struct bootstrap {
+    struct bootstrap_sending sending;
+    struct bootstrap_receiving receiving;
+
     /* one of the own store, under way */
     struct snapshot_writer *writer; /* owned; NULL: none */
     uint64_t mark;                  /* its index */
@@ -103,10 +152,38 @@ bool bootstrap_write(struct bootstrap *bootstrap, struct replica_turn *turn);
  * NOT_FOUND: there is none. AGAIN: not now. */
 MUST_USE enum status bootstrap_load_begin(struct bootstrap *bootstrap, struct replica_turn *turn,
                                           struct group_id group, uint64_t least);
-/* OK: there is more to do. END: *store is whole and the caller's, *origin says what it is. DAMAGED:
- * ended; another one may do. */
+/* OK: there is more to do. END: *store is whole and the caller's, *origin says what it is, and
+ * the room's `terms` are as of there. DAMAGED: ended; another one may do. */
 MUST_USE enum status bootstrap_load(struct bootstrap *bootstrap, struct replica_turn *turn,
                                     struct store **store, struct bootstrap_origin *origin);
 bool bootstrap_is_loading(const struct bootstrap *bootstrap);
+
+/* ---- send.c ---- */
+
+void bootstrap_hear_ask(struct bootstrap *bootstrap, struct replica_turn *turn, struct peer_id from,
+                        const struct wire_snapshot *ask);
+/* A part, if one was asked for, the link has little to do and the pace allows it. */
+void bootstrap_send(struct bootstrap *bootstrap, struct replica_turn *turn);
+void bootstrap_end_sending(struct bootstrap *bootstrap);
+
+/* ---- receive.c ---- */
+
+struct bootstrap_want {
+    struct group_id group;
+    struct replica_id self, leader; /* leader: who offered it; asked first */
+    uint64_t least;                 /* the index of the offer */
+    const struct raft_configuration *members;
+};
+
+/* OK: under way. END: one at or past `least` is valid here. */
+MUST_USE enum status bootstrap_receive(struct bootstrap *bootstrap, struct replica_turn *turn,
+                                       const struct bootstrap_want *want);
+/* HEADER, PART or NONE. */
+void bootstrap_hear_answer(struct bootstrap *bootstrap, struct replica_turn *turn,
+                           const struct bootstrap_want *want, enum wire_kind kind,
+                           const struct wire_snapshot *answer);
+void bootstrap_end_receiving(struct bootstrap *bootstrap);
+/* Of what is received or loaded, 0 to 100. */
+unsigned bootstrap_percent(const struct bootstrap *bootstrap);
 
 #endif

@@ -59,7 +59,8 @@ static enum status load_chunk(struct bootstrap *bootstrap, char why[SNAPSHOT_WHY
 static bool take_sections(struct bootstrap *bootstrap, struct bootstrap_origin *origin)
 {
     const struct snapshot_meta *meta = &snapshot_reader_of(bootstrap->reader)->meta;
-    return !bootstrap_read_sections(meta, origin, NULL, NULL) &&
+    bootstrap_forget_origins(bootstrap);
+    return !bootstrap_read_sections(meta, origin, &bootstrap->terms, &bootstrap->term_count) &&
            !store_once_decode(bootstrap->store, meta->sections[SNAPSHOT_ONCE]);
 }
 

@@ -138,6 +138,16 @@ void replica_cut_snapshot(struct replica *replica, struct replica_turn *turn, ui
 bool replica_is_loading(const struct replica *replica);
 /* Appends term and vote once more: a record that is synced, whatever the group's level. */
 void replica_save_state(struct replica *replica, struct replica_turn *turn);
+void replica_append_mark(struct replica *replica, struct replica_turn *turn, uint64_t index,
+                         uint64_t term);
+/* A peer's next entry is gone: completes the offer with the newest snapshot and adds it to `frame`.
+ * False: there is none. */
+bool replica_offer(struct replica *replica, struct replica_turn *turn, struct wire_frame *frame,
+                   struct raft_message *offer);
+/* The leader has offered one that has more than what is committed here. */
+bool replica_wants_snapshot(const struct replica *replica);
+/* A step of receiving or loading; false: neither is wanted. */
+bool replica_load_on(struct replica *replica, struct replica_turn *turn);
 void replica_start_snapshots(struct replica *replica, struct replica_turn *turn);
 /* cut.c. Before the entries at and past `from` are dropped; last_term: that of the last of them. */
 void replica_set_aside(struct replica *replica, struct replica_turn *turn, uint64_t from,

@@ -51,8 +51,14 @@ static void send_to(struct replica *replica, struct replica_turn *turn,
         replica->send_again = true;
         return;
     }
-    if (raft_next_append(replica->raft, member->replica, false, &message, &first, &last) !=
-        RAFT_NEXT_ENTRIES)
+    enum raft_next next =
+        raft_next_append(replica->raft, member->replica, false, &message, &first, &last);
+    if (next == RAFT_NEXT_SNAPSHOT && replica_offer(replica, turn, frame, &message)) {
+        struct raft_event offered = {
+            .kind = RAFT_SNAPSHOT_SENT, .from = member->replica, .index = message.index};
+        replica_step(replica, turn, &offered);
+    }
+    if (next != RAFT_NEXT_ENTRIES)
         return;
     if (last >= first && !entries_have(&replica->entries, first)) {
         if (replica->reader == LOG_READER_NONE) {

@@ -1,0 +1,271 @@
+/* receive.c - a snapshot from a peer: asked for, taken chunk by chunk, settled. Whatever is lost on
+ * the way is asked for again, of the next source when this one stays silent. */
+#include "replica/bootstrap/bootstrap.h"
+
+#include <stdio.h>
+
+#define CHUNKS_AHEAD   2 /* asked for, so that the link has work while one is written */
+#define SILENCE_NS     (1000 * 1000000ull)
+#define RETRY_NS       (5 * 1000000000ull)
+#define CHUNK_SIZE_MAX ((size_t)1 << 32)
+
+void bootstrap_end_receiving(struct bootstrap *bootstrap)
+{
+    struct bootstrap_receiving *receiving = &bootstrap->receiving;
+    snapshot_end(receiving->writer);
+    buffer_deinit(&receiving->chunk);
+    *receiving = (struct bootstrap_receiving){.retry_ns = receiving->retry_ns};
+}
+
+unsigned bootstrap_percent(const struct bootstrap *bootstrap)
+{
+    const struct bootstrap_receiving *receiving = &bootstrap->receiving;
+    uint32_t count = receiving->count, done = 0;
+    if (bootstrap->reader) {
+        count = snapshot_reader_of(bootstrap->reader)->count;
+        return 50 + (count ? (unsigned)(50ull * bootstrap->chunk / count) : 0);
+    }
+    if (receiving->writer)
+        done = snapshot_receive_next(receiving->writer);
+    return count ? (unsigned)(50ull * done / count) : 0;
+}
+
+/* ---- asking ---- */
+
+static struct node_id node_of(const struct bootstrap_want *want, struct replica_id replica)
+{
+    for (size_t i = 0; i < want->members->member_count; i++)
+        if (replica_id_equal(want->members->members[i].replica, replica))
+            return want->members->members[i].node;
+    return (struct node_id){0};
+}
+
+static void ask(struct bootstrap_receiving *receiving, struct replica_turn *turn,
+                const struct bootstrap_want *want, bool again)
+{
+    bool begins = receiving->state == BOOTSTRAP_ASKED;
+    struct wire_snapshot message = {.group = want->group,
+                                    .from = want->self,
+                                    .to = receiving->source,
+                                    .index = begins ? want->least : receiving->index,
+                                    .term = begins ? 0 : receiving->term,
+                                    .again = again};
+    if (!begins) {
+        message.chunk = snapshot_receive_next(receiving->writer);
+        message.count = CHUNKS_AHEAD;
+    }
+    struct node_id node = node_of(want, receiving->source);
+    struct wire_frame *frame =
+        node.value
+            ? peer_frame(turn->peers, peer_of(turn->peers, node, want->group), WIRE_LINK_DATA)
+            : NULL;
+    if (frame)
+        wire_add_snapshot(frame, WIRE_SNAPSHOT_ASK, &message);
+    receiving->moved_ns = turn->now_ns;
+}
+
+/* The member behind the last one that was asked. */
+static void next_source(struct bootstrap_receiving *receiving, const struct bootstrap_want *want)
+{
+    const struct raft_configuration *members = want->members;
+    size_t at = 0;
+    while (at < members->member_count &&
+           !replica_id_equal(members->members[at].replica, receiving->source))
+        at++;
+    for (size_t i = 1; i <= members->member_count; i++) {
+        const struct raft_member *member = &members->members[(at + i) % members->member_count];
+        if (replica_id_equal(member->replica, want->self) || member->kind == RAFT_WITNESS)
+            continue;
+        receiving->source = member->replica;
+        return;
+    }
+}
+
+static void begin(struct bootstrap *bootstrap, struct replica_turn *turn,
+                  const struct bootstrap_want *want)
+{
+    struct bootstrap_receiving *receiving = &bootstrap->receiving;
+    bootstrap_end_receiving(bootstrap);
+    receiving->state = BOOTSTRAP_ASKED;
+    receiving->source = want->leader;
+    ask(receiving, turn, want, true);
+}
+
+/* What was received is dropped; it begins anew a little later. */
+static void fail(struct bootstrap *bootstrap, struct replica_turn *turn, enum status status,
+                 const char *why)
+{
+    bootstrap_end_receiving(bootstrap);
+    bootstrap->receiving.retry_ns = turn->now_ns + RETRY_NS;
+    if (status == STATUS_IN_USE || bootstrap->trouble_is_said)
+        return;
+    bootstrap->trouble_is_said = true;
+    snprintf(turn->snapshots->line, sizeof turn->snapshots->line,
+             "a snapshot from another node was not taken (%.170s); it is tried again", why);
+}
+
+/* ---- what comes ---- */
+
+static void take_header(struct bootstrap *bootstrap, struct replica_turn *turn,
+                        const struct bootstrap_want *want, const struct wire_snapshot *header)
+{
+    char why[SNAPSHOT_WHY_SIZE] = "";
+    struct bootstrap_receiving *receiving = &bootstrap->receiving;
+    if (receiving->state != BOOTSTRAP_ASKED || header->index < want->least)
+        return;
+    bootstrap_end_writing(bootstrap, turn->snapshots); /* what it would say is old */
+    enum status status = snapshot_receive_begin(turn->snapshots->files, want->group, header->bytes,
+                                                &receiving->writer, why);
+    if (status) {
+        fail(bootstrap, turn, status, why);
+        return;
+    }
+    receiving->state = BOOTSTRAP_RECEIVING;
+    receiving->index = header->index;
+    receiving->term = header->term;
+    receiving->count = header->count;
+    receiving->keys = header->keys;
+    receiving->content = header->content;
+    buffer_init(&receiving->chunk, CHUNK_SIZE_MAX);
+    if (header->count)
+        ask(receiving, turn, want, true);
+}
+
+static void take_chunk(struct bootstrap *bootstrap, struct replica_turn *turn,
+                       const struct bootstrap_want *want)
+{
+    char why[SNAPSHOT_WHY_SIZE] = "";
+    struct bootstrap_receiving *receiving = &bootstrap->receiving;
+    enum status status =
+        snapshot_receive_chunk(receiving->writer, slice_of_buffer(&receiving->chunk), why);
+    receiving->is_whole = status == STATUS_AGAIN;
+    if (status == STATUS_AGAIN)
+        return;
+    buffer_reset(&receiving->chunk);
+    if (status && status != STATUS_DAMAGED)
+        fail(bootstrap, turn, status, why);
+    else if (status || snapshot_receive_next(receiving->writer) < receiving->count)
+        ask(receiving, turn, want, status == STATUS_DAMAGED);
+}
+
+static void take_part(struct bootstrap *bootstrap, struct replica_turn *turn,
+                      const struct bootstrap_want *want, const struct wire_snapshot *part)
+{
+    struct bootstrap_receiving *receiving = &bootstrap->receiving;
+    if (receiving->state != BOOTSTRAP_RECEIVING || receiving->is_whole ||
+        part->index != receiving->index || part->term != receiving->term ||
+        part->chunk != snapshot_receive_next(receiving->writer))
+        return;
+    if (part->offset == 0)
+        buffer_reset(&receiving->chunk); /* it begins again */
+    if (part->offset != receiving->chunk.size ||
+        buffer_append(&receiving->chunk, part->bytes.at, part->bytes.size))
+        return;
+    receiving->moved_ns = turn->now_ns;
+    receiving->refusals = 0;
+    if (receiving->chunk.size == part->size)
+        take_chunk(bootstrap, turn, want);
+}
+
+/* Nobody has that one any more: another one will do. */
+static void take_none(struct bootstrap *bootstrap, struct replica_turn *turn,
+                      const struct bootstrap_want *want)
+{
+    struct bootstrap_receiving *receiving = &bootstrap->receiving;
+    if (++receiving->refusals > want->members->member_count) {
+        bootstrap_end_receiving(bootstrap);
+        receiving->retry_ns = turn->now_ns + SILENCE_NS;
+        return;
+    }
+    next_source(receiving, want);
+    ask(receiving, turn, want, true);
+}
+
+void bootstrap_hear_answer(struct bootstrap *bootstrap, struct replica_turn *turn,
+                           const struct bootstrap_want *want, enum wire_kind kind,
+                           const struct wire_snapshot *answer)
+{
+    struct bootstrap_receiving *receiving = &bootstrap->receiving;
+    bool asked = receiving->state == BOOTSTRAP_ASKED || receiving->state == BOOTSTRAP_RECEIVING;
+    if (!asked || !replica_id_equal(answer->from, receiving->source))
+        return;
+    if (kind == WIRE_SNAPSHOT_HEADER)
+        take_header(bootstrap, turn, want, answer);
+    else if (kind == WIRE_SNAPSHOT_PART)
+        take_part(bootstrap, turn, want, answer);
+    else
+        take_none(bootstrap, turn, want);
+}
+
+/* ---- from turn to turn ---- */
+
+/* R10: what this replica's log will lose has been set aside before the confirmation. */
+static void settle(struct bootstrap *bootstrap, struct replica_turn *turn)
+{
+    char why[SNAPSHOT_WHY_SIZE] = "";
+    struct bootstrap_receiving *receiving = &bootstrap->receiving;
+    enum status status = snapshot_receive_end(receiving->writer, receiving->count, receiving->keys,
+                                              receiving->content, why);
+    if (status) {
+        fail(bootstrap, turn, status, why);
+        return;
+    }
+    snapshot_confirm(receiving->writer);
+    receiving->state = BOOTSTRAP_SETTLING;
+}
+
+static enum status step(struct bootstrap *bootstrap, struct replica_turn *turn)
+{
+    char why[SNAPSHOT_WHY_SIZE] = "";
+    struct bootstrap_receiving *receiving = &bootstrap->receiving;
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK)
+        status = snapshot_step(receiving->writer, why);
+    if (status == STATUS_AGAIN)
+        return STATUS_OK;
+    if (status != STATUS_END) {
+        fail(bootstrap, turn, status, why);
+        return STATUS_OK;
+    }
+    bootstrap->newest = receiving->index;
+    bootstrap->trouble_is_said = false;
+    bootstrap_end_receiving(bootstrap);
+    return STATUS_END;
+}
+
+static void receive_on(struct bootstrap *bootstrap, struct replica_turn *turn,
+                       const struct bootstrap_want *want)
+{
+    struct bootstrap_receiving *receiving = &bootstrap->receiving;
+    if (receiving->is_whole) {
+        take_chunk(bootstrap, turn, want);
+    } else if (snapshot_receive_next(receiving->writer) == receiving->count) {
+        settle(bootstrap, turn);
+    } else if (turn->now_ns > receiving->moved_ns + SILENCE_NS) {
+        next_source(receiving, want);
+        ask(receiving, turn, want, true);
+    }
+}
+
+enum status bootstrap_receive(struct bootstrap *bootstrap, struct replica_turn *turn,
+                              const struct bootstrap_want *want)
+{
+    struct bootstrap_receiving *receiving = &bootstrap->receiving;
+    if (bootstrap->newest >= want->least)
+        return STATUS_END; /* a crash came between its name and the log's new beginning */
+    switch (receiving->state) {
+    case BOOTSTRAP_IDLE:
+        if (turn->now_ns >= receiving->retry_ns)
+            begin(bootstrap, turn, want);
+        return STATUS_OK;
+    case BOOTSTRAP_ASKED:
+        if (turn->now_ns <= receiving->moved_ns + SILENCE_NS)
+            return STATUS_OK;
+        next_source(receiving, want);
+        ask(receiving, turn, want, true);
+        return STATUS_OK;
+    case BOOTSTRAP_RECEIVING: receive_on(bootstrap, turn, want); return STATUS_OK;
+    case BOOTSTRAP_SETTLING: return step(bootstrap, turn);
+    }
+    return STATUS_OK;
+}
