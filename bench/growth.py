@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -48,14 +49,14 @@ class Growth:
         command = [os.path.join(self.options.build, "bench-load"), "--targets", candidate.target, "--operation", operation,
                    "--connections", point["connections"], "--keys", point["keys"], "--value-size", point["values"],
                    "--pids", ",".join(map(str, candidate.pids())), *candidate.load_options(), *limit]
-        busy = busy_cpu_seconds()
+        busy, began = busy_cpu_seconds(), time.monotonic()
         done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=600, check=False)
-        busy = busy_cpu_seconds() - busy
+        busy, elapsed = busy_cpu_seconds() - busy, time.monotonic() - began
         result = json.loads(done.stdout or "{}")
         if done.returncode or result["errors"] or not result["operations"]:
             raise NotReady(result.get("failure") or result.get("last_error") or done.stderr.strip())
         ours = (result["cpu_per_million"] + result["client_cpu_per_million"]) * result["operations"] / 1e6
-        result["others_cpu"] = max(0.0, busy - ours) / (result["seconds"] * os.cpu_count())
+        result["others_cpu"] = max(0.0, busy - ours) / (elapsed * os.cpu_count())
         return result
 
     def measure(self, axis, value, folder):
@@ -139,6 +140,8 @@ def read_options():
 def main():
     options = read_options()
     end_on_signal()
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # ten thousand connections, at both ends
     growth = Growth(options)
     with Workplace(options.build, "growth") as folder:
         for axis in options.axes:
