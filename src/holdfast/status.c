@@ -98,7 +98,36 @@ static int show(const json_t *merged, const json_t *first, bool as_json)
 
 /* ---- watching ---- */
 
-/* A bar for each replica that is behind and whose partition says how far the others are. */
+static json_int_t most_applied(const json_t *partition)
+{
+    json_int_t most = 0;
+    size_t i;
+    json_t *replica;
+    json_array_foreach(json_object_get(partition, "replicas"), i, replica)
+    {
+        if (merge_number(replica, "applied") > most)
+            most = merge_number(replica, "applied");
+    }
+    return most;
+}
+
+/* How much of a snapshot it has, else of the log; nothing where nobody knows. */
+static void print_bar(const json_t *partition, const json_t *replica)
+{
+    char line[PROGRESS_LINE_SIZE], what[80];
+    bool loads = json_is_integer(json_object_get(replica, "percent"));
+    json_int_t done = merge_number(replica, loads ? "percent" : "applied");
+    json_int_t of = loads ? 100 : most_applied(partition);
+    if (of <= 0 || (!loads && !json_is_integer(json_object_get(replica, "applied"))))
+        return;
+    snprintf(what, sizeof what, "of %lld %s  replica %lld/%lld on node %lld", (long long)of,
+             loads ? "percent of a snapshot" : "entries", (long long)merge_number(partition, "id"),
+             (long long)merge_number(replica, "id"), (long long)merge_number(replica, "node"));
+    progress_line(line, (uint64_t)done, (uint64_t)of, what);
+    printf("%s\n", line);
+}
+
+/* A bar for each replica that is not ready. */
 static void print_bars(const json_t *merged)
 {
     size_t i, k;
@@ -107,18 +136,8 @@ static void print_bars(const json_t *merged)
     {
         json_array_foreach(json_object_get(partition, "replicas"), k, replica)
         {
-            char line[PROGRESS_LINE_SIZE], what[80];
-            json_int_t applied = merge_number(replica, "applied");
-            json_int_t commit = merge_number(partition, "commit");
-            if (strcmp(merge_text(replica, "state"), "ready") == 0 || commit <= 0 ||
-                !json_is_integer(json_object_get(replica, "applied")))
-                continue;
-            snprintf(what, sizeof what, "of %lld entries  replica %lld/%lld on node %lld",
-                     (long long)commit, (long long)merge_number(partition, "id"),
-                     (long long)merge_number(replica, "id"),
-                     (long long)merge_number(replica, "node"));
-            progress_line(line, (uint64_t)applied, (uint64_t)commit, what);
-            printf("%s\n", line);
+            if (strcmp(merge_text(replica, "state"), "ready") != 0)
+                print_bar(partition, replica);
         }
     }
 }

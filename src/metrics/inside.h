@@ -15,6 +15,7 @@ struct metrics_partition {
     struct group_id group;
     uint64_t keyspace; /* its id */
     bool led;          /* a leader is known */
+    bool loads;        /* receives or loads a snapshot */
     uint64_t leads;    /* 0 or 1 */
     uint64_t term, commit, applied, last, elections, keys, bytes;
     size_t first_follower, follower_count; /* in metrics_sample.followers */

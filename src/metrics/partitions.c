@@ -11,7 +11,7 @@
 struct sum {
     const char *name;              /* of the keyspace, borrowed */
     uint64_t partitions, replicas; /* as the contract says */
-    uint64_t here, leaders, unled, elections, keys, bytes;
+    uint64_t here, leaders, unled, loading, elections, keys, bytes;
     uint64_t lag_entries, lag_ns; /* the most of any follower of what is led here */
 };
 
@@ -32,6 +32,8 @@ static const struct column of_keyspaces[] = {
      offsetof(struct sum, leaders), METRICS_GAUGE},
     {"keyspace_leaderless_here", "Replicas on this node that know of no leader.",
      offsetof(struct sum, unled), METRICS_GAUGE},
+    {"keyspace_bootstrapping_here", "Replicas on this node that receive or load a snapshot.",
+     offsetof(struct sum, loading), METRICS_GAUGE},
     {"keyspace_elections_total", "Elections in which replicas of this node were candidates.",
      offsetof(struct sum, elections), METRICS_COUNTER},
     {"keyspace_keys_here", "Keys in the replicas of this node, expired ones too.",
@@ -82,6 +84,7 @@ static void add_partition(struct sum *sum, const struct metrics_sample *sample,
     sum->here++;
     sum->leaders += partition->leads;
     sum->unled += !partition->led;
+    sum->loading += partition->loads;
     sum->elections += partition->elections;
     sum->keys += partition->keys;
     sum->bytes += partition->bytes;

@@ -97,6 +97,7 @@ static void take_partition(struct metrics_sample *sample, struct replica *replic
         .keyspace = place ? place->keyspace : group.value, /* the first two are their keyspaces */
         .leads = view->role == RAFT_LEADER,
         .led = view->leader.value != 0,
+        .loads = replica_bootstrap_percent(replica) >= 0,
         .term = view->term,
         .commit = view->commit,
         .applied = replica_applied(replica),
