@@ -143,6 +143,7 @@ void control_tick(struct control *control)
             first_records_step(control);
         follow_tick(control);
         loss_tick(control);
+        failover_tick(control);
         report_tick(control);
     } else if (!control->options.follows) {
         for (size_t i = 0; i < control->probe_count; i++)
@@ -157,9 +158,10 @@ uint64_t control_deadline_ns(const struct control *control)
 {
     if (!node_is_started(control->node))
         return control->next_ns;
-    uint64_t deadline = follow_deadline_ns(control), report_ns = report_deadline_ns(control);
-    if (report_ns < deadline)
-        deadline = report_ns;
+    uint64_t deadline = follow_deadline_ns(control);
+    const uint64_t others[] = {report_deadline_ns(control), failover_deadline_ns(control)};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        deadline = others[i] < deadline ? others[i] : deadline;
     if (!control->has_first_records && control->next_ns < deadline)
         deadline = control->next_ns;
     return deadline;

@@ -27,7 +27,8 @@
  * record that says so, and only that record ends a group. CONTROL-7  Once control_is_confirmed says
  * so, the catalogue holds whatever was acknowledged before control_ask. CONTROL-8  A report is sent
  * until it is committed, and is there once however often it was sent; the newest text of a key
- * stays. */
+ * stays. CONTROL-9  A failover leaves one record, of the leader that came of it: said when it
+ * serves, said again with its first write, and kept however the next one goes. */
 #ifndef HOLDFAST_CONTROL_CONTROL_H
 #define HOLDFAST_CONTROL_CONTROL_H
 
@@ -178,6 +179,13 @@ void control_serve_ledger(struct control *control, const struct slice *arguments
                           struct reply *reply);
 /* LOSS LIST [keyspace]: a data command of the system group; admin/ has its row. */
 void control_execute_loss(struct command_call *call);
+
+/* A line for the operator's log; false: none. */
+bool control_take_line(struct control *control, char out[CONTROL_LINE_SIZE]);
+
+/* FAILOVERS [COUNT n] [keyspace]: the flight records of the last CONTROL_FAILOVERS_MAX failovers,
+ * the newest first. The first election since a process began is none. */
+void control_execute_failovers(struct command_call *call);
 
 /* REPORT key text: how a report arrives at the leader of `system`; admin/ has its row. */
 void control_execute_report(struct command_call *call);

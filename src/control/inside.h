@@ -72,6 +72,8 @@ struct control {
     uint64_t asked_ns, next_ask_ns, retry_ns;
     struct reports reports;
     struct gather gather;
+    uint64_t flights_seen, failover_retry_ns, failovers_more;
+    char failover_line[CONTROL_LINE_SIZE];
     uint64_t next_ns;
     char failure[CONTROL_LINE_SIZE], waits_for[CONTROL_LINE_SIZE];
 };
@@ -137,6 +139,10 @@ void keyspace_drop(struct keyspace_work *work);
 /* follow.c: keeps the catalogue, and the groups that it places here */
 void follow_tick(struct control *control);
 uint64_t follow_deadline_ns(const struct control *control);
+
+/* failover.c */
+void failover_tick(struct control *control);
+uint64_t failover_deadline_ns(const struct control *control);
 
 /* report.c */
 void report_init(struct control *control);

@@ -106,6 +106,7 @@ static void drop_from(struct replica *replica, struct replica_turn *turn, uint64
                       uint64_t last_term)
 {
     replica_set_aside(replica, turn, from, last_term);
+    flight_cut(replica, turn, from);
     entries_truncate(&replica->entries, from);
     if (replica->sent_through >= from)
         replica->sent_through = from - 1;
@@ -275,6 +276,7 @@ void replica_step(struct replica *replica, struct replica_turn *turn, struct raf
     struct footing before = footing_of(replica);
     raft_step(replica->raft, event, outputs);
     note_step(replica, turn, event, &before);
+    flight_step(replica, turn, event);
     if (raft_view(replica->raft)->commit > before.commit)
         IO_NOTE(turn->io, "commit");
     if (outputs->truncate_from)

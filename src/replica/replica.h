@@ -83,6 +83,7 @@ struct replica_turn {
     /* out, for who waits at gates: commit, confirmed round, term or role of some replica have
      * moved; a copy of something has arrived at some disk. They only rise. */
     uint64_t moved, copied;
+    uint64_t flights;  /* out: some replica has news of a failover. It only rises */
     bool round_wanted; /* out: a heartbeat round should begin this turn */
     bool damaged;      /* out: the log on the disk does not hold; the node must stop */
     uint32_t faults;   /* planted faults, see replica_fault; 0 in a program */
@@ -243,6 +244,54 @@ enum replica_gate_state replica_gate(const struct replica *replica, const struct
                                      const struct replica_gate *gate, uint64_t now_ns);
 /* The write behind an open gate is being acknowledged: followers hear how far (R10). */
 void replica_note_acknowledged(struct replica *replica, const struct replica_gate *gate);
+
+/* ---- failovers ---- */
+
+enum replica_suspicion {
+    REPLICA_LEADER_SILENT,       /* not heard for an election time-out */
+    REPLICA_LEADER_REFUSED,      /* its node refused or reset the link */
+    REPLICA_LEADER_HANDED_OVER,  /* it asked this replica to lead */
+    REPLICA_LEADER_ASKED_TO_RUN, /* another candidate did: this one's log is better (R17) */
+};
+
+struct replica_flight_vote {
+    struct node_id node;
+    bool granted;
+    uint64_t index, term; /* of the voter's last entry */
+    uint64_t at_ns;
+};
+
+/* How this replica came to lead after another leader, or after itself. Times are readings of
+ * io_now_ns; 0: not yet. */
+struct replica_flight {
+    uint64_t term;
+    struct node_id previous;
+    enum replica_suspicion suspicion;
+    uint64_t heard_ns;              /* the old leader, last */
+    uint64_t begun_ns;              /* the first attempt since then */
+    unsigned attempts;              /* this replica's own */
+    uint64_t last_index, last_term; /* of the own log when it ran */
+    size_t vote_count;              /* of the others */
+    struct replica_flight_vote votes[RAFT_MEMBERS_MAX];
+    uint64_t elected_ns, serving_ns, first_write_ns; /* the first write was acknowledged */
+};
+
+/* What was dropped from the end of the own log for a newer leader's. */
+struct replica_flight_cut {
+    uint64_t term; /* of that leader */
+    uint64_t from, entries, executed;
+};
+
+/* News is there when a failover's leader serves, again with its first write, and after a cut; until
+ * it is told, or something newer is in its place. */
+enum replica_news {
+    REPLICA_NEWS_FAILOVER = 1,
+    REPLICA_NEWS_CUT = 2
+};
+unsigned replica_news(const struct replica *replica); /* of enum replica_news */
+void replica_news_told(struct replica *replica, enum replica_news news);
+const struct replica_flight *replica_flight(const struct replica *replica);
+const struct replica_flight_cut *replica_flight_cut(const struct replica *replica);
 
 /* ---- for people and tests ---- */
 /* The time of the newest entry in the log (REPLICA-4). */

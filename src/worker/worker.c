@@ -215,6 +215,9 @@ static void tell(struct worker *worker)
         say(worker, "%s", line);
     while (node_take_line(worker->node, node_line))
         say(worker, "%s", node_line);
+    char failover[CONTROL_LINE_SIZE];
+    while (control_take_line(worker->control, failover))
+        say(worker, "%s", failover);
     if (strcmp(waits_for, worker->waits_for) != 0) {
         snprintf(worker->waits_for, sizeof worker->waits_for, "%s", waits_for);
         if (waits_for[0])

@@ -105,6 +105,7 @@ bool replica_apply(struct replica *replica, struct replica_turn *turn)
     if ((turn->faults & REPLICA_FAULT_LOCAL_EXPIRY) && !replica_is_serving(replica))
         fault_local_expiry(replica, turn);
     begin_serving(replica);
+    flight_serve(replica, turn);
     uint64_t applied_index = replica_applied(replica);
     entries_trim(&replica->entries, applied_index, replica->options.cache_size_max);
     return replica->executed < view->commit;

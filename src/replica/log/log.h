@@ -60,6 +60,26 @@ void gate_table_note_whole(struct gate_table *table, uint64_t index);
 uint64_t gate_table_newest(const struct gate_table *table, uint64_t hash);
 bool gate_may_open_early(const struct replica *replica, const struct replica_gate *gate);
 
+/* ---- what is seen of a failover (flight.c) ---- */
+
+struct flight {
+    enum raft_role role;      /* after the last step */
+    struct replica_id leader; /* heard last; 0: none since the start */
+    uint64_t heard_ns, begun_ns;
+    unsigned attempts;
+    enum replica_suspicion suspicion;
+    struct replica_flight draft, record; /* of the candidacy under way; of the last failover */
+    struct replica_flight_cut cut;
+    bool is_open;         /* the record is not complete */
+    uint64_t first_index; /* of the first write of its term; 0: none yet */
+    unsigned news;
+};
+/* After each step of raft; when the leader may have begun to serve; before entries go. */
+void flight_step(struct replica *replica, struct replica_turn *turn,
+                 const struct raft_event *event);
+void flight_serve(struct replica *replica, struct replica_turn *turn);
+void flight_cut(struct replica *replica, struct replica_turn *turn, uint64_t from);
+
 /* ---- the replica ---- */
 
 enum log_reader {
@@ -104,6 +124,7 @@ struct replica {
     uint64_t sent_through; /* leader: newest index sent to any peer in this term */
     size_t unsent_bytes;
     bool send_again; /* a peer could have been sent more, had its link or the log had room */
+    struct flight flight;
     uint64_t next_expiry_ns;
     enum log_reader reader; /* the one disk read under way */
     struct replica_id reader_peer;
