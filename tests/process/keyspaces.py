@@ -60,6 +60,20 @@ class Keyspaces(unittest.TestCase):
             self.assertEqual((len(places), [each for each in places if not each["leader"]]), (50, []))
             self.assertEqual(keyspace(one, "create", "later", "--partitions", "50", "--no-wait"), "OK\n")
 
+    def test_the_ledger_is_shown(self):
+        with Cluster(3) as cluster:
+            cluster.start()
+            one = cluster.nodes[0]
+            self.assertEqual(run(HOLDFAST, "-a", one.name, "loss", "list"), (0, "nothing was lost\n", ""))
+            code, out, _ = run(HOLDFAST, "-a", one.name, "loss", "list", "default", "--json")
+            self.assertEqual((code, json.loads(out)), (0, []))
+            code, out, err = run(HOLDFAST, "-a", one.name, "loss", "show", "nonsense")
+            self.assertEqual((code, out), (1, ""))
+            self.assertIn("an id is PARTITION-TERM", err)
+            code, _, err = run(HOLDFAST, "-a", one.name, "loss", "nonsense")
+            self.assertEqual(code, 1)
+            self.assertIn("LOSS knows LIST", err)
+
     def show(self, cluster):
         one = cluster.nodes[0]
         listed = json.loads(keyspace(one, "list", "--json"))
