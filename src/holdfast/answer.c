@@ -7,7 +7,9 @@
 #include "resp/resp.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -62,6 +64,15 @@ static json_t *text_of(struct slice bytes)
     return spelled;
 }
 
+/* What JSON has no number for (inf, nan) stays a word. */
+static json_t *real_of(struct slice bytes)
+{
+    char text[64], *end;
+    snprintf(text, sizeof text, "%.*s", (int)bytes.size, (const char *)bytes.at);
+    double value = strtod(text, &end);
+    return *end || end == text || !isfinite(value) ? text_of(bytes) : json_real(value);
+}
+
 static json_t *take(struct slice *reply, unsigned depth)
 {
     struct resp_item item;
@@ -74,6 +85,7 @@ static json_t *take(struct slice *reply, unsigned depth)
     case '>': return take_list(reply, item.integer, depth);
     case ':': return json_integer(item.integer);
     case '#': return json_boolean(item.integer);
+    case ',': return real_of(item.bytes);
     case '_': return json_null();
     case '=': /* three letters and a colon say what kind of text it is */
         return text_of(item.bytes.size < 4 ? item.bytes
@@ -102,6 +114,8 @@ static void cell_of(const json_t *value, char out[TABLE_CELL_SIZE])
         snprintf(out, TABLE_CELL_SIZE, "%s", json_string_value(value));
     else if (json_is_integer(value))
         snprintf(out, TABLE_CELL_SIZE, "%lld", (long long)json_integer_value(value));
+    else if (json_is_real(value))
+        snprintf(out, TABLE_CELL_SIZE, "%.1f", json_real_value(value));
     else if (json_is_boolean(value))
         snprintf(out, TABLE_CELL_SIZE, "%s", json_is_true(value) ? "yes" : "no");
     else if (json_is_array(value) || json_is_object(value))
@@ -145,7 +159,8 @@ static void title_of(const char *name, const json_t *value, char out[TABLE_CELL_
         *at = (char)(*at == '_' ? ' ' : toupper((unsigned char)*at));
 }
 
-/* The names of the first row are the columns. */
+/* The names of the first row are the columns; a table within the table has no place there, it is
+ * shown by --json. */
 static void print_table(const json_t *rows)
 {
     char titles[TABLE_COLUMNS_MAX][TABLE_CELL_SIZE], cells[TABLE_COLUMNS_MAX][TABLE_CELL_SIZE];
@@ -158,6 +173,8 @@ static void print_table(const json_t *rows)
     {
         if (count == TABLE_COLUMNS_MAX)
             break;
+        if (is_table(value))
+            continue;
         title_of(name, value, titles[count]);
         names[count] = name;
         shown[count] = titles[count];

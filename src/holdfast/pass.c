@@ -28,7 +28,8 @@ static const struct verb {
      "Only keyspaces with FAILOVER available can lose an acknowledged write; EXPLAIN says so.\n"},
     {"failovers", "", "there was no failover",
      "holdfast [-a HOST:PORT] failovers [--json]   a record of each change of leader\n\n"
-     "How it was noticed, who voted, when the first write was acknowledged, what was cut.\n"},
+     "How it was noticed, who voted, when the first write was acknowledged, what was cut.\n"
+     "--json has the votes, too.\n"},
 };
 
 static const struct verb *find_verb(const char *name)

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#define TABLE_COLUMNS_MAX 12
+#define TABLE_COLUMNS_MAX 16
 #define TABLE_CELL_SIZE   72
 
 struct table {

@@ -25,6 +25,8 @@ static void scalars(void **state)
     reads_as("_\r\n", "null");
     reads_as("$-1\r\n", "null");
     reads_as("#t\r\n", "true");
+    reads_as(",1.5\r\n", "1.5");
+    reads_as(",inf\r\n", "\"inf\"");
     reads_as("$2\r\nab\r\n", "\"ab\"");
     reads_as("=6\r\ntxt:ab\r\n", "\"ab\"");
     reads_as("$3\r\na\xff\n\r\n", "\"a\\\\xff\\\\x0a\""); /* bytes that are no text */
