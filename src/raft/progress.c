@@ -22,13 +22,15 @@ static void note_round(const struct raft *raft, struct peer *peer)
     raft_begin_catch_up(raft, peer);
 }
 
-/* A round that is never finished, or of which nothing is heard, is a long one. */
+/* A round that is never finished, or of which nothing is heard, is a long one; the one that follows
+ * a long one is short when nothing came in meanwhile. */
 static bool is_caught_up(const struct raft *raft, const struct peer *peer)
 {
     uint64_t min = raft->options.election_timeout_min_ns;
     bool answers = raft->now_ns < peer->contact_ns + raft->options.election_timeout_max_ns;
     bool in_time = !peer->catch_up_start_ns || raft->now_ns < peer->catch_up_start_ns + min;
-    return answers && in_time && peer->catch_up_rounds && peer->catch_up_ns < min;
+    bool is_short = peer->written >= raft->view.last_index || peer->catch_up_ns < min;
+    return answers && in_time && peer->catch_up_rounds && is_short;
 }
 
 /* ---- lagging behind ---- */

@@ -360,7 +360,8 @@ struct raft_progress {
     bool probing;
     /* Catching up goes in rounds: what the log had when one began, the next with what came in
      * meanwhile (4.2.1). caught_up: it answers, and the last round took less than the minimum
-     * election timeout, as the one under way has until now: it may become a voter. */
+     * election timeout, as the one under way has until now, or it lacks nothing: it may become a
+     * voter. */
     uint64_t lag; /* entries */
     uint32_t catch_up_rounds;
     uint64_t catch_up_ns; /* of the last round */

@@ -178,6 +178,8 @@ enum status replica_recover_state(struct replica *replica, const struct wal_reco
     enum status status = raft_state_decode(record->payload, &state);
     if (status)
         return status;
+    if (state.self.value < replica->options.self.value)
+        return STATUS_OK; /* of one that was removed here before this one came (R5) */
     if (!replica_id_equal(state.self, replica->options.self))
         return STATUS_INVALID;
     replica->restart.term = state.term;

@@ -144,7 +144,16 @@ static struct node_id node_of(const struct replica *replica, struct replica_id i
     for (size_t i = 0; i < configuration->member_count; i++)
         if (replica_id_equal(configuration->members[i].replica, id))
             return configuration->members[i].node;
-    return (struct node_id){0};
+    return id.value && replica_id_equal(id, replica->heard) ? replica->heard_at
+                                                            : (struct node_id){0};
+}
+
+void replica_heard(struct replica *replica, struct replica_id from, struct node_id node)
+{
+    if (replica->heard.value == from.value || node_of(replica, from).value)
+        return;
+    replica->heard = from;
+    replica->heard_at = node;
 }
 
 static void send_message(struct replica *replica, struct replica_turn *turn,
@@ -299,6 +308,11 @@ void replica_step(struct replica *replica, struct replica_turn *turn, struct raf
 
 /* ---- what others ask ---- */
 
+struct replica_id replica_self(const struct replica *replica)
+{
+    return replica->options.self;
+}
+
 struct group_id replica_group(const struct replica *replica)
 {
     return replica->options.group;
@@ -343,7 +357,7 @@ uint64_t replica_deadline_ns(const struct replica *replica)
         store_next_deadline_us(replica->store) != INT64_MAX; /* else nobody needs a look */
     if (expires && replica_is_serving(replica) && replica->next_expiry_ns < deadline)
         deadline = replica->next_expiry_ns;
-    return deadline;
+    return replica_must_leave(replica) ? 0 : deadline;
 }
 
 int64_t replica_last_entry_us(const struct replica *replica)

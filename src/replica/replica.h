@@ -19,8 +19,10 @@
  * REPLICA-5  Replicas of one group with the same executed index have the same digest. REPLICA-6  A
  * follower's log holds what the leader sent before an accept says so; memory of entries is bounded
  * (cache_size_max past what is not applied yet); who lags more is fed from the disk. REPLICA-7  A
- * transaction's writes are one entry: all of them or none, nothing in between. Non-promises: it
- * keeps no connections and no order between requests; it never points to its worker.
+ * transaction's writes are one entry: all of them or none, nothing in between. REPLICA-8  A
+ * configuration is an entry of the log: in force from its append on, synced at every sync level,
+ * gone when it is cut; a restart finds the newest one in the log. Non-promises: it keeps no
+ * connections and no order between requests; it never points to its worker.
  *
  * Life: replica_create; replica_recover_* for each log record; replica_start; then steps with a
  * `struct replica_turn`. */
@@ -127,6 +129,7 @@ MUST_USE enum status replica_recover_end(struct replica *replica);
  * withheld). */
 void replica_start(struct replica *replica, struct replica_turn *turn, bool born);
 
+struct replica_id replica_self(const struct replica *replica);
 struct group_id replica_group(const struct replica *replica);
 const struct raft *replica_raft(const struct replica *replica);
 struct store *replica_store(struct replica *replica);
@@ -142,6 +145,9 @@ void replica_tick(struct replica *replica, struct replica_turn *turn);
 uint64_t replica_deadline_ns(const struct replica *replica);
 void replica_receive(struct replica *replica, struct replica_turn *turn,
                      const struct raft_message *message, struct slice entries);
+/* Before a message or beat of `from` is stepped: a leader that this replica's configuration does
+ * not know yet is answered at the node from which it speaks. */
+void replica_heard(struct replica *replica, struct replica_id from, struct node_id node);
 void replica_beat(struct replica *replica, struct replica_turn *turn, const struct wire_beat *beat,
                   int64_t wall_us, bool answer);
 void replica_begin_round(struct replica *replica, struct replica_turn *turn);
@@ -160,6 +166,20 @@ struct replica_id replica_preferred(const struct replica *replica, uint64_t now_
 void replica_transfer(struct replica *replica, struct replica_turn *turn, struct replica_id to);
 /* Asks for votes without waiting for a time-out: the first candidate of a new group. */
 void replica_campaign(struct replica *replica, struct replica_turn *turn);
+
+/* ---- membership (REPLICA-8) ---- */
+
+/* Leader: proposes what leads to the members and quorums of `wanted` (raft_configuration_change;
+ * `even`: two or four voters are meant). A joint configuration is left by whoever leads when it is
+ * committed, without being asked. AGAIN: not now: not serving, or the last change is not committed.
+ * INVALID: `why` says why, in static words. */
+MUST_USE enum status replica_change(struct replica *replica, struct replica_turn *turn,
+                                    const struct raft_configuration *wanted, bool even,
+                                    const char **why);
+/* Leader: puts a voter out of the in-sync set or back (R15). AGAIN as above; INVALID: not a voter,
+ * or it is so already. */
+MUST_USE enum status replica_set_sync(struct replica *replica, struct replica_turn *turn,
+                                      struct replica_id voter, bool in_sync);
 
 /* Tells raft which log batch holds what was appended; before each flush of the log. */
 void replica_note_written(struct replica *replica, struct replica_turn *turn);

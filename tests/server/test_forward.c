@@ -163,8 +163,7 @@ static void nothing_runs_behind_a_refusal(void **state)
     receive(stage, leader, 2, 3, "INCR", "n"); /* one is missing before it */
     receive(stage, leader, 2, 4, "INCR", "n");
     assert_int_equal(before + 2, executed(stage, leader));
-    stage_run(stage, 100 * STAGE_MS);
-    assert_true(stage_is_converged(stage, NULL));
+    assert_true(stage_wait(stage, stage_is_converged, NULL, STAGE_SECOND));
     stage_destroy(stage);
 }
 

@@ -36,7 +36,8 @@ uint64_t gate_table_newest(const struct gate_table *table, uint64_t hash)
 
 static bool is_voter(const struct raft_member *member)
 {
-    return member->kind != RAFT_LEARNER;
+    return member->kind == RAFT_VOTER || member->kind == RAFT_WITNESS ||
+           member->old_kind == RAFT_VOTER || member->old_kind == RAFT_WITNESS;
 }
 
 unsigned replica_voters(const struct replica *replica)

@@ -119,6 +119,9 @@ struct replica {
     uint64_t led_term; /* the newest that it has led since its start; 0: none */
     uint64_t heard_term, heard_acknowledged; /* what appends of that term said */
     bool has_early;          /* recovery: an entry that could be acknowledged before its commit */
+    uint64_t configuration_ticket; /* of the newest configuration: synced at every level; 0: is */
+    struct replica_id heard;       /* the last one heard that the configuration here lacks */
+    struct node_id heard_at;
     uint64_t median_read_ns; /* the turn in which median_us was read */
     int64_t median_us;
     uint64_t sent_through; /* leader: newest index sent to any peer in this term */
@@ -151,6 +154,18 @@ void replica_step(struct replica *replica, struct replica_turn *turn, struct raf
 /* Leader: puts one entry at the end of the log: memory, log batch, raft. */
 void replica_append(struct replica *replica, struct replica_turn *turn, enum wire_entry_kind kind,
                     int64_t time_us, const struct slice payload[2]);
+/* The same with another event than a plain proposal. */
+void replica_append_event(struct replica *replica, struct replica_turn *turn,
+                          enum wire_entry_kind kind, int64_t time_us, const struct slice payload[2],
+                          struct raft_event *event);
+/* Puts the bytes of an entry into the log batch; a configuration is synced at every level. */
+void replica_log_entry(struct replica *replica, struct replica_turn *turn,
+                       const struct wire_entry *entry, struct slice bytes);
+/* Leader: the group time of the entry that comes next (R12). */
+int64_t replica_next_us(struct replica *replica, struct replica_turn *turn);
+/* A joint configuration is committed and can be left now; leaves it if so. */
+bool replica_must_leave(const struct replica *replica);
+void replica_leave_joint(struct replica *replica, struct replica_turn *turn);
 /* The store is dropped and built anew: from the newest snapshot, then from the log. */
 void replica_reset_store(struct replica *replica, struct replica_turn *turn);
 /* What was written of a snapshot past `from` is dropped: that part of the log is cut. */

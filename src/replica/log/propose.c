@@ -26,6 +26,11 @@ static int64_t median_wall_us(struct replica *replica, const struct replica_turn
     return replica->median_us;
 }
 
+int64_t replica_next_us(struct replica *replica, struct replica_turn *turn)
+{
+    return group_clock_next_entry(&replica->clock, turn->now_ns, median_wall_us(replica, turn));
+}
+
 /* Room is made first, so that the bytes never move: log, frames and readers borrow them. */
 static struct slice encode(struct replica *replica, const struct wire_entry *entry,
                            const struct slice payload[2])
@@ -38,8 +43,29 @@ static struct slice encode(struct replica *replica, const struct wire_entry *ent
     return slice_of(room->at + before, room->size - before);
 }
 
+void replica_log_entry(struct replica *replica, struct replica_turn *turn,
+                       const struct wire_entry *entry, struct slice bytes)
+{
+    bool configuration = entry->kind == WIRE_ENTRY_CONFIGURATION; /* WAL-6, REPLICA-8 */
+    struct wal_record record = {.kind = WAL_ENTRY,
+                                .group = entry->group,
+                                .index = entry->index,
+                                .term = entry->term,
+                                .payload = bytes};
+    wal_append(turn->wal, &record, configuration ? WAL_SYNC_ALWAYS : replica->options.sync);
+    if (configuration)
+        replica->configuration_ticket = wal_next_ticket(turn->wal);
+}
+
 void replica_append(struct replica *replica, struct replica_turn *turn, enum wire_entry_kind kind,
                     int64_t time_us, const struct slice payload[2])
+{
+    replica_append_event(replica, turn, kind, time_us, payload, &replica->propose_event);
+}
+
+void replica_append_event(struct replica *replica, struct replica_turn *turn,
+                          enum wire_entry_kind kind, int64_t time_us, const struct slice payload[2],
+                          struct raft_event *event)
 {
     const struct raft_view *view = raft_view(replica->raft);
     struct wire_entry entry = {.kind = kind,
@@ -53,14 +79,9 @@ void replica_append(struct replica *replica, struct replica_turn *turn, enum wir
     entries_add(&replica->entries, entry.index, bytes);
     replica->clock.last_entry_us = time_us;
     replica->unsent_bytes += bytes.size;
-    struct wal_record record = {.kind = WAL_ENTRY,
-                                .group = entry.group,
-                                .index = entry.index,
-                                .term = entry.term,
-                                .payload = bytes};
-    wal_append(turn->wal, &record, replica->options.sync);
-    replica->propose_event.bytes = bytes.size;
-    replica_step(replica, turn, &replica->propose_event);
+    replica_log_entry(replica, turn, &entry, bytes);
+    event->bytes = bytes.size;
+    replica_step(replica, turn, event);
     assert(view->last_index == entry.index);
     replica->unnoted = true;
 }
@@ -187,8 +208,7 @@ enum replica_outcome replica_execute_all(struct replica *replica, struct replica
     if (effect.count) {
         bool early = gate_may_open_early(replica, gate);
         replica->append_ack = (uint8_t)(gate->ack | (early ? WIRE_ACK_EARLY : 0));
-        int64_t time_us =
-            group_clock_next_entry(&replica->clock, turn->now_ns, median_wall_us(replica, turn));
+        int64_t time_us = replica_next_us(replica, turn);
         gate->index = append_effect(replica, turn, &effect, time_us); /* REPLICA-7 */
         gate->wrote = true;
     } else { /* a write that wrote nothing is a read */
@@ -235,6 +255,7 @@ void replica_tick(struct replica *replica, struct replica_turn *turn)
     struct raft_event event = {.kind = RAFT_TICK};
     if (turn->now_ns >= raft_view(replica->raft)->deadline_ns)
         replica_step(replica, turn, &event);
+    replica_leave_joint(replica, turn);
     if (replica_is_serving(replica) && turn->now_ns >= replica->next_expiry_ns)
         expire(replica, turn);
 }

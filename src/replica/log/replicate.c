@@ -178,12 +178,7 @@ static void keep(struct replica *replica, struct replica_turn *turn, struct slic
             fatal("an arena chunk was smaller than what was asked for");
         entries_add(&replica->entries, entry.index, slice_of(at, entry.bytes.size));
         replica->clock.last_entry_us = entry.time_us;
-        struct wal_record record = {.kind = WAL_ENTRY,
-                                    .group = entry.group,
-                                    .index = entry.index,
-                                    .term = entry.term,
-                                    .payload = slice_of(at, entry.bytes.size)};
-        wal_append(turn->wal, &record, replica->options.sync);
+        replica_log_entry(replica, turn, &entry, slice_of(at, entry.bytes.size));
     }
 }
 
@@ -250,7 +245,6 @@ void replica_peer_changed(struct replica *replica, struct replica_turn *turn, st
         struct raft_event event = {.kind = RAFT_PEER_LOST,
                                    .from = configuration->members[i].replica};
         replica_step(replica, turn, &event);
-        return;
     }
 }
 
@@ -259,6 +253,10 @@ void replica_log_moved(struct replica *replica, struct replica_turn *turn)
     uint64_t durable = wal_durable_ticket(turn->wal);
     if (replica->options.sync != WAL_SYNC_ALWAYS && wal_written_ticket(turn->wal) > durable)
         durable = wal_written_ticket(turn->wal); /* "persisted" means written at these levels */
+    if (replica->configuration_ticket <= wal_durable_ticket(turn->wal))
+        replica->configuration_ticket = 0;
+    else if (durable >= replica->configuration_ticket) /* RAFT-5, at every level */
+        durable = replica->configuration_ticket - 1;
     if (replica->state_ticket && wal_durable_ticket(turn->wal) >= replica->state_ticket) {
         replica->state_ticket = 0;
         struct raft_event saved = {.kind = RAFT_STATE_SAVED, .version = replica->state_version};
