@@ -72,15 +72,6 @@ void beats_deinit(struct node *node)
     memory_free(node->answers.at);
 }
 
-static bool is_for(const struct raft *raft, const struct wire_beat *beat, struct node_id self)
-{
-    const struct raft_configuration *configuration = raft_configuration(raft);
-    for (size_t i = 0; i < configuration->member_count; i++)
-        if (node_id_equal(configuration->members[i].node, self))
-            return replica_id_equal(configuration->members[i].replica, beat->to); /* R5 */
-    return false;
-}
-
 void node_receive_beats(struct node *node, struct peer_id from, const struct wire_message *message)
 {
     struct wire_beat beat;
@@ -89,8 +80,9 @@ void node_receive_beats(struct node *node, struct peer_id from, const struct wir
     node->answers.count = 0;
     while (wire_beat_take(&beats, &beat) == STATUS_OK) {
         struct replica *replica = node_group(node, beat.group);
-        if (!replica || !is_for(replica_raft(replica), &beat, node->formation.self))
+        if (!replica || !replica_id_equal(beat.to, replica_self(replica))) /* R5 */
             continue;
+        replica_heard(replica, beat.from, from.node);
         replica_beat(replica, &node->turn, &beat, message->heartbeat.wall_us, answer);
         if (answer)
             continue;

@@ -27,7 +27,7 @@ bool node_owns(const struct node *node, struct group_id group)
     return group.value % node->options.workers == node->options.worker;
 }
 
-static struct replica_id self_in(const struct node *node,
+struct replica_id groups_self_in(const struct node *node,
                                  const struct raft_configuration *configuration)
 {
     for (size_t i = 0; i < configuration->member_count; i++)
@@ -122,7 +122,7 @@ struct replica *node_create_replica(struct node *node, const struct node_partiti
     const struct node_timing *timing = &node->options.timing;
     struct replica_options options = {
         .group = partition->group,
-        .self = self_in(node, &partition->initial),
+        .self = groups_self_in(node, &partition->initial),
         .node = node->formation.self,
         .sync = partition->sync,
         .hash_seed = seed_of(node, partition->group),
@@ -147,13 +147,19 @@ static void create_group(struct node *node, struct group_id group, size_t voters
 {
     struct node_partition partition = {.group = group, .sync = WAL_SYNC_ALWAYS};
     first_voters(&node->formation, voters, &partition.initial);
-    if (node_owns(node, group) && self_in(node, &partition.initial).value)
+    if (node_owns(node, group) && groups_self_in(node, &partition.initial).value)
         (void)node_create_replica(node, &partition);
 }
 
+size_t groups_founders(const struct node_formation *formation)
+{
+    return formation->founder_count ? formation->founder_count : formation->member_count;
+}
+
+/* Those who joined later have no part in it: what they carry is noted in placed.c. */
 void node_create_groups(struct node *node)
 {
-    size_t members = node->formation.member_count;
+    size_t members = groups_founders(&node->formation);
     create_group(node, GROUP_SYSTEM, identity_system_voters(members));
     create_group(node, GROUP_DEFAULT, identity_default_voters(members));
 }
@@ -178,9 +184,9 @@ struct replica *node_group_at(struct node *node, size_t i)
 
 static struct node_id *hint_of(struct node *node, struct group_id group)
 {
-    struct placed *placed = placed_find(node, group);
     if (group.value <= GROUP_DEFAULT.value)
         return &node->hints[group.value];
+    struct placed *placed = placed_find(node, group);
     return placed ? &placed->hint : NULL;
 }
 
@@ -196,29 +202,53 @@ static bool is_reachable(const struct node *node, struct node_id id, struct grou
     return id.value && peer_is_up(node->peers, peer_of(node->peers, id, group), WIRE_LINK_DATA);
 }
 
-/* Any member knows the leader or refuses with a hint; another worker of this node is the nearest.
- */
-static struct node_id any_member(const struct node *node, struct group_id group)
+/* Where the catalogue says that it is, or will be; another worker of this node is the nearest. */
+static struct node_id any_of_placed(const struct node *node, const struct placed *placed)
 {
-    const struct placed *placed = placed_find(node, group);
-    struct raft_configuration first;
-    const struct raft_configuration *members = placed ? &placed->partition.initial : &first;
-    size_t count = node->formation.member_count;
-    if (group.value <= GROUP_DEFAULT.value)
-        first_voters(&node->formation,
-                     group.value == GROUP_SYSTEM.value ? identity_system_voters(count)
-                                                       : identity_default_voters(count),
-                     &first);
-    else if (!placed)
-        return (struct node_id){0};
+    const struct node_partition *partition = &placed->partition;
     struct node_id found = {0};
-    for (size_t i = 0; i < members->member_count; i++) {
-        struct node_id id = members->members[i].node;
+    for (size_t i = 0; i < partition->node_count; i++) {
+        struct node_id id = partition->nodes[i];
+        bool nearest = node_id_equal(id, node->formation.self);
+        if ((nearest || !found.value) && is_reachable(node, id, partition->group))
+            found = id;
+    }
+    for (size_t i = 0; !found.value && i < partition->initial.member_count; i++)
+        if (is_reachable(node, partition->initial.members[i].node, partition->group))
+            found = partition->initial.members[i].node;
+    return found;
+}
+
+/* Where `system` and `default` began. */
+static struct node_id any_founder(const struct node *node, struct group_id group)
+{
+    size_t count = groups_founders(&node->formation);
+    size_t voters = group.value == GROUP_SYSTEM.value ? identity_system_voters(count)
+                                                      : identity_default_voters(count);
+    struct node_id found = {0};
+    for (size_t i = 0; i < voters; i++) {
+        struct node_id id = node->formation.members[i].id;
         bool nearest = node_id_equal(id, node->formation.self);
         if ((nearest || !found.value) && is_reachable(node, id, group))
             found = id;
     }
     return found;
+}
+
+/* Any member knows the leader or refuses with a hint. Before this node has seen the catalogue, it
+ * is known of `system` and `default` where they began, and by then they may be elsewhere: whoever
+ * is up may know more. */
+static struct node_id any_member(const struct node *node, struct group_id group)
+{
+    const struct placed *placed = placed_find(node, group);
+    struct node_id id = placed ? any_of_placed(node, placed) : (struct node_id){0};
+    if (id.value || group.value > GROUP_DEFAULT.value)
+        return id;
+    id = any_founder(node, group);
+    for (size_t i = 0; !id.value && i < node->formation.member_count; i++)
+        if (is_reachable(node, node->formation.members[i].id, group))
+            id = node->formation.members[i].id;
+    return id;
 }
 
 struct node_id node_known_leader_of(struct node *node, struct group_id group)

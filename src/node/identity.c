@@ -1,8 +1,10 @@
-/* The bytes of promise and formation records. Version 1: u8 version, then fields; texts are u8
- * length + bytes. */
+/* The bytes of promise, join and formation records. Version 1: u8 version, then fields; texts are
+ * u8 length + bytes. A formation that nodes have joined since is of version 2: the number of those
+ * who formed it stands behind the number of members. */
 #include "node/inside.h"
 
 #define IDENTITY_VERSION  1
+#define FORMATION_JOINED  2
 #define IDENTITY_SIZE_MAX (1u << 20)
 
 static void put_u64(struct buffer *out, uint64_t value)
@@ -75,14 +77,38 @@ enum status node_decode_promise(struct slice bytes, struct node_promise *out)
     return STATUS_OK;
 }
 
-void node_encode_formation(const struct node_formation *formation, struct buffer *out)
+void node_encode_join(const struct node_join *join, struct buffer *out)
 {
     uint8_t version = IDENTITY_VERSION;
+    (void)!buffer_append(out, &version, 1);
+    put_u64(out, join->cluster.high);
+    put_u64(out, join->cluster.low);
+    put_u64(out, join->ticket);
+}
+
+enum status node_decode_join(struct slice bytes, struct node_join *out)
+{
+    struct node_join join = {.ticket = 0};
+    enum status status = take_version(&bytes);
+    if (status)
+        return status;
+    if (take_u64(&bytes, &join.cluster.high) || take_u64(&bytes, &join.cluster.low) ||
+        take_u64(&bytes, &join.ticket) || bytes.size)
+        return STATUS_INVALID;
+    *out = join;
+    return STATUS_OK;
+}
+
+void node_encode_formation(const struct node_formation *formation, struct buffer *out)
+{
+    uint8_t version = formation->founder_count ? FORMATION_JOINED : IDENTITY_VERSION;
     (void)!buffer_append(out, &version, 1);
     put_u64(out, formation->cluster.high);
     put_u64(out, formation->cluster.low);
     put_u64(out, formation->self.value);
     put_u64(out, formation->member_count);
+    if (formation->founder_count)
+        put_u64(out, formation->founder_count);
     for (size_t i = 0; i < formation->member_count; i++) {
         const struct node_member *member = &formation->members[i];
         put_u64(out, member->id.value);
@@ -108,16 +134,20 @@ static enum status take_member(struct slice *from, struct node_member *member)
 
 enum status node_decode_formation(struct slice bytes, struct node_formation *out)
 {
-    uint64_t count, previous = 0;
+    uint64_t count, founders = 0, previous = 0;
     bool self_is_member = false;
-    enum status status = take_version(&bytes);
+    bool joined = bytes.size && bytes.at[0] == FORMATION_JOINED;
+    struct slice version;
+    enum status status = joined ? slice_take(&bytes, 1, &version) : take_version(&bytes);
     if (status)
         return status;
     memset(out, 0, sizeof *out);
     if (take_u64(&bytes, &out->cluster.high) || take_u64(&bytes, &out->cluster.low) ||
         take_u64(&bytes, &out->self.value) || take_u64(&bytes, &count) || count < 1 ||
-        count > NODE_MEMBERS_MAX)
+        count > NODE_MEMBERS_MAX ||
+        (joined && (take_u64(&bytes, &founders) || founders < 1 || founders > count)))
         return STATUS_INVALID;
+    out->founder_count = founders;
     for (size_t i = 0; i < count; i++) {
         struct node_member *member = &out->members[i];
         if (take_member(&bytes, member) || member->id.value <= previous)

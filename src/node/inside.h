@@ -39,6 +39,12 @@ struct placed {
     uint64_t campaign_ns; /* the first candidate of a new group asks for votes then; 0: no more */
 };
 
+/* The highest id of a replica that this node had of a group and that was removed (R5). */
+struct removed {
+    struct group_id group;
+    struct replica_id replica;
+};
+
 struct node {
     struct io *io;
     struct node_options options;
@@ -56,6 +62,7 @@ struct node {
     struct node_formation formation;
     bool formed, started, born; /* born: formed in this run */
     struct node_promise promise;
+    struct node_join join;
     uint64_t identity_ticket; /* of the newest identity record; 0: all durable */
     uint64_t clean_ticket;
     uint64_t incarnation;
@@ -77,6 +84,8 @@ struct node {
     uint64_t placed_ticket;   /* of the newest note of what is placed here; 0: durable */
     struct group_id *dropped; /* ids of groups that were here and never come back, ascending */
     size_t dropped_count;
+    struct removed *removed;
+    size_t removed_count;
     struct group_id dropped_through; /* so are all up to this one that are not placed here */
     uint64_t next_prefer_ns;
     uint64_t next_campaign_ns; /* the first among `placed`; UINT64_MAX: none */
@@ -88,7 +97,8 @@ struct node {
 enum {
     IDENTITY_PROMISE = 1,
     IDENTITY_FORMATION = 2,
-    IDENTITY_PLACED = 3
+    IDENTITY_PLACED = 3,
+    IDENTITY_JOIN = 4
 };
 
 /* identity.c */
@@ -114,6 +124,10 @@ void node_sign_path(const struct node *node, char path[IO_PATH_SIZE]);
 
 /* groups.c */
 void node_create_groups(struct node *node);
+size_t groups_founders(const struct node_formation *formation);
+/* The replica of this node in it; 0: none. */
+struct replica_id groups_self_in(const struct node *node,
+                                 const struct raft_configuration *configuration);
 struct replica *node_create_replica(struct node *node, const struct node_partition *partition);
 /* NULL: not here. */
 struct group *group_find(const struct node *node, struct group_id id);
@@ -140,6 +154,8 @@ void placed_encode(const struct node *node, struct buffer *out);
 /* Recovery: brings the groups into agreement with the note. */
 MUST_USE enum status placed_recover(struct node *node, struct slice bytes);
 bool placed_is_dropped(const struct node *node, struct group_id group);
+/* Dropped, or its replica here was removed. */
+bool placed_is_gone(const struct node *node, struct group_id group);
 /* The note is durable: groups that waited for it begin. */
 void placed_log_moved(struct node *node);
 /* Once a note is durable: the records of dropped groups hold up no segment any more. */

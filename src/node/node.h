@@ -16,7 +16,8 @@
  * it never runs on a guess. NODE-6  A group that is placed here does nothing before the note of its
  * birth is durable. NODE-7  A dropped group is forgotten durably: its records in the log are passed
  * over, and its id never comes back here (R5). NODE-8  The phases of a turn look at the groups that
- * have something to do, and at no other. Non-promises: it knows nothing of clients. */
+ * have something to do, and at no other. NODE-9  A replica that was removed here, and any of the
+ * same group with a lower id, never comes back (R5). Non-promises: it knows nothing of clients. */
 #ifndef HOLDFAST_NODE_NODE_H
 #define HOLDFAST_NODE_NODE_H
 
@@ -39,11 +40,13 @@ struct node_member {
     char site[NODE_NAME_SIZE], zone[NODE_NAME_SIZE], host[NODE_NAME_SIZE];
 };
 
-/* What a node is, for ever: written once when its cluster forms; again when a node of one moves. */
+/* What a node is, for ever: written once when its cluster forms or it joins; again when a node of
+ * one moves, and with each node that joins later. */
 struct node_formation {
     struct cluster_id cluster;
     struct node_id self;
     size_t member_count;
+    size_t founder_count; /* the first so many formed the cluster; 0: all of them */
     struct node_member members[NODE_MEMBERS_MAX]; /* ascending ids */
 };
 
@@ -54,11 +57,22 @@ struct node_promise {
     uint64_t list_hash;
 };
 
-/* A partition beyond `system` and `default`, wherever it is placed. */
+/* A request to a running cluster to be taken in: kept until joined, so that the same node may ask
+ * again after a crash and nobody else in its name. */
+struct node_join {
+    struct cluster_id cluster;
+    uint64_t ticket; /* 0: none */
+};
+
+/* A partition, wherever it is placed; `system` and `default` only where the formation does not. */
 struct node_partition {
     struct group_id group;
     enum wal_sync sync;
-    struct raft_configuration initial; /* of its birth; the first member is the first candidate */
+    struct raft_configuration initial; /* with which its replica here begins: that of the group's
+                                          birth, the first member being the first candidate, or one
+                                          in which it is a learner; no members: none is here */
+    size_t node_count;
+    struct node_id nodes[RAFT_MEMBERS_MAX]; /* where its replicas are or will be: whom to ask */
 };
 
 struct node_timing {
@@ -97,15 +111,19 @@ void node_destroy(struct node *node);
  */
 void node_encode_promise(const struct node_promise *promise, struct buffer *out);
 void node_encode_formation(const struct node_formation *formation, struct buffer *out);
+void node_encode_join(const struct node_join *join, struct buffer *out);
+MUST_USE enum status node_decode_join(struct slice bytes, struct node_join *out);
 MUST_USE enum status node_decode_promise(struct slice bytes, struct node_promise *out);
 MUST_USE enum status node_decode_formation(struct slice bytes, struct node_formation *out);
 
 bool node_is_formed(const struct node *node);
 const struct node_formation *node_formation(const struct node *node); /* NULL before */
 const struct node_promise *node_promise(const struct node *node);
+const struct node_join *node_join(const struct node *node);
 
 /* All are appended to the log; node_is_saved says when they are durable. */
 void node_save_promise(struct node *node, const struct node_promise *promise);
+void node_save_join(struct node *node, const struct node_join *join);
 void node_save_formation(struct node *node, const struct node_formation *formation);
 /* Another worker of this node has the formation: saved in this one's log, too, if it is not there
  * yet. Not once it is started. */
@@ -113,6 +131,9 @@ void node_take_formation(struct node *node, const struct node_formation *formati
 /* For a cluster of one that is not started: nobody else knows where it was, so it may be elsewhere
  * now. The id stays. */
 void node_save_move(struct node *node, const struct node_member *self);
+/* Another node has joined: known from now on, links and all, at the next start too. Again: nothing.
+ */
+void node_add_member(struct node *node, const struct node_member *member);
 bool node_is_saved(const struct node *node);
 /* Starts groups and links of a formation; only once node_is_saved: what recovery found in the page
  * cache of a killed process counts as durable from then on, not before. */
@@ -149,8 +170,12 @@ struct replica *node_group(struct node *node, struct group_id group); /* NULL: n
 size_t node_group_count(const struct node *node);
 struct replica *node_group_at(struct node *node, size_t i);
 /* Makes a partition known; one that is placed here and is new comes to life once that is durable
- * (NODE-6). Again: nothing. One that was dropped here stays dropped. */
+ * (NODE-6). Again: where to ask for it is brought up to date. One that was dropped here stays
+ * dropped; so does a replica that was removed, and each with a lower id (NODE-9). */
 void node_add_partition(struct node *node, const struct node_partition *partition);
+/* The group goes on without its replica here, which is forgotten like a dropped one; one with a
+ * higher id may come (NODE-9). */
+void node_remove_replica(struct node *node, struct group_id group);
 /* Ends the group here and forgets it for good (NODE-7). */
 void node_drop_partition(struct node *node, struct group_id group);
 /* Whether groups of that id live on this worker, if they are placed on this node. */

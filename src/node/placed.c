@@ -1,9 +1,11 @@
-/* Partitions beyond `system` and `default`: which are placed here, which were. What is here is
- * noted in the log as one identity record, written anew with each change; recovery reads it before
- * any record of the groups that it names.
+/* Partitions that the formation does not give this node: which are placed here, which were. What is
+ * here is noted in the log as one identity record, written anew with each change; recovery reads it
+ * before any record of the groups that it names.
  *
  * Bytes, version 1: u8 version, u64 dropped through, u64 count of dropped, u64 each; u64 count of
- * placed, then for each: u64 group, u8 sync, u64 size and bytes of its first configuration. */
+ * placed, then for each: u64 group, u8 sync, u64 size and bytes of its first configuration. Version
+ * 2, once a replica was removed here: behind that u64 count of removed, for each: u64 group, u64
+ * replica. */
 #include "node/inside.h"
 
 #include "base/memory.h"
@@ -11,6 +13,7 @@
 #include <assert.h>
 
 #define PLACED_VERSION    1
+#define PLACED_REMOVED    2
 #define PLACED_SIZE_MAX   (8u << 20)
 #define FIRST_CAMPAIGN_NS (100 * 1000000ull) /* by then the others have noted it too */
 
@@ -85,12 +88,30 @@ static void erase(struct node *node, struct placed *placed)
     memmove(placed, placed + 1, (node->placed_count - at) * sizeof *placed);
 }
 
-static bool is_member(const struct node *node, const struct node_partition *partition)
+static struct replica_id self_of(const struct node *node, const struct node_partition *partition)
 {
-    for (size_t i = 0; i < partition->initial.member_count; i++)
-        if (node_id_equal(partition->initial.members[i].node, node->formation.self))
-            return true;
-    return false;
+    return groups_self_in(node, &partition->initial);
+}
+
+static struct removed *find_removed(const struct node *node, struct group_id group)
+{
+    for (size_t i = 0; i < node->removed_count; i++)
+        if (group_id_equal(node->removed[i].group, group))
+            return &node->removed[i];
+    return NULL;
+}
+
+bool placed_is_gone(const struct node *node, struct group_id group)
+{
+    return placed_is_dropped(node, group) ||
+           (find_removed(node, group) && !node_is_placed(node, group));
+}
+
+/* NODE-9 */
+static bool is_placed_here(const struct node *node, const struct node_partition *partition)
+{
+    const struct removed *removed = find_removed(node, partition->group);
+    return self_of(node, partition).value > (removed ? removed->replica.value : 0);
 }
 
 /* ---- the note ---- */
@@ -117,7 +138,7 @@ static void put_partition(struct buffer *out, const struct node_partition *parti
 
 void placed_encode(const struct node *node, struct buffer *out)
 {
-    uint8_t version = PLACED_VERSION;
+    uint8_t version = node->removed_count ? PLACED_REMOVED : PLACED_VERSION;
     uint64_t here = 0;
     (void)!buffer_append(out, &version, 1);
     put_u64(out, node->dropped_through.value);
@@ -130,6 +151,12 @@ void placed_encode(const struct node *node, struct buffer *out)
     for (size_t i = 0; i < node->placed_count; i++)
         if (node->placed[i].here)
             put_partition(out, &node->placed[i].partition);
+    if (node->removed_count)
+        put_u64(out, node->removed_count);
+    for (size_t i = 0; i < node->removed_count; i++) {
+        put_u64(out, node->removed[i].group.value);
+        put_u64(out, node->removed[i].replica.value);
+    }
 }
 
 static enum status take_u64(struct slice *from, uint64_t *value)
@@ -149,7 +176,7 @@ static enum status take_partition(struct slice *from, struct node_partition *out
     if (take_u64(from, &out->group.value) || slice_take(from, 1, &sync) || take_u64(from, &size) ||
         size > from->size || slice_take(from, size, &bytes))
         return STATUS_INVALID;
-    if (sync.at[0] > WAL_SYNC_OS || out->group.value <= GROUP_DEFAULT.value)
+    if (sync.at[0] > WAL_SYNC_OS)
         return STATUS_INVALID;
     out->sync = (enum wal_sync)sync.at[0];
     return raft_configuration_decode(bytes, &out->initial);
@@ -166,6 +193,33 @@ static enum status take_dropped(struct node *node, struct slice *from)
     for (size_t i = 0; i < count; i++)
         if (take_u64(from, &node->dropped[i].value))
             return STATUS_INVALID;
+    return STATUS_OK;
+}
+
+static void note_removed(struct node *node, struct group_id group, struct replica_id replica)
+{
+    struct removed *removed = find_removed(node, group);
+    if (!removed) {
+        node->removed =
+            memory_resize(node->removed, (node->removed_count + 1) * sizeof *node->removed);
+        removed = &node->removed[node->removed_count++];
+        *removed = (struct removed){.group = group};
+    }
+    if (replica.value > removed->replica.value)
+        removed->replica = replica;
+}
+
+static enum status take_removed(struct node *node, struct slice *from)
+{
+    uint64_t count, replica;
+    struct group_id group;
+    if (take_u64(from, &count) || count > from->size / 16)
+        return STATUS_INVALID;
+    for (uint64_t i = 0; i < count; i++) {
+        if (take_u64(from, &group.value) || take_u64(from, &replica))
+            return STATUS_INVALID;
+        note_removed(node, group, (struct replica_id){replica});
+    }
     return STATUS_OK;
 }
 
@@ -190,33 +244,47 @@ static void recover_gone(struct node *node)
         }
 }
 
+/* The one that is here is the one that this note names: another of the same group was removed
+ * before it came. */
+static enum status recover_placed(struct node *node, const struct node_partition *partition)
+{
+    struct placed *placed = placed_find(node, partition->group);
+    if (placed && !replica_id_equal(self_of(node, &placed->partition), self_of(node, partition))) {
+        remove_group(node, partition->group);
+        erase(node, placed);
+        placed = NULL;
+    }
+    if (!placed && node->group_count == NODE_GROUPS_MAX)
+        return STATUS_INVALID;
+    if (!placed) {
+        placed = insert(node, partition);
+        placed->lives = true;
+        (void)node_create_replica(node, partition);
+    }
+    placed->here = true;
+    return STATUS_OK;
+}
+
 enum status placed_recover(struct node *node, struct slice bytes)
 {
     struct slice version;
     struct node_partition partition;
     uint64_t count;
     enum status status = slice_take(&bytes, 1, &version);
-    if (!status && version.at[0] != PLACED_VERSION)
+    if (!status && version.at[0] != PLACED_VERSION && version.at[0] != PLACED_REMOVED)
         return STATUS_FOREIGN;
     if (status || !node->formed || take_dropped(node, &bytes) || take_u64(&bytes, &count) ||
         count > NODE_GROUPS_MAX)
         return STATUS_INVALID;
     for (size_t i = 0; i < node->placed_count; i++)
         node->placed[i].here = false;
-    for (uint64_t i = 0; i < count; i++) {
-        if (take_partition(&bytes, &partition) || !is_member(node, &partition))
+    for (uint64_t i = 0; i < count; i++)
+        if (take_partition(&bytes, &partition) || !self_of(node, &partition).value ||
+            recover_placed(node, &partition))
             return STATUS_INVALID;
-        struct placed *placed = placed_find(node, partition.group);
-        if (!placed && node->group_count == NODE_GROUPS_MAX)
-            return STATUS_INVALID;
-        if (!placed) {
-            placed = insert(node, &partition);
-            placed->lives = true;
-            (void)node_create_replica(node, &partition);
-        }
-        placed->here = true;
-    }
     recover_gone(node);
+    if (version.at[0] == PLACED_REMOVED && take_removed(node, &bytes))
+        return STATUS_INVALID;
     return bytes.size ? STATUS_INVALID : STATUS_OK;
 }
 
@@ -236,19 +304,34 @@ void placed_save(struct node *node)
     buffer_deinit(&bytes);
 }
 
+static bool has_room(const struct node *node)
+{
+    return node->group_count + node->placed_waiting < NODE_GROUPS_MAX;
+}
+
 /* NODE-6: it is known here, but its replica is made when the note is durable. */
 void node_add_partition(struct node *node, const struct node_partition *partition)
 {
-    assert(partition->group.value > GROUP_DEFAULT.value);
-    if (placed_find(node, partition->group) || placed_is_dropped(node, partition->group) ||
-        node->placed_count == NODE_PARTITIONS_MAX)
+    struct placed *placed = placed_find(node, partition->group);
+    bool formed_here = !placed && node_group(node, partition->group);
+    if (formed_here || placed_is_dropped(node, partition->group))
         return;
-    bool here = is_member(node, partition) && node_owns(node, partition->group);
-    if (here && node->group_count + node->placed_waiting == NODE_GROUPS_MAX)
+    bool here = is_placed_here(node, partition) && node_owns(node, partition->group) &&
+                !(placed && placed->here);
+    if (here && !has_room(node))
         return; /* the catalogue counts them: it does not come to this */
-    insert(node, partition)->here = here;
-    node->placed_waiting += here;
-    node->placed_changed |= here;
+    if (!placed && node->placed_count == NODE_PARTITIONS_MAX)
+        return;
+    if (!placed)
+        placed = insert(node, partition);
+    placed->partition.node_count = partition->node_count;
+    memcpy(placed->partition.nodes, partition->nodes, sizeof placed->partition.nodes);
+    if (!here)
+        return;
+    placed->partition = *partition;
+    placed->here = true;
+    node->placed_waiting++;
+    node->placed_changed = true;
 }
 
 static void begin(struct node *node, struct placed *placed)
@@ -258,7 +341,7 @@ static void begin(struct node *node, struct placed *placed)
     replica_start(replica, &node->turn, true);
     placed->lives = true;
     node->placed_waiting--;
-    if (initial->member_count == 1 ||
+    if (initial->member_count == 1 || initial->members[0].kind != RAFT_VOTER ||
         !node_id_equal(initial->members[0].node, node->formation.self))
         return;
     placed->campaign_ns = node->turn.now_ns + FIRST_CAMPAIGN_NS;
@@ -272,6 +355,12 @@ void placed_release(struct node *node)
         wal_release(node->wal, node->dropped[i], UINT64_MAX);
     for (size_t i = 0; i < node->dropped_count; i++)
         snapshots_forget(node->snapshots.files, node->dropped[i]);
+    for (size_t i = 0; i < node->removed_count; i++)
+        if (!node_is_placed(node, node->removed[i].group))
+            wal_release(node->wal, node->removed[i].group, UINT64_MAX);
+    for (size_t i = 0; i < node->removed_count; i++)
+        if (!node_is_placed(node, node->removed[i].group))
+            snapshots_forget(node->snapshots.files, node->removed[i].group);
 }
 
 void placed_log_moved(struct node *node)
@@ -317,6 +406,20 @@ void node_drop_partition(struct node *node, struct group_id group)
     node->placed_changed = true;
 }
 
+/* NODE-9: as above; its log is let go with the note. */
+void node_remove_replica(struct node *node, struct group_id group)
+{
+    struct placed *placed = placed_find(node, group);
+    struct replica *replica = node_group(node, group);
+    if (!placed || !placed->here || !replica)
+        return;
+    note_removed(node, group, replica_self(replica));
+    placed->here = placed->lives = false;
+    placed->campaign_ns = 0;
+    remove_group(node, group);
+    node->placed_changed = true;
+}
+
 /* ---- time ---- */
 
 void placed_tick(struct node *node)
@@ -342,4 +445,5 @@ void placed_deinit(struct node *node)
 {
     memory_free(node->placed);
     memory_free(node->dropped);
+    memory_free(node->removed);
 }

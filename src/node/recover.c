@@ -10,6 +10,8 @@ static enum status recover_identity(struct node *node, const struct wal_record *
 {
     if (record->index == IDENTITY_PROMISE)
         return node_decode_promise(record->payload, &node->promise);
+    if (record->index == IDENTITY_JOIN)
+        return node_decode_join(record->payload, &node->join);
     if (record->index == IDENTITY_PLACED)
         return placed_recover(node, record->payload);
     if (record->index != IDENTITY_FORMATION)
@@ -47,8 +49,8 @@ static enum status recover_record(struct node *node, const struct wal_record *re
         return ledger_recover(node->ledger, record);
     struct replica *replica = node_group(node, record->group);
     struct placed *placed = placed_find(node, record->group);
-    if (!replica) /* NODE-7 */
-        return placed_is_dropped(node, record->group) ? STATUS_OK : STATUS_FOREIGN;
+    if (!replica) /* NODE-7, NODE-8 */
+        return placed_is_gone(node, record->group) ? STATUS_OK : STATUS_FOREIGN;
     if (!placed)
         return recover_group(replica, record);
     if (!placed->doubt)

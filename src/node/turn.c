@@ -120,11 +120,13 @@ bool node_handle_event(struct node *node, const struct io_event *event)
            (node->peers && peer_handle_event(node->peers, event));
 }
 
-static void receive_raft(struct node *node, const struct wire_message *message)
+static void receive_raft(struct node *node, struct node_id from, const struct wire_message *message)
 {
     struct replica *replica = node_group(node, message->raft.message.group);
-    if (replica)
-        replica_receive(replica, &node->turn, &message->raft.message, message->raft.entries);
+    if (!replica || !replica_id_equal(message->raft.message.to, replica_self(replica)))
+        return; /* to one that was removed here (R5) */
+    replica_heard(replica, message->raft.message.from, from);
+    replica_receive(replica, &node->turn, &message->raft.message, message->raft.entries);
 }
 
 static void receive_snapshot(struct node *node, const struct peer_happening *happening)
@@ -160,7 +162,7 @@ bool node_next(struct node *node, struct peer_happening *out)
         if (out->kind == PEER_REFUSED)
             continue;
         if (out->message.kind == WIRE_RAFT)
-            receive_raft(node, &out->message);
+            receive_raft(node, out->node, &out->message);
         else if (out->message.kind == WIRE_HEARTBEAT || out->message.kind == WIRE_HEARTBEAT_ANSWER)
             node_receive_beats(node, peer_at(out->node, out->worker), &out->message);
         else if (out->message.kind >= WIRE_SNAPSHOT_ASK && out->message.kind <= WIRE_SNAPSHOT_NONE)
@@ -310,6 +312,21 @@ void node_save_promise(struct node *node, const struct node_promise *promise)
     buffer_deinit(&bytes);
 }
 
+void node_save_join(struct node *node, const struct node_join *join)
+{
+    struct buffer bytes;
+    buffer_init(&bytes, 4096);
+    node->join = *join;
+    node_encode_join(join, &bytes);
+    save_identity(node, IDENTITY_JOIN, &bytes);
+    buffer_deinit(&bytes);
+}
+
+const struct node_join *node_join(const struct node *node)
+{
+    return &node->join;
+}
+
 static void append_formation(struct node *node)
 {
     struct buffer bytes;
@@ -355,6 +372,23 @@ void node_save_move(struct node *node, const struct node_member *self)
     assert(node_id_equal(self->id, formation->self));
     formation->members[0] = *self;
     append_formation(node);
+}
+
+void node_add_member(struct node *node, const struct node_member *member)
+{
+    struct node_formation *formation = &node->formation;
+    size_t at = formation->member_count;
+    if (node_member(node, member->id) || at == NODE_MEMBERS_MAX)
+        return;
+    if (!formation->founder_count)
+        formation->founder_count = at;
+    for (; at > 0 && formation->members[at - 1].id.value > member->id.value; at--)
+        formation->members[at] = formation->members[at - 1];
+    formation->members[at] = *member;
+    formation->member_count++;
+    append_formation(node);
+    if (node->peers)
+        peer_add(node->peers, member->id, member->peer_address);
 }
 
 /* NODE-3: who tells others of a promise or a formation asks this first. */

@@ -65,6 +65,11 @@ static void formation_round_trip(void **state)
         for (size_t size = 0; size < bytes.size; size++)
             assert_int_not_equal(STATUS_OK, node_decode_formation(slice_of(bytes.at, size), again));
     }
+    formation->founder_count = 2; /* the others joined later */
+    buffer_reset(&bytes);
+    node_encode_formation(formation, &bytes);
+    assert_int_equal(STATUS_OK, node_decode_formation(slice_of_buffer(&bytes), again));
+    assert_memory_equal(formation, again, sizeof *formation);
     bytes.at[0]++;
     assert_int_equal(STATUS_FOREIGN, node_decode_formation(slice_of_buffer(&bytes), again));
     buffer_deinit(&bytes);
