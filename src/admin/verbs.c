@@ -406,6 +406,16 @@ static const struct server_verb rows[] = {
              .group = "server",
              .since = "1.0.0",
              .execute = control_execute_report}},
+    {.row = {.number = 2050,
+             .name = "MEMBER",
+             .arity = -2,
+             .flags =
+                 COMMAND_WRITE | COMMAND_WHOLE | COMMAND_ADMIN | COMMAND_SYSTEM | COMMAND_HIDDEN,
+             .categories = "@admin @slow @dangerous",
+             .summary = "What a node says that joins the cluster.",
+             .group = "server",
+             .since = "1.0.0",
+             .execute = control_execute_member}},
 };
 
 struct server_verbs admin_verbs(struct admin *admin)

@@ -13,10 +13,11 @@
  * C + E > N and 2E > N (R2). CLUSTER-3  A placement puts a partition on as many different nodes as
  * the contract says, its first members (the first candidates) round-robin, and is a function of its
  * arguments alone. CLUSTER-4  What cluster_explain says follows from the contract: who reads it and
- * the code that keeps it get the numbers of the same functions.
- * Non-promises: it knows nothing of states, moves or repair; it counts nodes, up or down.
- * Sources: DESIGN sections 2 and 10 (R1, R2, R18); flexible quorums: Howard, Malkhi, Spiegelman
- * 2016. */
+ * the code that keeps it get the numbers of the same functions. CLUSTER-5  Growth by itself goes
+ * from 1 to 3 to 5 voters, never through two or four, never down; a partition that is placed anew
+ * keeps the nodes that it has. Non-promises: it knows nothing of states, moves or repair; it counts
+ * nodes, up or down. Sources: DESIGN sections 2 and 10 (R1, R2, R18); flexible quorums: Howard,
+ * Malkhi, Spiegelman 2016. */
 #ifndef HOLDFAST_CLUSTER_CLUSTER_H
 #define HOLDFAST_CLUSTER_CLUSTER_H
 
@@ -130,6 +131,16 @@ struct cluster_place {
  * node. The contract has been checked against the same nodes. CLUSTER-3 */
 void cluster_place(const struct cluster_contract *contract, const struct cluster_member *nodes,
                    size_t count, uint64_t turn, struct cluster_place *places);
+/* Where a partition is to be that is at now[0 .. now_count): it stays wherever it is, as far as the
+ * contract wants so many; what is missing goes to nodes of domains that it has not, in the order of
+ * `nodes` from the `turn`-th on. `out` has room for contract.replicas, which has been checked
+ * against `nodes`. CLUSTER-5 */
+void cluster_resize(const struct cluster_contract *contract, const struct cluster_member *nodes,
+                    size_t count, uint64_t turn, const struct node_id *now, size_t now_count,
+                    struct node_id *out);
+/* R18: how many voters a keyspace that grows by itself wants with so many nodes: 1, 3 or 5, at most
+ * `most`, never fewer than `voters`. CLUSTER-5 */
+unsigned cluster_growth(unsigned voters, size_t nodes, unsigned most);
 /* How many different values the nodes have at that level; a node that names none is its own. */
 size_t cluster_domain_count(const struct cluster_member *nodes, size_t count,
                             enum cluster_spread level);

@@ -26,10 +26,13 @@ static bool may_be_cut(const struct cluster_contract *contract)
            cluster_ack_copies(contract) < cluster_commit_quorum(contract);
 }
 
-/* Persisted copies behind an acknowledged write, where nothing can be cut. */
+/* Persisted copies behind an acknowledged write, where nothing can be cut. Of `all` no more than
+ * those that the commit needs are sure: the in-sync set may have shrunk to them (R15). */
 static unsigned safe_copies(const struct cluster_contract *contract)
 {
     unsigned acknowledged = cluster_ack_copies(contract), commit = cluster_commit_quorum(contract);
+    if (contract->ack == CLUSTER_ACK_ALL)
+        return commit;
     return acknowledged > commit ? acknowledged : commit;
 }
 
@@ -45,8 +48,13 @@ static void say_acknowledged(const struct cluster_contract *contract, struct buf
         say(out, "%s the leader and of %u of its followers", there, contract->followers);
         break;
     case CLUSTER_ACK_QUORUM:
-    case CLUSTER_ACK_ALL:
         say(out, "%s %u of %u replicas", there, cluster_ack_copies(contract), contract->replicas);
+        break;
+    case CLUSTER_ACK_ALL:
+        say(out,
+            "%s every replica in the in-sync set, never less than %u of %u; one that is silent or "
+            "behind for 2 s leaves the set, with a line in the log, until it has caught up",
+            there, cluster_commit_quorum(contract), contract->replicas);
         break;
     }
     say(out, ".\n");

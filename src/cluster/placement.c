@@ -108,3 +108,35 @@ void cluster_place(const struct cluster_contract *contract, const struct cluster
         place_one(contract, nodes, count, turn + i, &places[i]);
     }
 }
+
+/* ---- another size ---- */
+
+unsigned cluster_growth(unsigned voters, size_t nodes, unsigned most)
+{
+    unsigned wanted = nodes >= 5 && most >= 5 ? 5 : nodes >= 3 && most >= 3 ? 3 : 1;
+    return wanted > voters ? wanted : voters;
+}
+
+static void keep(struct choice *choice, struct node_id node)
+{
+    for (size_t i = 0; i < choice->count; i++)
+        if (node_id_equal(choice->nodes[i].id, node) && !is_taken(choice, i, false))
+            choice->taken[choice->taken_count++] = i;
+}
+
+void cluster_resize(const struct cluster_contract *contract, const struct cluster_member *nodes,
+                    size_t count, uint64_t turn, const struct node_id *now, size_t now_count,
+                    struct node_id *out)
+{
+    struct choice choice = {.nodes = nodes,
+                            .count = count,
+                            .level = contract->spread ? contract->spread : CLUSTER_SPREAD_HOST};
+    for (size_t i = 0; i < now_count && choice.taken_count < contract->replicas; i++)
+        keep(&choice, now[i]);
+    while (choice.taken_count < contract->replicas)
+        if (!take_next(&choice, turn % count, true) && !take_next(&choice, turn % count, false))
+            break;
+    assert(choice.taken_count == contract->replicas); /* cluster_contract_check counted them */
+    for (size_t i = 0; i < choice.taken_count; i++)
+        out[i] = nodes[choice.taken[i]].id; /* CLUSTER-5 */
+}

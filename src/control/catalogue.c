@@ -16,6 +16,7 @@ void catalogue_init(struct control_catalogue *catalogue)
 void catalogue_deinit(struct control_catalogue *catalogue)
 {
     memory_free(catalogue->nodes);
+    memory_free(catalogue->members);
     memory_free(catalogue->keyspaces);
     memory_free(catalogue->partitions);
     memory_free(catalogue->by_slot);
@@ -37,15 +38,29 @@ static void *room_for(void *at, size_t count, size_t *capacity, size_t size)
     return memory_resize(at, *capacity * size);
 }
 
+/* Placement looks at the node alone, and at nothing of its addresses. */
+static void add_node(struct control_catalogue *catalogue, const struct control_node *node)
+{
+    size_t count = catalogue->node_count++, capacity = catalogue->node_capacity;
+    const struct node_member *member = &node->member;
+    catalogue->nodes =
+        room_for(catalogue->nodes, count, &catalogue->node_capacity, sizeof *catalogue->nodes);
+    catalogue->members = room_for(catalogue->members, count, &capacity, sizeof *catalogue->members);
+    catalogue->members[count] = *node;
+    struct cluster_member *out = &catalogue->nodes[count];
+    *out = (struct cluster_member){.id = member->id};
+    memcpy(out->site, member->site, sizeof out->site);
+    memcpy(out->zone, member->zone, sizeof out->zone);
+    memcpy(out->host, member->host, sizeof out->host);
+}
+
 void catalogue_add(struct control_catalogue *catalogue, struct slice key, struct slice text)
 {
-    struct cluster_member node;
+    struct control_node node;
     struct control_keyspace keyspace;
     struct control_partition partition;
     if (has_prefix(key, "node:") && record_read_node(text, &node)) {
-        catalogue->nodes = room_for(catalogue->nodes, catalogue->node_count,
-                                    &catalogue->node_capacity, sizeof node);
-        catalogue->nodes[catalogue->node_count++] = node;
+        add_node(catalogue, &node);
     } else if (has_prefix(key, "keyspace:") && record_read_keyspace(text, &keyspace)) {
         catalogue->keyspaces = room_for(catalogue->keyspaces, catalogue->keyspace_count,
                                         &catalogue->keyspace_capacity, sizeof keyspace);
@@ -68,6 +83,12 @@ static int by_node(const void *a, const void *b)
 {
     return compare(((const struct cluster_member *)a)->id.value,
                    ((const struct cluster_member *)b)->id.value);
+}
+
+static int by_member(const void *a, const void *b)
+{
+    return compare(((const struct control_node *)a)->member.id.value,
+                   ((const struct control_node *)b)->member.id.value);
 }
 
 static int by_keyspace(const void *a, const void *b)
@@ -118,8 +139,13 @@ static void fill_replicas(struct control_catalogue *catalogue)
 
 void catalogue_finish(struct control_catalogue *catalogue)
 {
-    if (catalogue->node_count)
+    if (catalogue->node_count) {
         qsort(catalogue->nodes, catalogue->node_count, sizeof *catalogue->nodes, by_node);
+        qsort(catalogue->members, catalogue->node_count, sizeof *catalogue->members, by_member);
+        uint64_t last = catalogue->nodes[catalogue->node_count - 1].id.value;
+        if (catalogue->next_node.value <= last)
+            catalogue->next_node.value = last + 1;
+    }
     if (catalogue->keyspace_count)
         qsort(catalogue->keyspaces, catalogue->keyspace_count, sizeof *catalogue->keyspaces,
               by_keyspace);
@@ -146,7 +172,20 @@ void catalogue_read_store(struct control_catalogue *catalogue, struct store *sto
     catalogue_finish(catalogue);
 }
 
+const struct raft_configuration *partition_wanted(const struct control_partition *partition)
+{
+    return partition->wanted.member_count ? &partition->wanted : &partition->initial;
+}
+
 /* ---- finding ---- */
+
+bool catalogue_has_node(const struct control_catalogue *catalogue, struct node_id node)
+{
+    for (size_t i = 0; i < catalogue->node_count; i++)
+        if (node_id_equal(catalogue->nodes[i].id, node))
+            return true;
+    return false;
+}
 
 const struct control_keyspace *catalogue_find_name(const struct control_catalogue *catalogue,
                                                    struct slice name)

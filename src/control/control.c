@@ -144,6 +144,7 @@ void control_tick(struct control *control)
         follow_tick(control);
         loss_tick(control);
         failover_tick(control);
+        reconcile_tick(control);
         report_tick(control);
     } else if (!control->options.follows) {
         for (size_t i = 0; i < control->probe_count; i++)
@@ -159,7 +160,8 @@ uint64_t control_deadline_ns(const struct control *control)
     if (!node_is_started(control->node))
         return control->next_ns;
     uint64_t deadline = follow_deadline_ns(control);
-    const uint64_t others[] = {report_deadline_ns(control), failover_deadline_ns(control)};
+    const uint64_t others[] = {report_deadline_ns(control), failover_deadline_ns(control),
+                               reconcile_deadline_ns(control)};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         deadline = others[i] < deadline ? others[i] : deadline;
     if (!control->has_first_records && control->next_ns < deadline)

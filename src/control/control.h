@@ -28,7 +28,10 @@
  * so, the catalogue holds whatever was acknowledged before control_ask. CONTROL-8  A report is sent
  * until it is committed, and is there once however often it was sent; the newest text of a key
  * stays. CONTROL-9  A failover leaves one record, of the leader that came of it: said when it
- * serves, said again with its first write, and kept however the next one goes. */
+ * serves, said again with its first write, and kept however the next one goes. CONTROL-11  A node
+ * that joins and what grows with it are one entry; the same ticket is given the same id, and nobody
+ * else is. CONTROL-12  The leader of a group changes it towards a catalogue that the leader of
+ * `system` has confirmed in this term, and never back to an older one. */
 #ifndef HOLDFAST_CONTROL_CONTROL_H
 #define HOLDFAST_CONTROL_CONTROL_H
 
@@ -78,6 +81,11 @@ const char *control_failure(const struct control *control);
 /* What formation waits for, in plain words; "" when formed. Changes are worth a line in the log. */
 const char *control_waits_for(const struct control *control);
 
+/* Another line for the operator's log, of members and groups; false: none. */
+bool control_take_event(struct control *control, char out[CONTROL_LINE_SIZE]);
+/* NULL: this node carries what it is to carry; else why not, in static words. */
+const char *control_unready(const struct control *control);
+
 /* ---- the catalogue ---- */
 
 #define KEYSPACE_SYSTEM  0 /* ids of the two that every cluster has */
@@ -87,22 +95,40 @@ struct control_keyspace {
     uint64_t id;
     char name[CLUSTER_NAME_SIZE];
     struct cluster_contract contract;
-    bool dropped; /* the name is free again, the id never */
+    bool dropped;  /* the name is free again, the id never */
+    bool changing; /* not every partition has what the contract asks for; until then `before`
+                      says what else a partition may have */
+    struct cluster_contract before;
 };
 
 struct control_partition {
     struct group_id group;
     uint64_t keyspace;
     unsigned first_slot, last_slot;
-    struct raft_configuration initial; /* no members: those of the formation (system, default) */
+    struct raft_configuration initial; /* of its birth; no members: those of the formation (system,
+                                          default) */
+    /* What its leader brings it to: voters and quorums; no members: as it was born. R1: what it has
+     * is in its own log. */
+    struct raft_configuration wanted;
+    uint64_t change, settled;       /* how often that was changed; which of them its leader has
+                                       reported as done: equal, nothing is under way */
+    struct replica_id next_replica; /* rises, never reused (R5) */
+    struct node_id joiner;          /* whose join began the change; 0: nobody's */
     bool dropped;
+};
+
+struct control_node {
+    struct node_member member;
+    uint64_t ticket; /* of its join; 0: it formed the cluster */
 };
 
 struct control_catalogue {
     uint64_t epoch; /* rises with each change */
     uint64_t next_keyspace, next_group;
+    struct node_id next_node;
     size_t node_count, keyspace_count, partition_count;
-    struct cluster_member *nodes;       /* owned, as the next two; each in the order of its ids */
+    struct cluster_member *nodes;       /* owned, as the next three; each in the order of its ids */
+    struct control_node *members;       /* the same nodes */
     struct control_keyspace *keyspaces; /* the dropped ones too */
     struct control_partition *partitions;
     const struct control_partition **by_slot; /* owned; the living ones by keyspace and slot */
@@ -134,9 +160,15 @@ const struct control_partition *catalogue_find_group(const struct control_catalo
 const struct control_partition *catalogue_find_slot(const struct control_catalogue *catalogue,
                                                     uint64_t keyspace, unsigned slot);
 
+/* What `partition` has, or will have when its change is settled. */
+const struct raft_configuration *partition_wanted(const struct control_partition *partition);
+
 /* KEYSPACE CREATE | LIST | INFO | EXPLAIN | ALTER | DROP | RECORDS: a data command of the system
  * group; admin/ has its row. */
 void control_execute_keyspace(struct command_call *call);
+/* MEMBER JOIN ticket client-address peer-address site zone host: a node asks to be taken in, and is
+ * told its id; with the same ticket again, the same one. CONTROL-11 */
+void control_execute_member(struct command_call *call);
 
 /* ---- reports ----
  *

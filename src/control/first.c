@@ -27,7 +27,7 @@ static size_t write_records(const struct node_formation *formation, struct recor
 {
     size_t count = 0, members = formation->member_count;
     for (size_t i = 0; i < members; i++)
-        record_of_node(&records[count++], &formation->members[i]);
+        record_of_node(&records[count++], &(struct control_node){.member = formation->members[i]});
     write_keyspace(&records[count++], KEYSPACE_SYSTEM, "system",
                    members >= 5   ? 5
                    : members >= 3 ? 3

@@ -23,23 +23,121 @@ static enum wal_sync sync_of(const struct control_keyspace *keyspace)
     return WAL_SYNC_ALWAYS;
 }
 
+static struct replica_id replica_on(const struct raft_configuration *configuration,
+                                    struct node_id node)
+{
+    for (size_t i = 0; i < configuration->member_count; i++)
+        if (node_id_equal(configuration->members[i].node, node))
+            return configuration->members[i].replica;
+    return (struct replica_id){0};
+}
+
+static bool has_replica(const struct raft_configuration *configuration, struct replica_id replica)
+{
+    for (size_t i = 0; i < configuration->member_count; i++)
+        if (replica_id_equal(configuration->members[i].replica, replica))
+            return true;
+    return false;
+}
+
+/* Everybody whom the group may have by now, as voters, and `self` as a learner: with this a replica
+ * begins that joins its group later. Who votes it learns from the log. */
+static void begin_as_learner(const struct control_partition *partition, struct node_id node,
+                             struct replica_id self, struct raft_configuration *out)
+{
+    const struct raft_configuration *both[] = {&partition->initial, &partition->wanted};
+    *out = (struct raft_configuration){.member_count = 1};
+    out->members[0] = (struct raft_member){.replica = self, .node = node, .kind = RAFT_LEARNER};
+    for (size_t h = 0; h < 2; h++)
+        for (size_t i = 0; i < both[h]->member_count; i++) {
+            struct raft_member member = both[h]->members[i];
+            if (node_id_equal(member.node, node) || has_replica(out, member.replica) ||
+                out->member_count == RAFT_MEMBERS_MAX)
+                continue;
+            out->members[out->member_count++] = member;
+        }
+    uint32_t voters = (uint32_t)out->member_count - 1;
+    out->commit_quorum = out->election_quorum = voters / 2 + 1;
+}
+
+/* With what the replica begins that belongs on this node; no members: none does. */
+static void first_configuration(const struct control_partition *partition, struct node_id self,
+                                struct raft_configuration *out)
+{
+    struct replica_id born = replica_on(&partition->initial, self);
+    struct replica_id wanted = replica_on(&partition->wanted, self);
+    bool open = partition->settled < partition->change;
+    *out = (struct raft_configuration){.member_count = 0};
+    if (wanted.value && wanted.value != born.value)
+        begin_as_learner(partition, self, wanted, out);
+    else if (born.value && (!partition->change || open || wanted.value))
+        *out = partition->initial;
+}
+
+/* The change is done and does without the replica that is here (R5). An old view knows nothing of a
+ * replica that came later. */
+static bool is_left_over(struct control *control, const struct control_partition *partition)
+{
+    const struct replica *replica = node_group(control->node, partition->group);
+    return replica && partition->change && partition->settled == partition->change &&
+           replica_self(replica).value < partition->next_replica.value &&
+           !has_replica(&partition->wanted, replica_self(replica));
+}
+
 /* CONTROL-6: a partition that is not in the catalogue says nothing; an old view of the catalogue,
  * as it is applied anew after a start, ends no group. */
 static void follow_partition(struct control *control, const struct control_partition *partition)
 {
     const struct control_keyspace *keyspace =
         catalogue_find_id(&control->catalogue, partition->keyspace);
-    if (partition->group.value <= GROUP_DEFAULT.value)
-        return;
-    if (partition->dropped) {
+    const struct raft_configuration *wanted = partition_wanted(partition);
+    if (partition->dropped && partition->group.value > GROUP_DEFAULT.value) {
         node_drop_partition(control->node, partition->group);
         return;
     }
-    if (!keyspace || !partition->initial.member_count)
+    if (!keyspace || !wanted->member_count)
         return;
+    if (is_left_over(control, partition))
+        node_remove_replica(control->node, partition->group);
     struct node_partition placed = {
-        .group = partition->group, .sync = sync_of(keyspace), .initial = partition->initial};
+        .group = partition->group, .sync = sync_of(keyspace), .node_count = wanted->member_count};
+    for (size_t i = 0; i < wanted->member_count; i++)
+        placed.nodes[i] = wanted->members[i].node;
+    first_configuration(partition, node_formation(control->node)->self, &placed.initial);
     node_add_partition(control->node, &placed);
+}
+
+/* The nodes that have joined since this one formed or joined. */
+static void follow_members(struct control *control)
+{
+    const struct control_catalogue *catalogue = &control->catalogue;
+    for (size_t i = 0; i < catalogue->node_count; i++)
+        node_add_member(control->node, &catalogue->members[i].member);
+}
+
+/* A growth concerns the node whose join began it until it is done, and each other until its own
+ * replica has its place. */
+static bool is_unfinished(const struct control *control, const struct control_partition *partition)
+{
+    struct node_id self = node_formation(control->node)->self;
+    struct replica_id wanted = replica_on(&partition->wanted, self);
+    if (partition->dropped || partition->settled == partition->change)
+        return false;
+    struct replica *replica = node_group(control->node, partition->group);
+    return node_id_equal(partition->joiner, self) || (wanted.value && !replica);
+}
+
+const char *control_unready(const struct control *control)
+{
+    const struct control_catalogue *catalogue = &control->catalogue;
+    if (!control->has_catalogue)
+        return "the catalogue is not known here yet";
+    if (!catalogue_has_node(catalogue, node_formation(control->node)->self))
+        return "the catalogue that is known here is older than this node";
+    for (size_t i = 0; i < catalogue->partition_count; i++)
+        if (is_unfinished(control, &catalogue->partitions[i]))
+            return "the cluster grows with this node and is not done yet";
+    return NULL;
 }
 
 /* Takes `catalogue` over if it is newer than what is known. */
@@ -52,6 +150,11 @@ static void adopt(struct control *control, struct control_catalogue *catalogue)
     catalogue_deinit(&control->catalogue);
     control->catalogue = *catalogue;
     control->has_catalogue = catalogue->keyspace_count > 0;
+    follow_members(control);
+    control->has_changes = false;
+    for (size_t i = 0; i < catalogue->partition_count; i++)
+        control->has_changes |= !catalogue->partitions[i].dropped &&
+                                catalogue->partitions[i].settled < catalogue->partitions[i].change;
     for (size_t i = 0; i < catalogue->partition_count; i++)
         follow_partition(control, &control->catalogue.partitions[i]);
 }

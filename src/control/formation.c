@@ -15,10 +15,7 @@ void formation_fail(struct control *control, const char *format, ...)
     va_end(arguments);
 }
 
-static void wait_for(struct control *control, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void wait_for(struct control *control, const char *format, ...)
+void formation_wait(struct control *control, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -63,28 +60,32 @@ static void form_alone(struct control *control)
 
 /* ---- somebody has formed already ---- */
 
-static void join_found(struct control *control, const struct probe *self)
+/* The cluster that this node promised to form with is there: it is a member, or it joins now. */
+static void join_found(struct control *control)
 {
     struct node_formation *found = &control->found;
     const struct node_promise *promise = node_promise(control->node);
     const struct node_member *me = NULL;
+    const char *address = join_address(control);
     for (size_t i = 0; i < found->member_count; i++)
-        if (strcmp(found->members[i].client_address, self->address) == 0)
+        if (strcmp(found->members[i].client_address, address) == 0)
             me = &found->members[i];
-    if (!me) {
+    if (me && cluster_id_equal(promise->cluster, found->cluster)) {
+        found->self = me->id;
+        node_save_formation(control->node, found);
+    } else if (promise->former[0]) {
         formation_fail(control,
-                       "%s is not a member of the cluster %016llx that answers at the --join "
-                       "addresses; joining a running cluster is not available in this version",
-                       self->address, (unsigned long long)found->cluster.high);
-    } else if (!cluster_id_equal(promise->cluster, found->cluster)) {
+                       "this directory has promised %s to form a cluster with it, and the cluster "
+                       "%016llx that answers is another one: give an empty --dir to join that",
+                       promise->former, (unsigned long long)found->cluster.high);
+    } else if (me && !node_join(control->node)->ticket) {
         formation_fail(control, /* CONTROL-2 */
                        "this directory is empty, but %s is already node %llu of cluster %016llx: "
                        "its log and votes are lost; bring the old directory back",
-                       self->address, (unsigned long long)me->id.value,
+                       address, (unsigned long long)me->id.value,
                        (unsigned long long)found->cluster.high);
-    } else {
-        found->self = me->id;
-        node_save_formation(control->node, found);
+    } else if (join_is_possible(control)) {
+        join_step(control);
     }
 }
 
@@ -96,16 +97,17 @@ static bool everyone_answers(struct control *control)
     for (size_t i = 0; i < control->probe_count; i++) {
         const struct probe *probe = &control->probes[i];
         if (probe->answer == PROBE_SILENT) {
-            wait_for(control,
-                     probe->no_such_host
-                         ? "%s does not resolve (asked for by --join); trying again"
-                         : "waiting for %s to answer (every address of --join must)",
-                     probe->address);
+            formation_wait(control,
+                           probe->no_such_host
+                               ? "%s does not resolve (asked for by --join); trying again"
+                               : "waiting for %s to answer (every address of --join must)",
+                           probe->address);
             return false;
         }
         if (probe->other_list) {
-            wait_for(control, "%s was started with another --join list: give all nodes the same",
-                     probe->address);
+            formation_wait(control,
+                           "%s was started with another --join list: give all nodes the same",
+                           probe->address);
             return false;
         }
     }
@@ -150,11 +152,20 @@ static void lead_formation(struct control *control, const struct probe *self)
         bool ours = probe->answer == PROBE_PROMISED && probe->promise_saved &&
                     cluster_id_equal(probe->promise.cluster, mine->cluster);
         if (!ours) {
-            wait_for(control, "waiting for the promise of %s", probe->address);
+            formation_wait(control, "waiting for the promise of %s", probe->address);
             return;
         }
     }
     form(control, self);
+}
+
+/* One of the addresses is this node's own, and it will answer itself soon. */
+static bool is_in_list(const struct control *control)
+{
+    for (size_t i = 0; i < control->probe_count; i++)
+        if (strcmp(control->probes[i].address, control->client_address) == 0)
+            return true;
+    return false;
 }
 
 void formation_step(struct control *control)
@@ -172,8 +183,8 @@ void formation_step(struct control *control)
         return;
     }
     const struct probe *self = formation_self(control);
-    if (control->has_found && self) {
-        join_found(control, self);
+    if (control->has_found && (self || !is_in_list(control))) {
+        join_found(control);
         return;
     }
     if (!everyone_answers(control))
@@ -186,12 +197,12 @@ void formation_step(struct control *control)
                        "none of the --join addresses is this node (%s): add its own address",
                        control->client_address);
     else if (former[0] && strcmp(former, control->probes[0].address) != 0)
-        wait_for(control,
-                 "waiting for %s, which this node has promised to follow: give all nodes "
-                 "the --join list that they had",
-                 former);
+        formation_wait(control,
+                       "waiting for %s, which this node has promised to follow: give all nodes "
+                       "the --join list that they had",
+                       former);
     else if (self != &control->probes[0])
-        wait_for(control, "waiting for %s to form the cluster", control->probes[0].address);
+        formation_wait(control, "waiting for %s to form the cluster", control->probes[0].address);
     else
         lead_formation(control, self);
 }

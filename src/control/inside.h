@@ -20,6 +20,7 @@ struct probe {
     char address[WIRE_ADDRESS_SIZE];
     struct io_stream stream;
     bool open, connected, asked, no_such_host;
+    bool asked_to_join; /* what was asked is MEMBER JOIN */
     uint64_t next_ns, asked_ns;
     struct buffer input;
     /* what it last answered */
@@ -62,6 +63,7 @@ struct control {
     uint64_t list_hash;
     struct node_formation found; /* fetched from a member */
     bool has_found, has_first_records;
+    struct node_id joined; /* what the cluster calls this node that joins it; 0: not answered */
     /* the catalogue and the questions for it */
     struct control_catalogue catalogue;
     bool has_catalogue;
@@ -74,6 +76,12 @@ struct control {
     struct gather gather;
     uint64_t flights_seen, failover_retry_ns, failovers_more;
     char failover_line[CONTROL_LINE_SIZE];
+    /* reconcile.c */
+    uint64_t next_look_ns, next_sync_look_ns;
+    bool has_changes; /* the catalogue wants something of some group */
+    bool is_changing; /* a group that is led here is not what the catalogue wants */
+    uint64_t change_ticket, change_terms; /* the question that a change waits for; 0: none */
+    char line[CONTROL_LINE_SIZE];
     uint64_t next_ns;
     char failure[CONTROL_LINE_SIZE], waits_for[CONTROL_LINE_SIZE];
 };
@@ -91,6 +99,23 @@ void formation_describe_self(const struct control *control, struct node_member *
 void formation_fail(struct control *control, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+void formation_wait(struct control *control, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* join.c */
+/* Where this node is, as the others are to know it. */
+const char *join_address(const struct control *control);
+bool join_is_possible(struct control *control);
+void join_step(struct control *control);
+/* Whether that member is to be asked MEMBER JOIN now. */
+bool join_wants(const struct control *control, const struct probe *probe);
+void join_request(const struct control *control, struct buffer *out);
+void join_answer(struct control *control, const struct resp_item *item);
+
+/* reconcile.c */
+void reconcile_tick(struct control *control);
+uint64_t reconcile_deadline_ns(const struct control *control);
+
 /* directory.c */
 /* Whether a formed directory goes with the options of this start. False: not yet (a node of one
  * moves, and that must be durable), or never: then the failure says why. NODE-5 */
@@ -105,12 +130,12 @@ void first_records_step(struct control *control);
 struct record {
     char key[RECORD_KEY_SIZE], text[RECORD_TEXT_SIZE];
 };
-void record_of_node(struct record *record, const struct node_member *member);
+void record_of_node(struct record *record, const struct control_node *node);
 void record_of_keyspace(struct record *record, const struct control_keyspace *keyspace);
 void record_of_partition(struct record *record, const struct control_partition *partition);
 void record_of_counters(struct record *record, const struct control_catalogue *catalogue);
 /* False: not a record of that kind, or not one that this version reads. */
-bool record_read_node(struct slice text, struct cluster_member *out);
+bool record_read_node(struct slice text, struct control_node *out);
 bool record_read_keyspace(struct slice text, struct control_keyspace *out);
 bool record_read_partition(struct slice text, struct control_partition *out);
 bool record_read_counters(struct slice text, struct control_catalogue *out);
@@ -121,6 +146,7 @@ void catalogue_deinit(struct control_catalogue *catalogue);
 /* One record of the system keyspace, in any order; catalogue_finish behind the last. */
 void catalogue_add(struct control_catalogue *catalogue, struct slice key, struct slice text);
 void catalogue_finish(struct control_catalogue *catalogue);
+bool catalogue_has_node(const struct control_catalogue *catalogue, struct node_id node);
 void catalogue_read_store(struct control_catalogue *catalogue, struct store *store);
 
 /* keyspace.c and keyspace_tell.c: one KEYSPACE under way, with the catalogue of the newest state */
@@ -132,9 +158,20 @@ void keyspace_fail(struct keyspace_work *work, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* That of argument 2; NULL: the error was replied. */
 const struct control_keyspace *keyspace_named(struct keyspace_work *work);
+/* One entry: the records and the counters behind them (there is room), with a higher epoch. Replies
+ * OK, unless it was refused. */
+void keyspace_write(struct keyspace_work *work, struct record *records, size_t count);
 void keyspace_create(struct keyspace_work *work);
 void keyspace_alter(struct keyspace_work *work);
 void keyspace_drop(struct keyspace_work *work);
+
+/* wanted.c */
+/* What `partition` of `keyspace` is to become; as it was, the contract was that of `before`. */
+void wanted_set(const struct control_catalogue *catalogue, const struct control_keyspace *before,
+                const struct control_keyspace *keyspace, struct control_partition *partition);
+bool wanted_is_settled(const struct control_catalogue *catalogue, uint64_t keyspace);
+/* On the leader of `system`: that change of the group is done. */
+void wanted_settle(struct command_call *call, uint64_t group, uint64_t change);
 
 /* follow.c: keeps the catalogue, and the groups that it places here */
 void follow_tick(struct control *control);

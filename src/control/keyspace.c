@@ -42,7 +42,7 @@ static void write_records(struct keyspace_work *work, const struct record *recor
 }
 
 /* Every change raises the epoch: the newer of two views is the one with the higher one. */
-static void finish(struct keyspace_work *work, struct record *records, size_t count)
+void keyspace_write(struct keyspace_work *work, struct record *records, size_t count)
 {
     work->catalogue.epoch++;
     record_of_counters(&records[count++], &work->catalogue);
@@ -67,10 +67,13 @@ static bool database_is_free(struct keyspace_work *work, const struct cluster_co
 static size_t load_of(const struct control_catalogue *catalogue, struct node_id node)
 {
     size_t load = 2; /* `system` and `default`, wherever they are */
-    for (size_t i = 0; i < catalogue->partition_count; i++)
-        for (size_t k = 0; k < catalogue->partitions[i].initial.member_count; k++)
-            load += !catalogue->partitions[i].dropped &&
-                    node_id_equal(catalogue->partitions[i].initial.members[k].node, node);
+    for (size_t i = 0; i < catalogue->partition_count; i++) {
+        const struct control_partition *partition = &catalogue->partitions[i];
+        const struct raft_configuration *wanted = partition_wanted(partition);
+        bool counts = !partition->dropped && partition->group.value > GROUP_DEFAULT.value;
+        for (size_t k = 0; counts && k < wanted->member_count; k++)
+            load += node_id_equal(wanted->members[k].node, node);
+    }
     return load;
 }
 
@@ -122,7 +125,7 @@ static void create_at(struct keyspace_work *work, const struct control_keyspace 
         record_place(&records[1 + i], (struct group_id){catalogue->next_group++}, keyspace,
                      &places[i]);
     catalogue->next_keyspace++; /* CONTROL-6 */
-    finish(work, records, 1 + partitions);
+    keyspace_write(work, records, 1 + partitions);
     memory_free(records);
 }
 
@@ -168,16 +171,22 @@ void keyspace_create(struct keyspace_work *work)
 
 /* ---- ALTER and DROP ---- */
 
-/* What a running group has in its configuration and its log cannot be changed here. */
+/* The groups need not hear of it. */
 static bool only_words_differ(const struct cluster_contract *old,
                               const struct cluster_contract *new)
 {
-    return old->replicas == new->replicas && old->partitions == new->partitions &&
-           old->failover == new->failover && old->sync == new->sync &&
-           old->interval_ms == new->interval_ms &&
-           old->spread == new->spread &&strcmp(old->prefer_site, new->prefer_site) == 0 &&
-           cluster_commit_quorum(old) == cluster_commit_quorum(new) &&
+    return old->replicas == new->replicas &&cluster_commit_quorum(old) ==
+               cluster_commit_quorum(new) &&
            cluster_election_quorum(old) == cluster_election_quorum(new);
+}
+
+/* What no change of configuration brings about: it would be data that moves, or a log that is
+ * written in another way. */
+static bool can_become(const struct cluster_contract *old, const struct cluster_contract *new)
+{
+    return old->partitions == new->partitions && old->sync == new->sync &&
+           old->interval_ms == new->interval_ms &&
+           old->spread == new->spread &&strcmp(old->prefer_site, new->prefer_site) == 0;
 }
 
 /* False: it was refused. The two that every cluster has stay as they are. */
@@ -188,6 +197,73 @@ static bool may_change(struct keyspace_work *work, const struct control_keyspace
     keyspace_fail(work, "ERR keyspace %s belongs to every cluster and stays as it is",
                   keyspace->name);
     return false;
+}
+
+/* False: it was refused. While the groups change there is one way only, back: each of them has then
+ * one of two contracts, and KEYSPACE EXPLAIN can say what holds. */
+static bool may_become(struct keyspace_work *work, const struct control_keyspace *old,
+                       const struct cluster_contract *new)
+{
+    if (!can_become(&old->contract, new))
+        keyspace_fail(work, "ERR PARTITIONS, SYNC, SPREAD and PREFER stay as they were created in "
+                            "this version: ALTER takes REPLICAS, ACK, FAILOVER, SHORT and DB");
+    else if (old->changing && !only_words_differ(&old->contract, new) &&
+             !only_words_differ(&old->before, new))
+        keyspace_fail(work,
+                      "ERR keyspace %s is still changing, see KEYSPACE INFO %s: wait, or ALTER it "
+                      "back to what it was",
+                      old->name, old->name);
+    else
+        return true;
+    return false;
+}
+
+/* Each partition's leader brings it there (reconcile.c). Returns how many records were written. */
+static size_t change_partitions(struct keyspace_work *work, const struct control_keyspace *old,
+                                struct control_keyspace *new, struct record *records)
+{
+    size_t count = 0;
+    new->before = old->contract;
+    new->changing = true;
+    for (size_t i = 0; i < work->catalogue.partition_count; i++) {
+        struct control_partition partition = work->catalogue.partitions[i];
+        bool is_part = partition.keyspace == old->id && !partition.dropped;
+        if (!is_part || count == old->contract.partitions)
+            continue;
+        wanted_set(&work->catalogue, old, new, &partition);
+        record_of_partition(&records[count++], &partition);
+        work->catalogue.partitions[i] = partition;
+    }
+    return count;
+}
+
+static bool is_overloaded(struct keyspace_work *work)
+{
+    for (size_t i = 0; i < work->catalogue.node_count; i++) {
+        struct node_id node = work->catalogue.nodes[i].id;
+        size_t load = load_of(&work->catalogue, node);
+        if (load <= NODE_GROUPS_MAX)
+            continue;
+        keyspace_fail(work, "ERR node %llu would carry %zu replicas, and %d is the most",
+                      (unsigned long long)node.value, load, NODE_GROUPS_MAX);
+        return true;
+    }
+    return false;
+}
+
+static void alter(struct keyspace_work *work, const struct control_keyspace *old,
+                  struct control_keyspace *new)
+{
+    size_t count = 1;
+    struct record *records =
+        memory_zeroed(old->contract.partitions + RECORDS_BESIDE, sizeof *records);
+    bool words = only_words_differ(&old->contract, &new->contract);
+    if (!words)
+        count += change_partitions(work, old, new, &records[count]);
+    record_of_keyspace(&records[0], new);
+    if (words || !is_overloaded(work))
+        keyspace_write(work, records, count);
+    memory_free(records);
 }
 
 void keyspace_alter(struct keyspace_work *work)
@@ -204,18 +280,8 @@ void keyspace_alter(struct keyspace_work *work)
         keyspace_fail(work, "ERR %s", why);
         return;
     }
-    if (!only_words_differ(&old->contract, &new.contract)) {
-        keyspace_fail(work, "ERR that would need a change of the groups' configuration, which this "
-                            "version does not make while they run: ALTER takes DB, SHORT, and an "
-                            "ACK of the same quorums");
-        return;
-    }
-    if (!database_is_free(work, &new.contract, new.id))
-        return;
-    struct record *records = memory_zeroed(RECORDS_BESIDE, sizeof *records);
-    record_of_keyspace(&records[0], &new);
-    finish(work, records, 1);
-    memory_free(records);
+    if (may_become(work, old, &new.contract) && database_is_free(work, &new.contract, new.id))
+        alter(work, old, &new);
 }
 
 void keyspace_drop(struct keyspace_work *work)
@@ -235,6 +301,6 @@ void keyspace_drop(struct keyspace_work *work)
         partition.dropped = true; /* CONTROL-6: the record stays */
         record_of_partition(&records[count++], &partition);
     }
-    finish(work, records, count);
+    keyspace_write(work, records, count);
     memory_free(records);
 }

@@ -75,14 +75,16 @@ static size_t living_partitions(const struct control_catalogue *catalogue, uint6
 static void tell_partition(struct reply *reply, const struct control_partition *partition)
 {
     char slots[32];
+    const struct raft_configuration *wanted = partition_wanted(partition);
     snprintf(slots, sizeof slots, "%u-%u", partition->first_slot, partition->last_slot);
-    reply_map(reply, 3);
+    reply_map(reply, 4);
     pair_number(reply, "partition", partition->group.value);
     pair(reply, "slots", slots);
     reply_text(reply, "nodes");
-    reply_array(reply, partition->initial.member_count);
-    for (size_t i = 0; i < partition->initial.member_count; i++)
-        reply_integer(reply, (int64_t)partition->initial.members[i].node.value);
+    reply_array(reply, wanted->member_count);
+    for (size_t i = 0; i < wanted->member_count; i++)
+        reply_integer(reply, (int64_t)wanted->members[i].node.value);
+    pair(reply, "state", partition->settled < partition->change ? "changing" : "settled");
 }
 
 static void tell_info(struct keyspace_work *work)
@@ -126,6 +128,14 @@ static void tell_explain(struct keyspace_work *work)
     if (!keyspace)
         return;
     buffer_init(&text, 1u << 16);
+    if (keyspace->changing) { /* of each partition one of the two is true */
+        static const char now[] = "changing: not every partition has the new contract yet. Until "
+                                  "then this holds where it has not come:\n";
+        static const char then[] = "and this once it has:\n";
+        (void)!buffer_append(&text, now, sizeof now - 1);
+        cluster_explain(&keyspace->before, &text);
+        (void)!buffer_append(&text, then, sizeof then - 1);
+    }
     cluster_explain(&keyspace->contract, &text);
     reply_verbatim(work->call->reply, slice_of_buffer(&text));
     buffer_deinit(&text);

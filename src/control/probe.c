@@ -40,8 +40,11 @@ static void ask(struct control *control, struct probe *probe, uint64_t now_ns)
     struct buffer request;
     size_t wrote = 0;
     buffer_init(&request, 4096);
+    probe->asked_to_join = join_wants(control, probe);
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)control->list_hash);
-    if (asks_for_promise(control, probe)) {
+    if (probe->asked_to_join) {
+        join_request(control, &request);
+    } else if (asks_for_promise(control, probe)) {
         const struct node_promise *promise = node_promise(control->node);
         snprintf(cluster, sizeof cluster, "%016llx%016llx",
                  (unsigned long long)promise->cluster.high,
@@ -145,6 +148,12 @@ static void answered(struct control *control, struct probe *probe)
         return;
     if (!status)
         status = resp_item_take(&input, &item);
+    if (!status && probe->asked_to_join) {
+        probe->asked = probe->asked_to_join = false;
+        join_answer(control, &item);
+        buffer_reset(&probe->input);
+        return;
+    }
     if (status || item.type != '*' || item.integer != PROBE_REPLY_ITEMS) {
         probe_lost(control, probe); /* some other server */
         return;

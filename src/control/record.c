@@ -41,61 +41,100 @@ static void store_key(struct record *record, const char *kind, uint64_t id)
     snprintf(record->key, sizeof record->key, "%s:%llu", kind, (unsigned long long)id);
 }
 
-void record_of_node(struct record *record, const struct node_member *member)
+void record_of_node(struct record *record, const struct control_node *node)
 {
+    const struct node_member *member = &node->member;
     store_key(record, "node", member->id.value);
-    store_json(record,
-               json_pack("{s:i,s:I,s:o,s:o,s:o,s:o,s:o}", "version", RECORD_VERSION, "id",
-                         (json_int_t)member->id.value, "addr", json_of_text(member->client_address),
-                         "peer", json_of_text(member->peer_address), "site",
-                         json_of_text(member->site), "zone", json_of_text(member->zone), "host",
-                         json_of_text(member->host)));
+    json_t *root =
+        json_pack("{s:i,s:I,s:o,s:o,s:o,s:o,s:o}", "version", RECORD_VERSION, "id",
+                  (json_int_t)member->id.value, "addr", json_of_text(member->client_address),
+                  "peer", json_of_text(member->peer_address), "site", json_of_text(member->site),
+                  "zone", json_of_text(member->zone), "host", json_of_text(member->host));
+    if (node->ticket) {
+        char ticket[20];
+        snprintf(ticket, sizeof ticket, "%016llx", (unsigned long long)node->ticket);
+        json_object_set_new(root, "ticket", json_string(ticket));
+    }
+    store_json(record, root);
+}
+
+/* The words of KEYSPACE CREATE, into an object that is there. */
+static void put_contract(json_t *root, const struct cluster_contract *contract)
+{
+    char ack[CLUSTER_WORD_SIZE], sync[CLUSTER_WORD_SIZE], prefer[CLUSTER_WORD_SIZE] = "";
+    if (contract->prefer_site[0])
+        snprintf(prefer, sizeof prefer, "site=%s", contract->prefer_site);
+    json_t *words =
+        json_pack("{s:s,s:i,s:i,s:s,s:s,s:s,s:s,s:s,s:i,s:s,s:o}", "mode", "leader", "replicas",
+                  (int)contract->replicas, "partitions", (int)contract->partitions, "ack",
+                  cluster_ack_word(contract, ack), "failover", cluster_failover_word(contract),
+                  "read", "strong", "sync", cluster_sync_word(contract, sync), "short",
+                  cluster_short_word(contract), "db", (int)contract->database, "spread",
+                  cluster_spread_word(contract), "prefer", json_of_text(prefer));
+    json_object_update(root, words);
+    json_decref(words);
 }
 
 void record_of_keyspace(struct record *record, const struct control_keyspace *keyspace)
 {
-    const struct cluster_contract *contract = &keyspace->contract;
-    char ack[CLUSTER_WORD_SIZE], sync[CLUSTER_WORD_SIZE], prefer[CLUSTER_WORD_SIZE] = "";
     store_key(record, "keyspace", keyspace->id);
-    if (contract->prefer_site[0])
-        snprintf(prefer, sizeof prefer, "site=%s", contract->prefer_site);
-    store_json(record,
-               json_pack("{s:i,s:I,s:s,s:s,s:i,s:i,s:s,s:s,s:s,s:s,s:s,s:i,s:s,s:o,s:b}", "version",
-                         RECORD_VERSION, "id", (json_int_t)keyspace->id, "name", keyspace->name,
-                         "mode", "leader", "replicas", (int)contract->replicas, "partitions",
-                         (int)contract->partitions, "ack", cluster_ack_word(contract, ack),
-                         "failover", cluster_failover_word(contract), "read", "strong", "sync",
-                         cluster_sync_word(contract, sync), "short", cluster_short_word(contract),
-                         "db", (int)contract->database, "spread", cluster_spread_word(contract),
-                         "prefer", json_of_text(prefer), "dropped", (int)keyspace->dropped));
+    json_t *root = json_pack("{s:i,s:I,s:s}", "version", RECORD_VERSION, "id",
+                             (json_int_t)keyspace->id, "name", keyspace->name);
+    put_contract(root, &keyspace->contract);
+    json_object_set_new(root, "dropped", json_boolean(keyspace->dropped));
+    if (keyspace->changing) {
+        json_t *before = json_object();
+        put_contract(before, &keyspace->before);
+        json_object_set_new(root, "before", before);
+    }
+    store_json(record, root);
+}
+
+static json_t *json_of_members(const struct raft_configuration *configuration)
+{
+    json_t *members = json_array();
+    for (size_t i = 0; i < configuration->member_count; i++)
+        json_array_append_new(members,
+                              json_pack("{s:I,s:I}", "id",
+                                        (json_int_t)configuration->members[i].replica.value, "node",
+                                        (json_int_t)configuration->members[i].node.value));
+    return members;
+}
+
+static json_t *json_of_change(const struct control_partition *partition)
+{
+    const struct raft_configuration *wanted = &partition->wanted;
+    return json_pack(
+        "{s:I,s:I,s:I,s:I,s:o,s:i,s:i}", "number", (json_int_t)partition->change, "settled",
+        (json_int_t)partition->settled, "next_replica", (json_int_t)partition->next_replica.value,
+        "joiner", (json_int_t)partition->joiner.value, "replicas", json_of_members(wanted),
+        "commit", (int)wanted->commit_quorum, "election", (int)wanted->election_quorum);
 }
 
 void record_of_partition(struct record *record, const struct control_partition *partition)
 {
     char slots[32];
-    json_t *members = json_array();
     const struct raft_configuration *initial = &partition->initial;
     store_key(record, "partition", partition->group.value);
     snprintf(slots, sizeof slots, "%u-%u", partition->first_slot, partition->last_slot);
-    for (size_t i = 0; i < initial->member_count; i++)
-        json_array_append_new(
-            members, json_pack("{s:I,s:I}", "id", (json_int_t)initial->members[i].replica.value,
-                               "node", (json_int_t)initial->members[i].node.value));
-    store_json(record,
-               json_pack("{s:i,s:I,s:I,s:s,s:o,s:i,s:i,s:b}", "version", RECORD_VERSION, "id",
-                         (json_int_t)partition->group.value, "keyspace",
-                         (json_int_t)partition->keyspace, "slots", slots, "replicas", members,
-                         "commit", (int)initial->commit_quorum, "election",
-                         (int)initial->election_quorum, "dropped", (int)partition->dropped));
+    json_t *root = json_pack(
+        "{s:i,s:I,s:I,s:s,s:o,s:i,s:i,s:b}", "version", RECORD_VERSION, "id",
+        (json_int_t)partition->group.value, "keyspace", (json_int_t)partition->keyspace, "slots",
+        slots, "replicas", json_of_members(initial), "commit", (int)initial->commit_quorum,
+        "election", (int)initial->election_quorum, "dropped", (int)partition->dropped);
+    if (partition->change)
+        json_object_set_new(root, "change", json_of_change(partition));
+    store_json(record, root);
 }
 
 void record_of_counters(struct record *record, const struct control_catalogue *catalogue)
 {
     snprintf(record->key, sizeof record->key, "counters");
-    store_json(record, json_pack("{s:i,s:I,s:I,s:I}", "version", RECORD_VERSION, "epoch",
+    store_json(record, json_pack("{s:i,s:I,s:I,s:I,s:I}", "version", RECORD_VERSION, "epoch",
                                  (json_int_t)catalogue->epoch, "keyspace",
                                  (json_int_t)catalogue->next_keyspace, "partition",
-                                 (json_int_t)catalogue->next_group));
+                                 (json_int_t)catalogue->next_group, "node",
+                                 (json_int_t)catalogue->next_node.value));
 }
 
 /* ---- reading ---- */
@@ -129,14 +168,20 @@ static bool take_text(const json_t *object, const char *name, char *out, size_t 
     return true;
 }
 
-bool record_read_node(struct slice text, struct cluster_member *out)
+bool record_read_node(struct slice text, struct control_node *out)
 {
     json_t *root = load(text);
-    struct cluster_member node = {.id = {0}};
-    bool good = take_number(root, "id", INT64_MAX, &node.id.value) && node.id.value &&
-                take_text(root, "site", node.site, sizeof node.site) &&
-                take_text(root, "zone", node.zone, sizeof node.zone) &&
-                take_text(root, "host", node.host, sizeof node.host);
+    struct control_node node = {.ticket = 0};
+    struct node_member *member = &node.member;
+    bool good = take_number(root, "id", INT64_MAX, &member->id.value) && member->id.value &&
+                take_text(root, "addr", member->client_address, sizeof member->client_address) &&
+                take_text(root, "peer", member->peer_address, sizeof member->peer_address) &&
+                take_text(root, "site", member->site, sizeof member->site) &&
+                take_text(root, "zone", member->zone, sizeof member->zone) &&
+                take_text(root, "host", member->host, sizeof member->host);
+    const char *ticket = json_string_value(json_object_get(root, "ticket"));
+    if (ticket)
+        node.ticket = strtoull(ticket, NULL, 16);
     json_decref(root);
     if (good)
         *out = node;
@@ -186,6 +231,8 @@ bool record_read_keyspace(struct slice text, struct control_keyspace *out)
                 take_text(root, "name", keyspace.name, sizeof keyspace.name) &&
                 take_contract(root, &keyspace.contract);
     keyspace.dropped = json_is_true(json_object_get(root, "dropped"));
+    const json_t *before = json_object_get(root, "before");
+    keyspace.changing = before && take_contract(before, &keyspace.before);
     json_decref(root);
     if (good)
         *out = keyspace;
@@ -233,6 +280,24 @@ static bool is_sound(const struct raft_configuration *initial)
     return good;
 }
 
+static bool take_change(const json_t *object, struct control_partition *partition)
+{
+    uint64_t commit = 0, election = 0;
+    struct raft_configuration *wanted = &partition->wanted;
+    if (!object)
+        return true;
+    bool good = take_number(object, "number", INT64_MAX, &partition->change) &&
+                take_number(object, "settled", partition->change, &partition->settled) &&
+                take_number(object, "next_replica", INT64_MAX, &partition->next_replica.value) &&
+                take_number(object, "joiner", INT64_MAX, &partition->joiner.value) &&
+                take_members(json_object_get(object, "replicas"), wanted) &&
+                take_number(object, "commit", RAFT_MEMBERS_MAX, &commit) &&
+                take_number(object, "election", RAFT_MEMBERS_MAX, &election);
+    wanted->commit_quorum = (uint32_t)commit;
+    wanted->election_quorum = (uint32_t)election;
+    return good && partition->change && wanted->member_count && is_sound(wanted);
+}
+
 bool record_read_partition(struct slice text, struct control_partition *out)
 {
     json_t *root = load(text);
@@ -255,6 +320,8 @@ bool record_read_partition(struct slice text, struct control_partition *out)
     partition.initial.commit_quorum = (uint32_t)commit;
     partition.initial.election_quorum = (uint32_t)election;
     partition.dropped = json_is_true(json_object_get(root, "dropped"));
+    partition.next_replica.value = partition.initial.member_count + 1;
+    good = good && take_change(json_object_get(root, "change"), &partition);
     json_decref(root);
     if (!good || !is_sound(&partition.initial))
         return false;
@@ -265,15 +332,17 @@ bool record_read_partition(struct slice text, struct control_partition *out)
 bool record_read_counters(struct slice text, struct control_catalogue *out)
 {
     json_t *root = load(text);
-    uint64_t epoch, keyspace, group;
+    uint64_t epoch, keyspace, group, node = 0;
     bool good = take_number(root, "epoch", INT64_MAX, &epoch) &&
                 take_number(root, "keyspace", INT64_MAX, &keyspace) &&
                 take_number(root, "partition", INT64_MAX, &group);
+    (void)take_number(root, "node", INT64_MAX, &node);
     json_decref(root);
     if (!good)
         return false;
     out->epoch = epoch;
     out->next_keyspace = keyspace;
     out->next_group = group;
+    out->next_node.value = node;
     return true;
 }

@@ -27,6 +27,7 @@ static const struct report_kind {
     {"failover:", CONTROL_FAILOVERS_MAX, true},
     {"failover-cut:", CONTROL_FAILOVERS_MAX, true},
     {"loss:", CONTROL_LOSSES_MAX, false},
+    {"settled:", 0, false}, /* not kept: it changes the catalogue (wanted.c) */
 };
 
 static const struct report_kind *kind_of(struct slice key)
@@ -160,6 +161,18 @@ static void set(struct command_call *call, int64_t at_us)
         fail(call, "ERR the record is too large for one log entry");
 }
 
+/* settled:GROUP, and the number of the change. */
+static void settle_change(struct command_call *call, struct slice key, struct slice text)
+{
+    int64_t group, change;
+    size_t size = strlen("settled:");
+    if (slice_to_i64(slice_of(key.at + size, key.size - size), &group) || group < 0 ||
+        slice_to_i64(text, &change) || change < 1)
+        fail(call, "ERR a settled change has a group and a number");
+    else
+        wanted_settle(call, (uint64_t)group, (uint64_t)change);
+}
+
 void control_execute_report(struct command_call *call)
 {
     struct slice key = call->arguments[1], text = call->arguments[2];
@@ -167,6 +180,10 @@ void control_execute_report(struct command_call *call)
     struct control_reported old;
     if (!may_be_reported(key, text)) {
         fail(call, "ERR nodes report failovers and losses, and nothing else");
+        return;
+    }
+    if (kind_of(key)->max == 0) {
+        settle_change(call, key, text);
         return;
     }
     struct store_entry *entry = store_find(call->store, &place);

@@ -218,6 +218,9 @@ static void tell(struct worker *worker)
     char failover[CONTROL_LINE_SIZE];
     while (control_take_line(worker->control, failover))
         say(worker, "%s", failover);
+    char event[CONTROL_LINE_SIZE];
+    while (control_take_event(worker->control, event))
+        say(worker, "%s", event);
     if (strcmp(waits_for, worker->waits_for) != 0) {
         snprintf(worker->waits_for, sizeof worker->waits_for, "%s", waits_for);
         if (waits_for[0])
@@ -364,7 +367,7 @@ const char *worker_unready(const struct worker *worker)
             replica_bootstrap_percent(replica) >= 0)
             return "not every replica on this node has caught up";
     }
-    return NULL;
+    return control_unready(worker->control);
 }
 
 bool worker_is_ready(const struct worker *worker)

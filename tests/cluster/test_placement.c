@@ -85,13 +85,46 @@ static void test_preferred_site_leads(void **state)
         assert_int_equal(i % 2 ? 5 : 2, places[i].members[0].value);
 }
 
+static void test_growth(void **state)
+{
+    static const struct {
+        unsigned voters;
+        size_t nodes;
+        unsigned most, wanted;
+    } table[] = {{1, 1, 5, 1}, {1, 2, 5, 1}, {1, 3, 5, 3}, {3, 4, 5, 3}, {3, 5, 5, 5},
+                 {3, 9, 3, 3}, {1, 5, 5, 5}, {3, 2, 5, 3}, {5, 3, 5, 5}};
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        assert_int_equal(table[i].wanted, /* CLUSTER-5 */
+                         cluster_growth(table[i].voters, table[i].nodes, table[i].most));
+}
+
+static void test_another_size(void **state)
+{
+    struct cluster_contract contract = {.replicas = 3, .partitions = 1};
+    struct cluster_member nodes[6];
+    struct node_id now[2] = {{5}, {2}}, out[5];
+    (void)state;
+    make_nodes(nodes, 6, 3, 1); /* two nodes on each host: 2 and 5 share one */
+    cluster_resize(&contract, nodes, 6, 0, now, 2, out);
+    assert_int_equal(5, out[0].value); /* CLUSTER-5: who has it keeps it */
+    assert_int_equal(2, out[1].value);
+    assert_int_equal(1, out[2].value);
+    contract.replicas = 1;
+    cluster_resize(&contract, nodes, 6, 3, now, 2, out);
+    assert_int_equal(5, out[0].value);
+    contract.replicas = 3;
+    cluster_resize(&contract, nodes, 6, 0, now, 1, out); /* the other hosts first */
+    assert_int_equal(1, out[1].value);
+    assert_int_equal(3, out[2].value);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_robin),
-        cmocka_unit_test(test_spreads_over_hosts),
-        cmocka_unit_test(test_too_few_hosts),
-        cmocka_unit_test(test_preferred_site_leads),
+        cmocka_unit_test(test_round_robin),   cmocka_unit_test(test_growth),
+        cmocka_unit_test(test_another_size),  cmocka_unit_test(test_spreads_over_hosts),
+        cmocka_unit_test(test_too_few_hosts), cmocka_unit_test(test_preferred_site_leads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

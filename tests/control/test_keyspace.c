@@ -23,10 +23,9 @@ static void test_refusals(void **state)
         {"KEYSPACE DROP x", "there is no keyspace 'x'"},
         {"KEYSPACE INFO x", "there is no keyspace 'x'"},
         {"KEYSPACE EXPLAIN x", "there is no keyspace 'x'"},
-        {"KEYSPACE ALTER carts REPLICAS 1", "change of the groups' configuration"},
-        {"KEYSPACE ALTER carts ACK local", "change of the groups' configuration"},
         {"KEYSPACE ALTER carts ACK semisync:3", "semisync:2"},
-        {"KEYSPACE ALTER carts SYNC os", "change of the groups' configuration"},
+        {"KEYSPACE ALTER carts SYNC os", "stay as they were created"},
+        {"KEYSPACE ALTER carts PARTITIONS 2", "stay as they were created"},
         {"KEYSPACE ALTER other DB 3", "DB 3 opens keyspace carts"},
     };
     (void)state;

@@ -1,0 +1,235 @@
+/* The leader of a group brings it to what the catalogue wants: learners for the copies that are
+ * missing, one joint change when all of them have caught up (R18), and then the report that it is
+ * done. It also keeps the in-sync set (R15). Who leads next goes on from what is in the log: there
+ * is no state here that it would need. */
+#include "control/inside.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define LOOK_EVERY_NS      (20 * 1000000ull)
+#define SYNC_LOOK_EVERY_NS (100 * 1000000ull)
+#define INSYNC_TIMEOUT_NS  (2000 * 1000000ull)
+
+static void say(struct control *control, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void say(struct control *control, const char *format, ...)
+{
+    va_list arguments;
+    if (control->line[0])
+        return; /* the one before has not been taken yet */
+    va_start(arguments, format);
+    vsnprintf(control->line, sizeof control->line, format, arguments);
+    va_end(arguments);
+}
+
+bool control_take_event(struct control *control, char out[CONTROL_LINE_SIZE])
+{
+    if (!control->line[0])
+        return false;
+    memcpy(out, control->line, CONTROL_LINE_SIZE);
+    control->line[0] = 0;
+    return true;
+}
+
+/* ---- towards what is wanted ---- */
+
+static const struct raft_member *find(const struct raft_configuration *configuration,
+                                      struct replica_id replica)
+{
+    for (size_t i = 0; i < configuration->member_count; i++)
+        if (replica_id_equal(configuration->members[i].replica, replica))
+            return &configuration->members[i];
+    return NULL;
+}
+
+static bool has_become(const struct raft_configuration *now,
+                       const struct raft_configuration *wanted)
+{
+    bool same = !now->joint && now->member_count == wanted->member_count &&
+                now->commit_quorum == wanted->commit_quorum &&
+                now->election_quorum == wanted->election_quorum;
+    for (size_t i = 0; same && i < wanted->member_count; i++) {
+        const struct raft_member *member = find(now, wanted->members[i].replica);
+        same =
+            member && member->kind == RAFT_VOTER && member->priority == wanted->members[i].priority;
+    }
+    return same;
+}
+
+/* Beside the voters that there are, learners for those that are to come; learners that nobody wants
+ * any more go. False: there is nothing to add. */
+static bool add_learners(const struct raft_configuration *now,
+                         const struct raft_configuration *wanted, struct raft_configuration *next)
+{
+    bool adds = false;
+    *next = (struct raft_configuration){.commit_quorum = now->commit_quorum,
+                                        .election_quorum = now->election_quorum};
+    for (size_t i = 0; i < now->member_count; i++)
+        if (now->members[i].kind != RAFT_LEARNER || find(wanted, now->members[i].replica))
+            next->members[next->member_count++] = now->members[i];
+    for (size_t i = 0; i < wanted->member_count; i++) {
+        if (find(now, wanted->members[i].replica) || next->member_count == RAFT_MEMBERS_MAX)
+            continue;
+        next->members[next->member_count] = wanted->members[i];
+        next->members[next->member_count++].kind = RAFT_LEARNER;
+        adds = true;
+    }
+    return adds;
+}
+
+/* R18: a copy counts from the moment on in which all of them can. */
+static bool all_have_caught_up(const struct replica *replica,
+                               const struct raft_configuration *wanted)
+{
+    const struct raft *raft = replica_raft(replica);
+    const struct raft_configuration *now = raft_configuration(raft);
+    for (size_t i = 0; i < now->member_count; i++) {
+        const struct raft_member *member = &now->members[i];
+        struct raft_progress progress;
+        if (member->kind != RAFT_LEARNER || !find(wanted, member->replica))
+            continue;
+        if (raft_progress(raft, member->replica, &progress) || !progress.caught_up)
+            return false;
+    }
+    return true;
+}
+
+static void report(struct control *control, const struct control_partition *partition)
+{
+    char key[CONTROL_REPORT_KEY_SIZE], text[24];
+    snprintf(key, sizeof key, "settled:%llu", (unsigned long long)partition->group.value);
+    snprintf(text, sizeof text, "%llu", (unsigned long long)partition->change);
+    if (control_is_reported(control, key))
+        (void)control_report(control, key, slice_of_text(text));
+}
+
+static void bring_on(struct control *control, struct replica *replica,
+                     const struct control_partition *partition)
+{
+    const struct raft_configuration *now = raft_configuration(replica_raft(replica));
+    const struct raft_configuration *wanted = &partition->wanted;
+    struct replica_turn *turn = node_turn(control->node);
+    struct raft_configuration next;
+    const char *why = NULL;
+    bool even = partition->keyspace > KEYSPACE_DEFAULT; /* asked for by somebody */
+    bool adds = add_learners(now, wanted, &next);
+    if (!adds && !all_have_caught_up(replica, wanted))
+        return;
+    enum status status = replica_change(replica, turn, adds ? &next : wanted, even, &why);
+    if (status == STATUS_INVALID)
+        say(control, "partition %llu does not get the members that it is to have: %s",
+            (unsigned long long)partition->group.value, why);
+}
+
+/* NULL: nothing is to be done for that group here, or not now. */
+static const struct control_partition *open_change(const struct control *control,
+                                                   const struct replica *replica)
+{
+    const struct control_partition *partition =
+        catalogue_find_group(&control->catalogue, replica_group(replica));
+    const struct raft *raft = replica_raft(replica);
+    const struct raft_configuration *now = raft_configuration(raft);
+    bool open = partition && !partition->dropped && partition->settled < partition->change;
+    bool may = replica_is_serving(replica) && !now->joint && now->index <= raft_view(raft)->commit;
+    return open && may ? partition : NULL;
+}
+
+/* CONTROL-12: the catalogue that this node knows may be older than what the group has become under
+ * another leader, and would bring it back. So the leader of `system` is asked first, in every term
+ * anew. */
+static bool is_sure(struct control *control, uint64_t terms)
+{
+    if (control->change_ticket && control->change_terms == terms)
+        return control_is_confirmed(control, control->change_ticket);
+    control->change_ticket = control_ask(control);
+    control->change_terms = terms;
+    return control_is_confirmed(control, control->change_ticket);
+}
+
+static void bring_on_all(struct control *control)
+{
+    struct node *node = control->node;
+    uint64_t terms = 0;
+    control->is_changing = false;
+    for (size_t i = 0; i < node_group_count(node); i++) {
+        struct replica *replica = node_group_at(node, i);
+        if (!open_change(control, replica))
+            continue;
+        control->is_changing = true;
+        terms += replica_group(replica).value + raft_view(replica_raft(replica))->term;
+    }
+    if (!control->is_changing || !is_sure(control, terms))
+        return;
+    control->change_ticket = 0;
+    for (size_t i = 0; i < node_group_count(node); i++) {
+        struct replica *replica = node_group_at(node, i);
+        const struct control_partition *partition = open_change(control, replica);
+        if (partition && has_become(raft_configuration(replica_raft(replica)), &partition->wanted))
+            report(control, partition);
+        else if (partition)
+            bring_on(control, replica, partition);
+    }
+}
+
+/* ---- the in-sync set ---- */
+
+/* Behind for longer than the time-out: it is out. Back when it has everything, or under load as
+ * soon as it keeps up. */
+static bool is_out(const struct raft *raft, const struct raft_member *member, uint64_t now_ns)
+{
+    struct raft_progress progress;
+    if (raft_progress(raft, member->replica, &progress))
+        return false; /* the leader itself */
+    uint64_t behind_ns = progress.behind_since_ns ? now_ns - progress.behind_since_ns : 0;
+    if (!member->out_of_sync)
+        return behind_ns >= INSYNC_TIMEOUT_NS;
+    bool has_all = !progress.lag && !progress.behind_since_ns;
+    return !has_all && !(progress.caught_up && behind_ns < INSYNC_TIMEOUT_NS / 4);
+}
+
+static void keep_in_sync(struct control *control, struct replica *replica)
+{
+    const struct raft *raft = replica_raft(replica);
+    const struct raft_configuration *now = raft_configuration(raft);
+    struct replica_turn *turn = node_turn(control->node);
+    for (size_t i = 0; i < now->member_count; i++) {
+        struct raft_member member = now->members[i];
+        bool voter = member.kind == RAFT_VOTER || member.old_kind == RAFT_VOTER;
+        bool out = voter && is_out(raft, &member, turn->now_ns);
+        if (!voter || out == member.out_of_sync)
+            continue;
+        if (replica_set_sync(replica, turn, member.replica, !out))
+            return;
+        say(control, "replica %llu of partition %llu, on node %llu, is %s the in-sync set",
+            (unsigned long long)member.replica.value,
+            (unsigned long long)replica_group(replica).value, (unsigned long long)member.node.value,
+            out ? "out of" : "back in");
+        return; /* one change at a time */
+    }
+}
+
+/* ---- time ---- */
+
+void reconcile_tick(struct control *control)
+{
+    struct node *node = control->node;
+    uint64_t now_ns = node_turn(node)->now_ns;
+    if (control->has_changes && now_ns >= control->next_look_ns) {
+        control->next_look_ns = now_ns + LOOK_EVERY_NS;
+        bring_on_all(control);
+    }
+    if (now_ns < control->next_sync_look_ns)
+        return;
+    control->next_sync_look_ns = now_ns + SYNC_LOOK_EVERY_NS;
+    for (size_t i = 0; i < node_group_count(node); i++)
+        if (replica_is_serving(node_group_at(node, i)))
+            keep_in_sync(control, node_group_at(node, i));
+}
+
+/* What the in-sync set needs comes with heartbeats: they wake this node often enough. */
+uint64_t reconcile_deadline_ns(const struct control *control)
+{
+    return control->has_changes && control->is_changing ? control->next_look_ns : UINT64_MAX;
+}

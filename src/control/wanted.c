@@ -1,0 +1,118 @@
+/* What partitions are to become: written into the catalogue by those who change it (a join,
+ * KEYSPACE ALTER), and closed when the leader of a partition reports that it is so. Who brings it
+ * about: reconcile.c. */
+#include "control/inside.h"
+
+#include "base/memory.h"
+
+#include <assert.h>
+
+/* `system` and `default` begin where the formation says: the first nodes, one by one. From their
+ * first change on it stands in the record. */
+static void write_birth(const struct control_catalogue *catalogue, unsigned replicas,
+                        struct raft_configuration *initial)
+{
+    if (initial->member_count)
+        return;
+    initial->member_count = replicas;
+    initial->commit_quorum = initial->election_quorum = replicas / 2 + 1;
+    for (size_t i = 0; i < replicas; i++)
+        initial->members[i] = (struct raft_member){
+            .replica = {i + 1}, .node = catalogue->nodes[i].id, .kind = RAFT_VOTER};
+}
+
+static struct replica_id replica_at(const struct raft_configuration *configuration,
+                                    struct node_id node)
+{
+    for (size_t i = 0; i < configuration->member_count; i++)
+        if (node_id_equal(configuration->members[i].node, node))
+            return configuration->members[i].replica;
+    return (struct replica_id){0};
+}
+
+/* R5: who stays keeps his id, who comes gets one that nobody had. */
+static void name_members(struct control_partition *partition,
+                         const struct raft_configuration *before, const struct node_id *nodes,
+                         size_t count)
+{
+    struct raft_configuration *wanted = &partition->wanted;
+    wanted->member_count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct replica_id replica = replica_at(before, nodes[i]);
+        if (!replica.value)
+            replica.value = partition->next_replica.value++;
+        wanted->members[i] = (struct raft_member){
+            .replica = replica, .node = nodes[i], .kind = RAFT_VOTER, .priority = i == 0};
+    }
+}
+
+void wanted_set(const struct control_catalogue *catalogue, const struct control_keyspace *before,
+                const struct control_keyspace *keyspace, struct control_partition *partition)
+{
+    struct node_id now[CLUSTER_REPLICAS_MAX], nodes[CLUSTER_REPLICAS_MAX];
+    write_birth(catalogue, before->contract.replicas, &partition->initial);
+    if (partition->next_replica.value <= partition->initial.member_count)
+        partition->next_replica.value = partition->initial.member_count + 1;
+    struct raft_configuration was = *partition_wanted(partition);
+    for (size_t i = 0; i < was.member_count; i++)
+        now[i] = was.members[i].node;
+    cluster_resize(&keyspace->contract, catalogue->nodes, catalogue->node_count,
+                   partition->group.value, now, was.member_count, nodes);
+    partition->wanted = (struct raft_configuration){
+        .commit_quorum = cluster_commit_quorum(&keyspace->contract),
+        .election_quorum = cluster_election_quorum(&keyspace->contract)};
+    name_members(partition, &was, nodes, keyspace->contract.replicas);
+    partition->change++;
+    partition->joiner = (struct node_id){0};
+}
+
+bool wanted_is_settled(const struct control_catalogue *catalogue, uint64_t keyspace)
+{
+    for (size_t i = 0; i < catalogue->partition_count; i++) {
+        const struct control_partition *partition = &catalogue->partitions[i];
+        if (partition->keyspace == keyspace && !partition->dropped &&
+            partition->settled < partition->change)
+            return false;
+    }
+    return true;
+}
+
+/* ---- the leader of a partition says that it is done ---- */
+
+static struct control_partition *find_open(struct control_catalogue *catalogue, uint64_t group,
+                                           uint64_t change)
+{
+    for (size_t i = 0; i < catalogue->partition_count; i++) {
+        struct control_partition *partition = &catalogue->partitions[i];
+        if (partition->group.value == group && !partition->dropped)
+            return partition->change == change && partition->settled < change ? partition : NULL;
+    }
+    return NULL;
+}
+
+/* A report of a change that another one has overtaken says nothing any more. */
+void wanted_settle(struct command_call *call, uint64_t group, uint64_t change)
+{
+    struct keyspace_work work = {.call = call};
+    struct record *records = memory_zeroed(3, sizeof *records);
+    size_t count = 0;
+    catalogue_init(&work.catalogue);
+    catalogue_read_store(&work.catalogue, call->store);
+    struct control_partition *partition = find_open(&work.catalogue, group, change);
+    if (partition) {
+        const struct control_keyspace *found =
+            catalogue_find_id(&work.catalogue, partition->keyspace);
+        partition->settled = change;
+        record_of_partition(&records[count++], partition);
+        if (found && found->changing && wanted_is_settled(&work.catalogue, found->id)) {
+            struct control_keyspace keyspace = *found;
+            keyspace.changing = false;
+            record_of_keyspace(&records[count++], &keyspace);
+        }
+        keyspace_write(&work, records, count);
+    } else {
+        reply_ok(call->reply);
+    }
+    catalogue_deinit(&work.catalogue);
+    memory_free(records);
+}

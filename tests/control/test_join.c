@@ -1,0 +1,207 @@
+/* A node joins a cluster that runs, and what grows with it: `default` and `system` from one voter
+ * to three in one joint change (R18), and to five (CONTROL-11, CONTROL-12). */
+#include "tests/server/stage.h"
+
+#include <string.h>
+
+static struct stage *alone_of(unsigned nodes)
+{
+    struct stage *stage = stage_create(&(struct stage_options){.nodes = nodes});
+    stage->nodes[0].join[0] = 0;
+    for (unsigned i = 1; i < nodes; i++)
+        snprintf(stage->nodes[i].join, sizeof stage->nodes[i].join, "%s", stage->nodes[0].listen);
+    assert_true(stage_start(stage, 0));
+    assert_true(stage_wait(stage, stage_has_leader, NULL, 20 * STAGE_SECOND));
+    return stage;
+}
+
+static bool is_ready(struct stage *stage, void *argument)
+{
+    unsigned node = *(unsigned *)argument;
+    return stage->nodes[node].worker && worker_is_ready(stage->nodes[node].worker);
+}
+
+static void join(struct stage *stage, unsigned node)
+{
+    assert_true(stage_start(stage, node));
+    if (!stage_wait(stage, is_ready, &node, 20 * STAGE_SECOND))
+        fail_msg("node %u: %s\n%s\n%s", node, stage->nodes[node].why, stage->nodes[node].lines,
+                 stage->nodes[node].worker ? worker_unready(stage->nodes[node].worker) : "");
+}
+
+static unsigned voters_of(struct stage *stage, unsigned node, struct group_id group)
+{
+    struct replica *replica = stage_replica(stage, node, group);
+    return replica ? replica_voters(replica) : 0;
+}
+
+static void one_grows_to_three(void **state)
+{
+    (void)state;
+    struct stage *stage = alone_of(3);
+    unsigned client = stage_connect(stage, 0);
+    for (unsigned i = 0; i < 50; i++) {
+        char request[64];
+        snprintf(request, sizeof request, "SET k%u v%u", i, i);
+        assert_string_equal("OK", stage_ask(stage, client, request));
+    }
+    join(stage, 1);
+    assert_int_equal(1, voters_of(stage, 0, GROUP_DEFAULT)); /* R18: never two */
+    assert_null(stage_replica(stage, 1, GROUP_DEFAULT));
+    unsigned other = stage_connect(stage, 1);
+    assert_string_equal("v7", stage_ask(stage, other, "GET k7"));
+    join(stage, 2);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(3, voters_of(stage, i, GROUP_DEFAULT));
+        assert_int_equal(3, voters_of(stage, i, GROUP_SYSTEM));
+    }
+    const char *info = stage_ask(stage, client, "KEYSPACE INFO default");
+    assert_non_null(strstr(info, "replicas 3"));
+    assert_non_null(strstr(info, "state settled"));
+    /* Three voters: one may go. */
+    unsigned leader = stage_leader(stage);
+    stage_kill(stage, leader);
+    assert_true(stage_wait(stage, stage_has_leader, NULL, 10 * STAGE_SECOND));
+    unsigned third = stage_connect(stage, stage_leader(stage));
+    for (unsigned i = 0; i < 50; i++) {
+        char request[64], value[16];
+        snprintf(request, sizeof request, "GET k%u", i);
+        snprintf(value, sizeof value, "v%u", i);
+        assert_string_equal(value, stage_ask(stage, third, request));
+    }
+    assert_string_equal("OK", stage_ask(stage, third, "SET after 1"));
+    /* A restart knows the others without asking, and the log its configuration. REPLICA-8 */
+    assert_true(stage_start(stage, leader));
+    assert_true(stage_wait(stage, is_ready, &leader, 20 * STAGE_SECOND));
+    assert_true(stage_wait(stage, stage_is_converged, NULL, 20 * STAGE_SECOND));
+    stage_destroy(stage);
+}
+
+/* ---- five nodes, and changes of contracts ---- */
+
+static void settle(struct stage *stage, unsigned client, const char *keyspace)
+{
+    char request[64];
+    snprintf(request, sizeof request, "KEYSPACE INFO %s", keyspace);
+    for (unsigned i = 0; i < 100; i++) {
+        if (!strstr(stage_ask(stage, client, request), "state changing"))
+            return;
+        stage_run(stage, 100 * STAGE_MS);
+    }
+    fail_msg("%s", stage_ask(stage, client, request));
+}
+
+static void expect_quorums(struct stage *stage, struct group_id group, unsigned voters,
+                           unsigned commit, unsigned election)
+{
+    unsigned found = 0;
+    for (unsigned i = 0; i < stage->options.nodes; i++) {
+        struct replica *replica = stage_replica(stage, i, group);
+        if (!replica)
+            continue;
+        const struct raft_configuration *now = raft_configuration(replica_raft(replica));
+        assert_false(now->joint);
+        assert_int_equal(voters, now->member_count);
+        assert_int_equal(commit, now->commit_quorum);
+        assert_int_equal(election, now->election_quorum);
+        found++;
+    }
+    assert_int_equal(voters, found); /* and nowhere else */
+}
+
+static void five_grow_and_change(void **state)
+{
+    const struct group_id carts = {2};
+    (void)state;
+    struct stage *stage = alone_of(5);
+    unsigned client = stage_connect(stage, 0);
+    for (unsigned i = 1; i < 5; i++)
+        join(stage, i);
+    expect_quorums(stage, GROUP_SYSTEM, 5, 3, 3);
+    expect_quorums(stage, GROUP_DEFAULT, 3, 2, 2);
+    /* R2: quorums change through a joint configuration. */
+    assert_string_equal("OK", stage_ask(stage, client, "KEYSPACE CREATE carts REPLICAS 3 DB 3"));
+    assert_string_equal("OK", stage_ask(stage, client, "SELECT 3"));
+    assert_string_equal("OK", stage_ask(stage, client, "SET a 1"));
+    assert_string_equal("OK", stage_ask(stage, client, "KEYSPACE ALTER carts ACK local"));
+    assert_non_null(strstr(stage_ask(stage, client, "KEYSPACE EXPLAIN carts"), "changing: "));
+    settle(stage, client, "carts");
+    assert_null(strstr(stage_ask(stage, client, "KEYSPACE EXPLAIN carts"), "changing: "));
+    stage_run(stage, STAGE_SECOND);
+    expect_quorums(stage, carts, 3, 1, 3);
+    /* More copies, on nodes that had none; then fewer, and they are gone. */
+    assert_string_equal("OK",
+                        stage_ask(stage, client, "KEYSPACE ALTER carts REPLICAS 5 ACK quorum"));
+    settle(stage, client, "carts");
+    stage_run(stage, STAGE_SECOND);
+    expect_quorums(stage, carts, 5, 3, 3);
+    assert_string_equal("OK", stage_ask(stage, client, "KEYSPACE ALTER carts REPLICAS 2"));
+    settle(stage, client, "carts");
+    stage_run(stage, 2 * STAGE_SECOND);
+    expect_quorums(stage, carts, 2, 2, 2);
+    /* R5: who comes back comes under a new id, also after a start. NODE-9 */
+    assert_string_equal("OK", stage_ask(stage, client, "KEYSPACE ALTER carts REPLICAS 3"));
+    settle(stage, client, "carts");
+    for (unsigned i = 0; i < 5; i++) {
+        stage_kill(stage, i);
+        join(stage, i);
+    }
+    stage_run(stage, 2 * STAGE_SECOND);
+    expect_quorums(stage, carts, 3, 2, 2);
+    client = stage_connect(stage, 2);
+    assert_string_equal("OK", stage_ask(stage, client, "SELECT carts"));
+    assert_string_equal("1", stage_ask(stage, client, "GET a"));
+    stage_destroy(stage);
+}
+
+/* ---- who may join ---- */
+
+static bool has_stopped(struct stage *stage, void *argument)
+{
+    return !stage->nodes[*(unsigned *)argument].worker;
+}
+
+/* At whatever call it dies: the same node comes back, and its id is given once (CONTROL-11). */
+static void who_dies_while_it_joins_is_the_same_node(void **state)
+{
+    (void)state;
+    for (unsigned call = 1; call < 40; call += 3) {
+        struct stage *stage = alone_of(2);
+        world_crash_at_call(stage->world, stage->nodes[1].machine, call, call % 2);
+        if (stage_start(stage, 1))
+            stage_run(stage, 3 * STAGE_SECOND);
+        if (!stage->nodes[1].worker)
+            assert_true(stage_start(stage, 1));
+        assert_true(stage_wait(stage, is_ready, &(unsigned){1}, 20 * STAGE_SECOND));
+        const struct node_formation *formation =
+            node_formation(worker_node(stage->nodes[0].worker));
+        assert_int_equal(2, formation->member_count);
+        assert_int_equal(2, formation->members[1].id.value);
+        stage_destroy(stage);
+    }
+}
+
+static void a_wiped_node_is_not_taken_for_itself(void **state)
+{
+    (void)state;
+    struct stage *stage = alone_of(2);
+    unsigned wiped = 1;
+    join(stage, wiped);
+    stage_power_cut(stage, wiped);
+    world_wipe_disk(stage->world, stage->nodes[wiped].machine);
+    assert_true(stage_start(stage, wiped));
+    assert_true(stage_wait(stage, has_stopped, &wiped, 5 * STAGE_SECOND)); /* CONTROL-2 */
+    assert_non_null(strstr(stage->nodes[wiped].why, "is already node 2"));
+    stage_destroy(stage);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_grows_to_three),
+        cmocka_unit_test(five_grow_and_change),
+        cmocka_unit_test(who_dies_while_it_joins_is_the_same_node),
+        cmocka_unit_test(a_wiped_node_is_not_taken_for_itself),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
