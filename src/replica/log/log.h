@@ -118,7 +118,7 @@ struct replica {
     struct node_id known_leader, before_leader;
     uint64_t led_term; /* the newest that it has led since its start; 0: none */
     uint64_t heard_term, heard_acknowledged; /* what appends of that term said */
-    bool has_early;          /* recovery: an entry that could be acknowledged before its commit */
+    bool has_early; /* recovery: an entry that could be acknowledged before its commit */
     uint64_t configuration_ticket; /* of the newest configuration: synced at every level; 0: is */
     struct replica_id heard;       /* the last one heard that the configuration here lacks */
     struct node_id heard_at;
