@@ -86,6 +86,7 @@ void client_close(struct server *server, struct client *client)
     session_deinit(&client->session);
     resp_parser_deinit(&client->parser);
     transaction_deinit(&client->transaction);
+    tokens_deinit(&client->tokens);
     buffer_deinit(&client->input);
     client->used = false;
     if (client->index < server->free_hint)

@@ -26,6 +26,8 @@ static void put_on_link(struct server *server, struct client *client, struct pen
                                                  (pending->writes ? WIRE_FORWARD_WRITE : 0) |
                                                  pending->ack << WIRE_FORWARD_ACK),
                                    .database = pending->database,
+                                   .token_term = pending->token.term,
+                                   .token_index = pending->token.index,
                                    .request = slice_of_buffer(&pending->request)};
     wire_add_forward(peer_frame(node_peers(server->node), pending->target, WIRE_LINK_DATA),
                      &forward);
@@ -146,6 +148,17 @@ static void learn_reply_size(struct client *client, size_t size)
         client->forwards_max = fit > FORWARDS_MIN ? fit : FORWARDS_MIN;
 }
 
+static void hear_token(struct client *client, const struct pending *pending,
+                       const struct wire_forward_reply *reply)
+{
+    struct token token = {
+        .group = pending->group, .term = reply->token_term, .index = reply->token_index};
+    const size_t size = sizeof "-" TOKEN_LOST - 1;
+    if (reply->reply.size > size && memcmp(reply->reply.at, "-" TOKEN_LOST, size) == 0)
+        token_forget(client, &pending->token);
+    token_note(client, &token);
+}
+
 void forward_answered(struct server *server, const struct wire_forward_reply *reply)
 {
     struct client *client = client_find(server, reply->session);
@@ -156,6 +169,7 @@ void forward_answered(struct server *server, const struct wire_forward_reply *re
     lane_leave(client, pending);
     if (reply->outcome == WIRE_OUTCOME_DONE) {
         learn_reply_size(client, reply->reply.size);
+        hear_token(client, pending, reply);
         session_set_reply(pending, reply->reply);
     } else if (reply->outcome == WIRE_OUTCOME_UNKNOWN) {
         if (!once_goes_again(server, &client->session, pending))
@@ -264,8 +278,12 @@ void forward_emit(struct server *server, struct remote *remote, struct pending *
     if (reply.size > REPLY_FORWARD_MAX ||
         reply.size + 4096 > peer_room(node_peers(server->node), remote->origin, WIRE_LINK_DATA))
         reply = slice_of(large, sizeof large - 1);
-    if (outcome == WIRE_OUTCOME_DONE)
+    if (outcome == WIRE_OUTCOME_DONE) {
+        struct token token = token_of_write(pending);
         answer.reply = reply;
+        answer.token_term = token.term;
+        answer.token_index = token.index;
+    }
     if (outcome == WIRE_OUTCOME_REFUSED) {
         remote->refusing = true;
         answer.leader = node_leader_of(server->node, pending->group);
@@ -315,6 +333,9 @@ void forward_receive(struct server *server, struct peer_id origin,
                               .database = forward->database,
                               .protocol = forward->flags & WIRE_FORWARD_RESP3 ? 3 : 2,
                               .ack = forward->flags >> WIRE_FORWARD_ACK,
+                              .token = {.group = forward->group,
+                                        .term = forward->token_term,
+                                        .index = forward->token_index},
                               .epoch = forward->epoch,
                               .sequence = forward->sequence,
                               .since_ns = node_turn(server->node)->now_ns};

@@ -41,6 +41,16 @@ struct wait {
 
 struct scatter; /* scatter.c */
 
+/* A write that was acknowledged, maybe before its commit; index 0: none. */
+struct token {
+    struct group_id group;
+    uint64_t term, index;
+};
+struct tokens {
+    struct token *list; /* owned */
+    size_t count, capacity;
+};
+
 struct pending {
     enum pending_kind kind;
     bool writes; /* the command may write: its loss is UNKNOWNOUTCOME */
@@ -57,6 +67,7 @@ struct pending {
     uint64_t since_ns;
     struct peer_id target; /* forwarded to */
     uint8_t ack;           /* the client's: wire_ack */
+    struct token token;    /* what the connection was last told of in this group */
     uint32_t epoch;
     uint64_t sequence;
     struct buffer request;   /* forwarded, or ONCE: kept until answered */
@@ -97,6 +108,7 @@ struct session {
     size_t sent, released; /* out: [0, sent) written, [sent, released) may be written */
     struct watches watches;
     struct writes writes; /* for WAIT */
+    struct token told;    /* the newest that WRITELOST was answered for */
     bool remote;
 };
 
@@ -131,6 +143,7 @@ struct client {
     struct resp_parser parser;
     struct transaction transaction;
     uint8_t ack; /* wire_ack; CONTRACT: none was asked for */
+    struct tokens tokens;
     struct buffer input;
     int protocol;
     uint64_t keyspace;      /* that SELECT opened */
@@ -281,6 +294,19 @@ enum routed routed_start(struct server *server, struct client *client,
 /* False: too few replicas can be reached for this write; an error was replied (SHORT refuse). */
 bool routed_has_copies(struct server *server, const struct replica *replica,
                        const struct pending *pending, struct reply *reply);
+
+/* token.c */
+#define TOKEN_LOST "WRITELOST"
+void tokens_deinit(struct tokens *tokens);
+struct token token_of(const struct client *client, struct group_id group);
+/* The newer one stays. */
+void token_note(struct client *client, const struct token *token);
+void token_forget(struct client *client, const struct token *token);
+/* Of a reply that goes out; index 0: none. */
+struct token token_of_write(const struct pending *pending);
+/* At the leader: what the connection was told of is cut, and it has not heard so yet. */
+bool token_is_lost(struct session *session, const struct replica *replica,
+                   const struct pending *pending);
 
 /* wait.c */
 bool wait_run(struct server *server, struct session *session, struct pending *pending,

@@ -137,12 +137,28 @@ static void queue(struct server *server, struct client *client, const struct com
 
 /* ---- run here ---- */
 
+static void tell_lost(struct server *server, struct session *session, struct pending *pending)
+{
+    struct reply reply = session_reply(session, pending, pending->protocol);
+    size_t before = reply.out->size;
+    pending->kind = PENDING_READY;
+    reply_error(&reply,
+                TOKEN_LOST " a failover cut writes that this connection was told of, see LOSS SHOW "
+                           "%llu-%llu; this command did not run",
+                (unsigned long long)pending->group.value, (unsigned long long)pending->token.term);
+    route_push_reply(server, session, pending, &reply, before);
+}
+
 bool route_run(struct server *server, struct session *session, struct pending *pending,
                const struct command *command, const struct slice *arguments, size_t count)
 {
     struct replica *replica = node_group(server->node, pending->group);
     if (!replica || !replica_is_serving(replica))
         return false;
+    if (token_is_lost(session, replica, pending)) {
+        tell_lost(server, session, pending);
+        return true;
+    }
     if (pending->writes)
         keyspace_choose_ack(server, replica, pending);
     struct routed_call routed = {command, arguments, count, NULL};
@@ -238,6 +254,7 @@ enum routed route_data(struct server *server, struct client *client, const struc
                               .writes = command->flags & COMMAND_WRITE,
                               .once = command->flags & COMMAND_ONCE,
                               .ack = client->ack,
+                              .token = token_of(client, group),
                               .since_ns = node_turn(server->node)->now_ns};
     if (command->flags & COMMAND_ROUTED)
         pending.since_ns += wait_patience_ns(command, arguments, count);

@@ -241,6 +241,9 @@ static void hand_on(struct server *server, struct session *session, struct pendi
     IO_NOTE(server->io, "acknowledge");
     server->facts.writes_acknowledged_total +=
         pending->kind == PENDING_GATED && pending->gate.wrote && outcome == WIRE_OUTCOME_DONE;
+    struct token token = token_of_write(pending);
+    if (!session->remote && token.index && outcome == WIRE_OUTCOME_DONE)
+        token_note(client_of_session(session), &token);
     if (pending->scatter) {
         scatter_take(server, session, pending);
     } else if (session->remote) {

@@ -12,8 +12,8 @@
 #define WIRE_RAFT_SIZE          120
 #define WIRE_HEARTBEAT_SIZE     16
 #define WIRE_BEAT_SIZE          56
-#define WIRE_FORWARD_SIZE       32
-#define WIRE_FORWARD_REPLY_SIZE 32
+#define WIRE_FORWARD_SIZE       48
+#define WIRE_FORWARD_REPLY_SIZE 48
 #define WIRE_FORWARD_CLOSE_SIZE 8
 #define WIRE_SNAPSHOT_SIZE      88
 #define WIRE_CHUNK_SIZE_MAX     (1ull << 32)

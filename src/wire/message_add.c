@@ -6,8 +6,9 @@
  * log_term; last_index; commit; acked; written; persisted; round; lease_remaining_ns; i64 wall_us;
  * then the entries of an APPEND HEARTBEAT      i64 wall_us; u32 count, 0 x 4; count times: group;
  * from; to; term; round; commit; and ..ANSWER   u8 agreed, 0 x 7 FORWARD        group; session;
- * sequence; u32 epoch, u8 flags, u8 database, 0 x 2; the request FORWARD_REPLY  session; sequence;
- * leader; u32 epoch, u8 outcome, 0 x 3; the reply FORWARD_CLOSE  session
+ * sequence; u32 epoch, u8 flags, u8 database, 0 x 2; token term, index; the request FORWARD_REPLY
+ * session; sequence; leader; u32 epoch, u8 outcome, 0 x 3; token term, index; the reply
+ * FORWARD_CLOSE  session
  *
  * SNAPSHOT_*     group; from; to; index; term; u32 chunk, u32 count; u8 again, 0 x 7; offset;
  * size; keys; content; then the bytes
@@ -136,6 +137,8 @@ void wire_add_forward(struct wire_frame *frame, const struct wire_forward *forwa
     put_u8(&at, forward->flags);
     put_u8(&at, forward->database);
     put_zeros(&at, 2);
+    put_u64(&at, forward->token_term);
+    put_u64(&at, forward->token_index);
     put_slice(&at, forward->request);
 }
 
@@ -151,6 +154,8 @@ void wire_add_forward_reply(struct wire_frame *frame, const struct wire_forward_
     put_u32(&at, reply->epoch);
     put_u8(&at, (uint8_t)reply->outcome);
     put_zeros(&at, 3);
+    put_u64(&at, reply->token_term);
+    put_u64(&at, reply->token_index);
     put_slice(&at, reply->reply);
 }
 

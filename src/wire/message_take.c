@@ -132,6 +132,8 @@ static enum status forward_take(struct slice body, struct wire_forward *out)
     out->database = get_u8(&at);
     if (!get_zeros(&at, 2))
         return STATUS_INVALID;
+    out->token_term = get_u64(&at);
+    out->token_index = get_u64(&at);
     out->request = slice_of(at, body.size - WIRE_FORWARD_SIZE);
     return wire_forward_is_valid(out) ? STATUS_OK : STATUS_INVALID;
 }
@@ -148,6 +150,8 @@ static enum status forward_reply_take(struct slice body, struct wire_forward_rep
     out->outcome = (enum wire_outcome)get_u8(&at);
     if (!get_zeros(&at, 3))
         return STATUS_INVALID;
+    out->token_term = get_u64(&at);
+    out->token_index = get_u64(&at);
     out->reply = slice_of(at, body.size - WIRE_FORWARD_REPLY_SIZE);
     return wire_forward_reply_is_valid(out) ? STATUS_OK : STATUS_INVALID;
 }

@@ -50,6 +50,7 @@ bool wire_forward_is_valid(const struct wire_forward *forward)
 {
     unsigned ack = forward->flags >> WIRE_FORWARD_ACK;
     return forward->sequence >= 1 && is_number(forward->sequence) &&
+           is_number(forward->token_term) && is_number(forward->token_index) &&
            (ack <= RAFT_MEMBERS_MAX || ack >= WIRE_ACK_ASYNC) &&
            wire_request_is_valid(forward->request);
 }
@@ -68,6 +69,7 @@ bool wire_snapshot_is_valid(enum wire_kind kind, const struct wire_snapshot *s)
 
 bool wire_forward_reply_is_valid(const struct wire_forward_reply *reply)
 {
-    return reply->sequence >= 1 && is_number(reply->sequence) &&
-           reply->outcome >= WIRE_OUTCOME_DONE && reply->outcome <= WIRE_OUTCOME_UNKNOWN;
+    return reply->sequence >= 1 && is_number(reply->sequence) && is_number(reply->token_term) &&
+           is_number(reply->token_index) && reply->outcome >= WIRE_OUTCOME_DONE &&
+           reply->outcome <= WIRE_OUTCOME_UNKNOWN;
 }

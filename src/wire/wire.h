@@ -157,6 +157,9 @@ struct wire_forward { /* one request of a client's connection, to be run by the 
     uint64_t sequence; /* 1, 2, 3 ... in a session and epoch: the receiver runs them in order,
                           without gaps */
     uint8_t flags, database;
+    /* The newest write of the session in this group that was acknowledged, maybe before its commit;
+     * 0: none. */
+    uint64_t token_term, token_index;
     struct slice request; /* varint argument count, then varint size + bytes each */
 };
 
@@ -173,6 +176,7 @@ struct wire_forward_reply {
     uint64_t sequence;
     enum wire_outcome outcome;
     struct node_id leader;
+    uint64_t token_term, token_index; /* DONE: of this write, as above */
     struct slice reply;
 };
 

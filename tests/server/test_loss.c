@@ -127,6 +127,37 @@ static void a_killed_leader_does_not_know(void **state)
     stage_destroy(scene.stage);
 }
 
+/* Who was told OK hears once that it is not so, on whichever node the connection is; the command
+ * that meets it does not run. */
+static void the_connection_is_told(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_formed(3);
+    unsigned none = STAGE_NONE, setup = stage_connect(stage, 0);
+    expect(stage, setup, "KEYSPACE CREATE fast ACK async FAILOVER available", "OK");
+    assert_true(stage_wait(stage, has_leader_but, &none, 5 * STAGE_SECOND));
+    unsigned old = leader_but(stage, STAGE_NONE), entry = (old + 1) % 3;
+    unsigned here = stage_connect(stage, old), there = stage_connect(stage, entry);
+    unsigned reader = stage_connect(stage, old);
+    expect(stage, here, "SELECT fast", "OK");
+    expect(stage, there, "SELECT fast", "OK");
+    expect(stage, reader, "SELECT fast", "OK");
+    expect(stage, there, "SET k 0", "OK");
+    stage_run(stage, 100 * STAGE_MS);
+    stage_isolate(stage, old);
+    stage_say(stage, here, "SET lost 1");
+    assert_string_equal("OK", stage_reply(stage, here, 100 * STAGE_MS));
+    assert_true(stage_wait(stage, has_leader_but, &old, 10 * STAGE_SECOND));
+    stage_heal(stage);
+    stage_run(stage, 2 * STAGE_SECOND);
+    expect(stage, here, "INCR count", "-WRITELOST a failover cut writes");
+    expect(stage, here, "EXISTS count", "0"); /* once, and it did not run */
+    expect(stage, here, "INCR count", "1");
+    expect(stage, there, "GET k", "0"); /* its own write is in the log */
+    expect(stage, reader, "GET lost", "nil");
+    stage_destroy(stage);
+}
+
 /* Nothing was lost: there is no record left once that is known. */
 static void an_orderly_change_leaves_nothing(void **state)
 {
@@ -152,6 +183,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unknown_until_the_old_leader_is_back),
         cmocka_unit_test(discarded),
+        cmocka_unit_test(the_connection_is_told),
         cmocka_unit_test(a_killed_leader_does_not_know),
         cmocka_unit_test(an_orderly_change_leaves_nothing),
     };
