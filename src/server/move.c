@@ -21,7 +21,7 @@ struct luggage {
 static bool is_free(const struct client *client)
 {
     return !client->session.count && !client->transaction.open && !client->transaction.watched &&
-           !client->late && !client->closing && !client->held;
+           !client->late && !client->closing && !client->held && !client->tokens.count;
 }
 
 bool client_moves(struct server *server, struct client *client, struct group_id group)
