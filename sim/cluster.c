@@ -30,6 +30,8 @@ struct cluster *cluster_create(struct world *world, const struct cluster_options
         snprintf(host, sizeof host, "10.0.0.%u", i + 1);
         node->machine = world_add_machine(world, &(struct world_machine){.host = host});
         node->worker_count = options->workers ? options->workers : 1;
+        if (options->workers_differ)
+            node->worker_count = 1 + (node->worker_count + i) % CLUSTER_WORKERS_MAX;
         snprintf(node->listen, sizeof node->listen, "10.0.0.%u:6379", i + 1);
         snprintf(node->peer_listen, sizeof node->peer_listen, "10.0.0.%u:16379", i + 1);
         used += (size_t)snprintf(cluster->join + used, sizeof cluster->join - used, "%s%s",

@@ -41,6 +41,7 @@ struct cluster_options {
     uint32_t faults; /* enum replica_fault */
     bool readindex_reads;
     unsigned workers;                                /* of each node; 0: 1 */
+    bool workers_differ;                             /* from node to node */
     uint64_t snapshot_log_bytes, snapshot_period_ns; /* 0: defaults */
     unsigned validate_every; /* turns of a node between two linear checks; 0: 2048 */
     bool quiet;              /* no oracles in turns: for counting costs */

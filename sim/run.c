@@ -62,6 +62,7 @@ static void create(struct run *run)
     struct cluster_options cluster = {.nodes = random_below(&run->random, 3) ? 3 : 5,
                                       .faults = run->options->faults,
                                       .readindex_reads = random_below(&run->random, 3) == 0,
+                                      .workers_differ = run->options->seed % 5 == 0,
                                       .workers = 1 + (unsigned)(run->options->seed % 3)};
     draw_snapshots(run, &cluster);
     run->cluster = cluster_create(run->world, &cluster, &run->verdict);

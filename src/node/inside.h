@@ -122,6 +122,10 @@ uint64_t node_rest_deadline_ns(const struct node *node);
 /* turn.c */
 void node_sign_path(const struct node *node, char path[IO_PATH_SIZE]);
 
+/* share.c */
+/* Worker 0, before any log is opened: INVALID with one line. */
+MUST_USE enum status node_check_share(struct node *node, char why[NODE_WHY_SIZE]);
+
 /* groups.c */
 void node_create_groups(struct node *node);
 size_t groups_founders(const struct node_formation *formation);

@@ -298,6 +298,8 @@ enum status node_open(struct io *io, const struct node_options *options, struct 
                                        .awake = &node->awake,
                                        .faults = options->faults};
     enum status status = node->options.worker ? STATUS_OK : open_dir(node, why);
+    if (!status && !node->options.worker)
+        status = node_check_share(node, why);
     if (!status)
         status = open_log(node, why);
     create_ledger(node);

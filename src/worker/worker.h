@@ -11,7 +11,8 @@
  *
  * Promises. WORKER-1: a worker waits for nothing but its events; worker_turn sets the one timer
  * that wakes it. WORKER-2: a worker begins once worker 0 has begun and this worker's own log holds
- * the identity; no other worker sends it anything before. */
+ * the identity; no other worker sends it anything before. WORKER-3: a directory is opened by as
+ * many workers as made it, or not at all. */
 #ifndef HOLDFAST_WORKER_WORKER_H
 #define HOLDFAST_WORKER_WORKER_H
 

@@ -141,6 +141,26 @@ static void a_node_comes_back(void **state)
     stage_destroy(stage);
 }
 
+/* WORKER-3: elsewhere its groups would have no log, and vote anew. */
+static void another_number_of_workers_is_refused(void **state)
+{
+    struct stage *stage = stage_of(1, 2);
+    unsigned client = stage_connect(stage, 0), node = 0;
+    (void)state;
+    assert_string_equal("OK", stage_ask(stage, client, "SET a 1"));
+    for (unsigned workers = 1; workers <= 3; workers += 2) {
+        stage_kill(stage, 0);
+        stage->nodes[0].workers = workers;
+        assert_false(stage_start(stage, 0));
+        assert_non_null(strstr(stage->nodes[0].why, "start it with --workers 2"));
+    }
+    stage->nodes[0].workers = 2;
+    assert_true(stage_start(stage, 0));
+    assert_true(stage_wait(stage, is_ready, &node, 20 * STAGE_SECOND));
+    assert_string_equal("1", stage_ask(stage, stage_connect(stage, 0), "GET a"));
+    stage_destroy(stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,6 +168,7 @@ int main(void)
         cmocka_unit_test(a_connection_moves_to_its_first_key),
         cmocka_unit_test(keys_of_all_partitions_are_found),
         cmocka_unit_test(a_node_comes_back),
+        cmocka_unit_test(another_number_of_workers_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

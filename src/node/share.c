@@ -1,0 +1,55 @@
+/* Whose directory: as many workers as made it. A group's log is the one of its worker, so that
+ * another number of workers would look for it in another log, find nothing there, and vote anew. */
+#include "node/inside.h"
+
+#include "base/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* How many logs there are: one more than the highest number among the names. */
+static unsigned count_logs(struct node *node, const char *path)
+{
+    char *names = NULL;
+    size_t count = 0;
+    unsigned logs = 0;
+    if (io_dir_list(node->io, path, &names, &count))
+        return 0; /* a new directory */
+    const char *name = names;
+    for (size_t i = 0; i < count; i++, name += strlen(name) + 1) {
+        char *end;
+        unsigned long number = strtoul(name, &end, 10);
+        if (end != name && !*end && number < PEER_WORKERS_MAX && number >= logs)
+            logs = (unsigned)number + 1;
+    }
+    memory_free(names);
+    return logs;
+}
+
+static bool has_identity(struct node *node)
+{
+    char path[IO_PATH_SIZE];
+    struct io_file file;
+    node_sign_path(node, path);
+    if (io_file_open(node->io, path, IO_FILE_READ, &file))
+        return false;
+    io_file_close(node->io, file);
+    return true;
+}
+
+/* WORKER-3. Before the cluster has formed nothing is lost by fewer logs than workers: a first start
+ * may have died between two of them. */
+enum status node_check_share(struct node *node, char why[NODE_WHY_SIZE])
+{
+    char path[IO_PATH_SIZE];
+    snprintf(path, sizeof path, "%s/wal", node->dir);
+    unsigned logs = count_logs(node, path), workers = node->options.workers;
+    if (logs <= workers && (logs == workers || !has_identity(node)))
+        return STATUS_OK;
+    snprintf(
+        why, NODE_WHY_SIZE,
+        "%s was made by a node of %u worker%s: start it with --workers %u; changing the number "
+        "comes with a later version",
+        node->dir, logs, logs == 1 ? "" : "s", logs);
+    return STATUS_INVALID;
+}
