@@ -7,6 +7,9 @@
 
 #include <assert.h>
 
+#define CACHE_SIZE_ALL   (16u << 20)
+#define CACHE_SIZE_LEAST (64u << 10)
+
 /* Replica ids of the first members are 1, 2, 3 in the order of node ids: the same on every node
  * without a message. */
 static void first_voters(const struct node_formation *formation, size_t voters,
@@ -64,6 +67,14 @@ static void grow(struct node *node)
     }
 }
 
+/* Entries are kept in memory for peers that lag a little; a thousand groups keep not much more than
+ * ten. */
+static void share_cache(struct node *node)
+{
+    size_t share = CACHE_SIZE_ALL / (node->group_count + 1);
+    node->cache_share = share > CACHE_SIZE_LEAST ? share : CACHE_SIZE_LEAST;
+}
+
 static struct group *add(struct node *node, struct group_id id)
 {
     assert(node->group_count < NODE_GROUPS_MAX);
@@ -75,6 +86,7 @@ static struct group *add(struct node *node, struct group_id id)
     *bucket = group;
     node->groups[node->group_count++] = group;
     awake_add(node, group);
+    share_cache(node);
     return group;
 }
 
@@ -101,6 +113,7 @@ void group_remove(struct node *node, struct group *group)
             (node->group_count - i) * sizeof node->groups[0]);
     replica_retire(group->replica, &node->turn);
     memory_free(group);
+    share_cache(node);
     node->turn.moved++; /* who waits for a reply of it hears of its end */
 }
 
@@ -134,6 +147,7 @@ struct replica *node_create_replica(struct node *node, const struct node_partiti
         .random_seed = io_random(node->io),
         .lease_reads = node->options.lease_reads,
         .cache_size_max = node->options.cache_size_max,
+        .cache_share = &node->cache_share,
     };
     struct group *group = add(node, partition->group);
     options.awake = &group->awake;

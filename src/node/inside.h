@@ -71,6 +71,7 @@ struct node {
     struct group **buckets; /* by id; as many as group_capacity, a power of two */
     struct group **due;     /* a heap by due_ns, each group once */
     struct list awake, leading;
+    size_t cache_share;  /* bytes of entries for each group */
     size_t awake_count;  /* of the last turn, for tests */
     struct beats *beats; /* one for each peer that there were any for */
     size_t beats_count;

@@ -88,7 +88,7 @@ struct node_options {
     const struct command_table *commands;
     struct node_timing timing;
     bool lease_reads;
-    size_t cache_size_max;     /* 0: 4 MiB for each group */
+    size_t cache_size_max;     /* of a group; 0: 4 MiB. All groups together: about 16 MiB */
     uint64_t wal_segment_size; /* 0: default */
     /* A replica writes a snapshot after so many bytes of log, and after so long with any; 0:
      * defaults (64 MiB, 10 min). */

@@ -133,7 +133,7 @@ static enum status recover_keep(struct replica *replica, const struct wire_entry
     if (buffer_append(room, bytes.at, bytes.size))
         return STATUS_INVALID;
     entries_add(&replica->entries, entry->index, slice_of(at, bytes.size));
-    entries_trim(&replica->entries, entry->index, replica->options.cache_size_max);
+    entries_trim(&replica->entries, entry->index, replica_cache_size(replica));
     if (entry->kind == WIRE_ENTRY_CONFIGURATION)
         return recover_configuration(replica, entry);
     return STATUS_OK;

@@ -52,8 +52,10 @@ struct replica_options {
     uint64_t election_timeout_min_ns, election_timeout_max_ns;
     uint64_t drift_ppm, max_skew_us, random_seed;
     bool lease_reads;      /* no: strong reads by ReadIndex rounds */
-    size_t cache_size_max; /* bytes of applied entries kept for peers */
-    struct list *awake;    /* the owner's: joins turn->awake with each step; NULL: nobody asks */
+    size_t cache_size_max; /* bytes of applied entries kept for peers, */
+    const size_t
+        *cache_share;   /* but not more than the owner has for each now; NULL: no such bound */
+    struct list *awake; /* the owner's: joins turn->awake with each step; NULL: nobody asks */
 };
 
 /* What the replicas of a node share for their snapshots: the node's, lent to each turn. One is

@@ -165,6 +165,31 @@ static void nothing_past_the_bound_is_trimmed(void **state)
     memory_free(model);
 }
 
+/* Where little is to be kept the chunks are small: only whole ones are given back. */
+static void little_is_kept_in_little(void **state)
+{
+    enum {
+        KEPT = 64 << 10
+    };
+    struct entries entries;
+    struct model *model = memory_zeroed(1, sizeof *model);
+    (void)state;
+    entries_init(&entries);
+    model->first = 1;
+    entries_trim(&entries, 0, KEPT);
+    for (uint64_t i = 1; i < INDEX_MAX; i++) {
+        size_t room = 0;
+        add(&entries, model, i, 150, 0);
+        trim(&entries, model, i, KEPT);
+        for (struct list *link = entries.chunks.next; link != &entries.chunks; link = link->next)
+            room++;
+        assert_true(room <= 8); /* of a quarter of what is kept, at most */
+    }
+    compare(&entries, model);
+    entries_deinit(&entries);
+    memory_free(model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -172,6 +197,7 @@ int main(void)
         cmocka_unit_test(ring_grows),
         cmocka_unit_test(memory_is_bounded),
         cmocka_unit_test(nothing_past_the_bound_is_trimmed),
+        cmocka_unit_test(little_is_kept_in_little),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -81,6 +81,13 @@ static size_t look_ahead(const struct replica *replica, uint64_t through)
     return index - first;
 }
 
+size_t replica_cache_size(const struct replica *replica)
+{
+    size_t most = replica->options.cache_size_max;
+    const size_t *share = replica->options.cache_share;
+    return share && *share < most ? *share : most;
+}
+
 bool replica_apply(struct replica *replica, struct replica_turn *turn)
 {
     const struct raft_view *view = raft_view(replica->raft);
@@ -107,7 +114,7 @@ bool replica_apply(struct replica *replica, struct replica_turn *turn)
     begin_serving(replica);
     flight_serve(replica, turn);
     uint64_t applied_index = replica_applied(replica);
-    entries_trim(&replica->entries, applied_index, replica->options.cache_size_max);
+    entries_trim(&replica->entries, applied_index, replica_cache_size(replica));
     return replica->executed < view->commit;
 }
 

@@ -7,6 +7,7 @@
 
 #define CHUNK_SIZE_FIRST (2u << 10) /* an idle partition has a no-op or two */
 #define CHUNK_SIZE_MAX   (256u << 10)
+#define CHUNKS_MIN       4
 #define RING_FIRST       16
 
 struct chunk {
@@ -29,7 +30,8 @@ static void chunk_destroy(struct chunk *chunk)
 
 void entries_init(struct entries *entries)
 {
-    *entries = (struct entries){.first = 1, .last = 0, .capacity = RING_FIRST};
+    *entries =
+        (struct entries){.first = 1, .last = 0, .capacity = RING_FIRST, .size_max = SIZE_MAX};
     entries->ring = memory_allocate(entries->capacity * sizeof *entries->ring);
     entries->marks = memory_allocate(entries->capacity);
     list_init(&entries->chunks);
@@ -48,7 +50,10 @@ static size_t next_size(const struct entries *entries)
     if (list_is_empty(&entries->chunks))
         return CHUNK_SIZE_FIRST;
     size_t size = 8 * chunk_of(entries->chunks.previous)->buffer.capacity;
-    return size < CHUNK_SIZE_MAX ? size : CHUNK_SIZE_MAX;
+    size_t most = entries->size_max / CHUNKS_MIN; /* only whole chunks are given back */
+    most = most < CHUNK_SIZE_FIRST ? CHUNK_SIZE_FIRST : most;
+    most = most < CHUNK_SIZE_MAX ? most : CHUNK_SIZE_MAX;
+    return size < most ? size : most;
 }
 
 struct buffer *entries_room(struct entries *entries, size_t size)
@@ -135,6 +140,7 @@ void entries_truncate(struct entries *entries, uint64_t from)
 
 void entries_trim(struct entries *entries, uint64_t through, size_t size_max)
 {
+    entries->size_max = size_max;
     while (entries->first <= entries->last && entries->first <= through &&
            entries->size > size_max) {
         entries->size -= entries_at(entries, entries->first).size;

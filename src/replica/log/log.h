@@ -17,6 +17,7 @@ struct entries {
     uint64_t first, last; /* kept: first .. last; empty when last + 1 == first */
     struct list chunks;   /* the first is small, the next ones larger */
     size_t size;          /* bytes of the entries kept */
+    size_t size_max;      /* of the last trim: chunks are a part of it */
 };
 
 void entries_init(struct entries *entries);
@@ -167,6 +168,8 @@ int64_t replica_next_us(struct replica *replica, struct replica_turn *turn);
 bool replica_must_leave(const struct replica *replica);
 void replica_leave_joint(struct replica *replica, struct replica_turn *turn);
 /* The store is dropped and built anew: from the newest snapshot, then from the log. */
+/* Bytes of applied entries that are kept for peers now. */
+size_t replica_cache_size(const struct replica *replica);
 void replica_reset_store(struct replica *replica, struct replica_turn *turn);
 /* What was written of a snapshot past `from` is dropped: that part of the log is cut. */
 void replica_cut_snapshot(struct replica *replica, struct replica_turn *turn, uint64_t from);
