@@ -80,7 +80,7 @@ sim: build
 	$(SIM) run --seed $(SEED) $(ARGS)
 
 swarm: build
-	$(SIM) swarm --minutes $(MINUTES) $(ARGS)
+	$(SIM) swarm --minutes $(MINUTES) --jobs $(JOBS) $(ARGS)
 
 planted:
 	tools/planted.sh $(ARGS)

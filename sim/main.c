@@ -12,6 +12,7 @@
 struct arguments {
     uint64_t seed;
     double minutes;
+    unsigned jobs;
     const char *fault;
     uint32_t faults;
     bool trace, stop_at_find, has_seed;
@@ -20,8 +21,8 @@ struct arguments {
 static int usage(void)
 {
     fprintf(stderr, "usage: holdfast-sim run --seed N [--trace] [--fault NAME]\n"
-                    "       holdfast-sim swarm --minutes M [--seed FIRST] [--fault NAME] "
-                    "[--stop-at-find]\n"
+                    "       holdfast-sim swarm --minutes M [--jobs N] [--seed FIRST] "
+                    "[--fault NAME] [--stop-at-find]\n"
                     "       holdfast-sim cost | journey | faults\n");
     return 2;
 }
@@ -29,10 +30,13 @@ static int usage(void)
 /* False: unknown word or value. */
 static bool parse(int count, char **words, struct arguments *arguments)
 {
-    static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'},   {"minutes", required_argument, NULL, 'm'},
-        {"fault", required_argument, NULL, 'f'},  {"trace", no_argument, NULL, 't'},
-        {"stop-at-find", no_argument, NULL, 'x'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
+                                            {"minutes", required_argument, NULL, 'm'},
+                                            {"jobs", required_argument, NULL, 'j'},
+                                            {"fault", required_argument, NULL, 'f'},
+                                            {"trace", no_argument, NULL, 't'},
+                                            {"stop-at-find", no_argument, NULL, 'x'},
+                                            {NULL, 0, NULL, 0}};
     int letter;
     while ((letter = getopt_long(count, words, "", options, NULL)) != -1) {
         char *end = NULL;
@@ -41,6 +45,8 @@ static bool parse(int count, char **words, struct arguments *arguments)
             arguments->has_seed = true;
         } else if (letter == 'm') {
             arguments->minutes = strtod(optarg, &end);
+        } else if (letter == 'j') {
+            arguments->jobs = (unsigned)strtoul(optarg, &end, 10);
         } else if (letter == 'f') {
             arguments->fault = optarg;
             arguments->faults = swarm_fault_of_name(optarg);
@@ -54,7 +60,8 @@ static bool parse(int count, char **words, struct arguments *arguments)
         if (end && *end)
             return false;
     }
-    return optind == count && (!arguments->fault || arguments->faults);
+    return optind == count && arguments->jobs <= SWARM_JOBS_MAX &&
+           (!arguments->fault || arguments->faults);
 }
 
 static int run(const struct arguments *arguments)
@@ -85,7 +92,8 @@ int main(int count, char **words)
         return run(&arguments);
     if (strcmp(verb, "swarm") == 0)
         return swarm_run(
-            &(struct swarm_options){.minutes = arguments.minutes,
+            &(struct swarm_options){.jobs = arguments.jobs,
+                                    .minutes = arguments.minutes,
                                     .first_seed = arguments.has_seed ? arguments.seed : 0,
                                     .faults = arguments.faults,
                                     .fault = arguments.fault,

@@ -1,6 +1,8 @@
 /* Seeds in children; sums for people. */
 #include "sim/swarm.h"
 
+#include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -111,25 +113,42 @@ static bool read_all(int from, void *bytes, size_t size)
     return true;
 }
 
-static void run_in_child(const struct run_options *options, bool twice, struct run_result *result)
+/* A seed under way. */
+struct lane {
+    pid_t process; /* 0: free */
+    int from;      /* its result comes here */
+    struct run_options run;
+};
+
+/* False: no process or no pipe is to be had. */
+static bool lane_start(struct lane *lane, const struct run_options *options, bool twice)
 {
-    int ends[2], how = 0;
-    memset(result, 0, sizeof *result);
+    int ends[2];
     fflush(NULL);
-    if (pipe(ends) != 0) {
-        verdict_fail(&result->verdict, "swarm", "no pipe");
-        return;
-    }
+    if (pipe(ends) != 0)
+        return false;
     pid_t process = fork();
     if (process == 0) {
         close(ends[0]);
         child(options, twice, ends[1]);
     }
     close(ends[1]);
-    bool told = process > 0 && read_all(ends[0], result, sizeof *result);
-    close(ends[0]);
-    if (process > 0)
-        waitpid(process, &how, 0);
+    if (process < 0) {
+        close(ends[0]);
+        return false;
+    }
+    *lane = (struct lane){.process = process, .from = ends[0], .run = *options};
+    return true;
+}
+
+/* Blocks until its process has ended. */
+static void lane_end(struct lane *lane, struct run_result *result)
+{
+    int how = 0;
+    bool told = read_all(lane->from, result, sizeof *result);
+    close(lane->from);
+    waitpid(lane->process, &how, 0);
+    lane->process = 0;
     if (told)
         return;
     memset(result, 0, sizeof *result);
@@ -139,6 +158,36 @@ static void run_in_child(const struct run_options *options, bool twice, struct r
         verdict_fail(&result->verdict, "assertion",
                      "the run ended by signal %d (its line is above)",
                      WIFSIGNALED(how) ? WTERMSIG(how) : 0);
+}
+
+/* One that has told its result, or died; SWARM_JOBS_MAX: none is under way. Blocks. */
+static unsigned lane_await(const struct lane *lanes)
+{
+    struct pollfd from[SWARM_JOBS_MAX];
+    unsigned at[SWARM_JOBS_MAX];
+    nfds_t count = 0;
+    for (unsigned i = 0; i < SWARM_JOBS_MAX; i++)
+        if (lanes[i].process) {
+            at[count] = i;
+            from[count++] = (struct pollfd){.fd = lanes[i].from, .events = POLLIN};
+        }
+    if (count)
+        poll(from, count, -1);
+    for (nfds_t i = 0; i < count; i++)
+        if (from[i].revents)
+            return at[i];
+    return SWARM_JOBS_MAX;
+}
+
+static void lanes_stop(struct lane *lanes)
+{
+    for (unsigned i = 0; i < SWARM_JOBS_MAX; i++) {
+        struct run_result unwanted;
+        if (!lanes[i].process)
+            continue;
+        kill(lanes[i].process, SIGKILL);
+        lane_end(&lanes[i], &unwanted);
+    }
 }
 
 /* ---- the swarm ---- */
@@ -197,26 +246,63 @@ static double real_seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+/* What ends, ends; what is free begins the next seed as long as there is time. */
+struct swarm {
+    const struct swarm_options *options;
+    struct lane lanes[SWARM_JOBS_MAX];
+    struct sums sums;
+    uint64_t next_seed, started;
+    double begin_s, end_s;
+};
+
+static bool fill(struct swarm *swarm)
+{
+    unsigned jobs = swarm->options->jobs ? swarm->options->jobs : 1;
+    for (unsigned i = 0; i < jobs && real_seconds() < swarm->end_s; i++) {
+        struct run_options run = {.seed = swarm->next_seed, .faults = swarm->options->faults};
+        if (swarm->lanes[i].process)
+            continue;
+        if (!lane_start(&swarm->lanes[i], &run, swarm->started % TWICE_EVERY == 0))
+            return false;
+        swarm->next_seed++;
+        swarm->started++;
+    }
+    return true;
+}
+
+/* True: go on. */
+static bool take(struct swarm *swarm, unsigned at)
+{
+    struct run_result result;
+    lane_end(&swarm->lanes[at], &result);
+    add(&swarm->sums, &result);
+    if (!result.verdict.failed)
+        return true;
+    printf("FOUND after %.0f s by %s: %s\n", real_seconds() - swarm->begin_s, result.verdict.oracle,
+           result.verdict.line);
+    print_replay(&swarm->lanes[at].run, stdout);
+    return !swarm->options->stop_at_find;
+}
+
 int swarm_run(const struct swarm_options *options)
 {
-    struct sums sums = {0};
-    double begin_s = real_seconds(), end_s = begin_s + options->minutes * 60;
-    struct run_options run = {.seed = options->first_seed, .faults = options->faults};
-    if (!run.seed)
-        run.seed = (uint64_t)time(NULL) % 1000000 * 1000;
-    printf("swarm: from seed %llu\n", (unsigned long long)run.seed);
-    for (; real_seconds() < end_s; run.seed++) {
-        struct run_result result;
-        run_in_child(&run, sums.seeds % TWICE_EVERY == 0, &result);
-        add(&sums, &result);
-        if (!result.verdict.failed)
-            continue;
-        printf("FOUND after %.0f s by %s: %s\n", real_seconds() - begin_s, result.verdict.oracle,
-               result.verdict.line);
-        print_replay(&run, stdout);
-        if (options->stop_at_find)
+    struct swarm swarm = {.options = options, .begin_s = real_seconds()};
+    swarm.end_s = swarm.begin_s + options->minutes * 60;
+    swarm.next_seed = options->first_seed;
+    if (!swarm.next_seed)
+        swarm.next_seed = (uint64_t)time(NULL) % 1000000 * 1000;
+    printf("swarm: from seed %llu\n", (unsigned long long)swarm.next_seed);
+    for (;;) {
+        bool begun = fill(&swarm);
+        unsigned at = lane_await(swarm.lanes);
+        if (at == SWARM_JOBS_MAX && !begun) {
+            fprintf(stderr, "swarm: no process can be started\n");
+            return 2;
+        }
+        if (at == SWARM_JOBS_MAX || !take(&swarm, at))
             break;
     }
-    print_sums(&sums);
-    return sums.found ? 1 : 0;
+    lanes_stop(swarm.lanes);
+    print_sums(&swarm.sums);
+    return swarm.sums.found ? 1 : 0;
 }
