@@ -180,7 +180,8 @@ static enum status open_log(struct node *node, char why[NODE_WHY_SIZE])
     struct wal_options options = {.dir = path,
                                   .segment_size = node->options.wal_segment_size,
                                   .tag = node->options.tag_wal,
-                                  .interval_ns = 1000000000};
+                                  .interval_ns = 1000000000,
+                                  .faults = node->options.faults};
     status = wal_open(node->io, &options, &node->wal, line);
     if (status)
         say_log(node, status, line, why);

@@ -183,6 +183,20 @@ static void send_due_beats(struct node *node)
         node_send_beats(node);
 }
 
+/* R4: a replica that starts unsure says so in its state record. Once all of these are durable,
+ * later starts go by them, and not by how this one began. */
+static void settle_doubt(struct node *node)
+{
+    if (!wal_may_have_lost(node->wal))
+        return;
+    for (size_t i = 0; i < node->group_count; i++) {
+        const struct raft_view *view = raft_view(replica_raft(node_group_at(node, i)));
+        if (view->saved_version < view->state_version)
+            return;
+    }
+    wal_run_settle(node->wal);
+}
+
 void node_tick(struct node *node)
 {
     wal_tick(node->wal, node->turn.now_ns);
@@ -190,6 +204,7 @@ void node_tick(struct node *node)
     if (!node->started)
         return;
     awake_tick(node);
+    settle_doubt(node);
     placed_tick(node);
     prefer_tick(node);
     send_due_beats(node);

@@ -75,7 +75,9 @@ void replica_start(struct replica *replica, struct replica_turn *turn, bool born
     restart->now_ns = turn->now_ns;
     /* R4: what was written and not synced may be missing after a power cut. */
     restart->unsure |=
-        !born && replica->options.sync != WAL_SYNC_ALWAYS && wal_unclean_other_boot(turn->wal);
+        !born && replica->options.sync != WAL_SYNC_ALWAYS && wal_may_have_lost(turn->wal);
+    if (turn->faults & REPLICA_FAULT_UNSURE_VOTES)
+        restart->unsure = false;
     struct raft_options options = {
         .group = replica->options.group,
         .self = replica->options.self,
@@ -316,6 +318,11 @@ struct replica_id replica_self(const struct replica *replica)
 struct group_id replica_group(const struct replica *replica)
 {
     return replica->options.group;
+}
+
+enum wal_sync replica_sync(const struct replica *replica)
+{
+    return replica->options.sync;
 }
 
 const struct raft *replica_raft(const struct replica *replica)

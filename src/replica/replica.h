@@ -104,8 +104,12 @@ enum replica_fault {
         1 << 5, /* server: a forwarded write is sent again after the link broke */
     REPLICA_FAULT_LOCAL_EXPIRY = 1 << 6, /* replicas expire by their own clock */
     REPLICA_FAULT_SMALL_QUORUM = 1 << 7, /* one vote elects */
-    REPLICA_FAULT_EARLY_SAFE = 1 << 18,  /* FAILOVER safe: a write is acknowledged when only the
-                                            leader has it persisted */
+    REPLICA_FAULT_LEASE_BEFORE = 1 << 8, /* the lease is judged by a time before the read ran */
+    REPLICA_FAULT_UNSURE_VOTES = 1 << 9, /* who may have lost entries votes as if he had not */
+    REPLICA_FAULT_STALE_SEGMENT = WAL_FAULT_STALE_SEGMENT,
+    REPLICA_FAULT_BATCHES_UNSETTLED = WAL_FAULT_BATCHES_UNSETTLED,
+    REPLICA_FAULT_EARLY_SAFE = 1 << 18, /* FAILOVER safe: a write is acknowledged when only the
+                                           leader has it persisted */
     REPLICA_FAULT_SNAPSHOT_UNCOMMITTED = 1 << 10, /* a snapshot does not wait for the commit */
     REPLICA_FAULT_LEDGER_DROPPED = 1 << 14,       /* what is cut is not set aside */
     REPLICA_FAULT_ONCE_MISSING = 1 << 15,         /* a snapshot leaves out the table of ONCE */
@@ -133,6 +137,7 @@ void replica_start(struct replica *replica, struct replica_turn *turn, bool born
 
 struct replica_id replica_self(const struct replica *replica);
 struct group_id replica_group(const struct replica *replica);
+enum wal_sync replica_sync(const struct replica *replica);
 const struct raft *replica_raft(const struct replica *replica);
 struct store *replica_store(struct replica *replica);
 uint64_t replica_executed(const struct replica *replica);

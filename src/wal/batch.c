@@ -75,21 +75,36 @@ void wal_run_judge(struct wal *wal)
     char boot_id[IO_BOOT_ID_SIZE] = {0};
     io_boot_id(wal->io, boot_id);
     bool unclean = wal->run.size == RUN_SALT_SIZE + IO_BOOT_ID_SIZE && !wal->run_clean;
-    wal->unclean_other_boot =
-        unclean && memcmp(wal->run.at + RUN_SALT_SIZE, boot_id, IO_BOOT_ID_SIZE) != 0;
+    bool same_boot = unclean && memcmp(wal->run.at + RUN_SALT_SIZE, boot_id, IO_BOOT_ID_SIZE) == 0;
+    wal->may_have_lost = unclean && (!same_boot || wal->doubt_noted);
 }
 
 /* The random bytes make this run's first batch unlike any that an earlier attempt left at the same
  * place (V5). */
-void wal_run_begin(struct wal *wal)
+static void run_add(struct wal *wal)
 {
     uint8_t payload[RUN_SALT_SIZE + IO_BOOT_ID_SIZE] = {0};
     store_u64(payload, io_random(wal->io));
     store_u64(payload + 8, io_random(wal->io));
     char boot_id[IO_BOOT_ID_SIZE] = {0};
     io_boot_id(wal->io, boot_id);
-    memcpy(payload + RUN_SALT_SIZE, boot_id, IO_BOOT_ID_SIZE);
+    if (!wal->run_doubts)
+        memcpy(payload + RUN_SALT_SIZE, boot_id, IO_BOOT_ID_SIZE);
     add_own(&wal->open, WAL_KIND_RUN, slice_of(payload, sizeof payload));
+}
+
+void wal_run_begin(struct wal *wal)
+{
+    wal->run_doubts = wal->may_have_lost;
+    run_add(wal);
+}
+
+void wal_run_settle(struct wal *wal)
+{
+    if (!wal->run_doubts || wal->phase != WAL_READY)
+        return;
+    wal->run_doubts = wal->may_have_lost = false;
+    run_add(wal);
 }
 
 void wal_mark_clean(struct wal *wal)
@@ -98,9 +113,9 @@ void wal_mark_clean(struct wal *wal)
     add_own(&wal->open, WAL_KIND_CLEAN, slice_of(NULL, 0));
 }
 
-bool wal_unclean_other_boot(const struct wal *wal)
+bool wal_may_have_lost(const struct wal *wal)
 {
-    return wal->unclean_other_boot;
+    return wal->may_have_lost;
 }
 
 /* Only what earlier batches hold: a state of the open batch stays behind the entries that came

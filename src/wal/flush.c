@@ -41,6 +41,7 @@ static enum status sync_done(struct wal *wal, enum status status)
 {
     if (status) {
         wal->failed = true; /* WAL-7: a second sync would lie */
+        wal_doubt_note(wal);
         return STATUS_IO;
     }
     wal->syncing = false;
@@ -48,6 +49,7 @@ static enum status sync_done(struct wal *wal, enum status status)
     wal->durable_ticket = wal->sync_ticket; /* WAL-1 */
     wal->durable_position = wal->sync_position;
     wal->first_life_durable = wal->first_life;
+    wal_doubt_clear(wal);
     wal_recycle(wal);
     return wal->failed ? STATUS_IO : STATUS_OK;
 }

@@ -89,7 +89,9 @@
 #define WAL_FLAG_ALWAYS  2
 
 /* Records of the log's own; never handed to its owner. */
-#define WAL_KIND_RUN   16 /* a start of the program: 16 random bytes, then the boot id as text */
+#define WAL_KIND_RUN                                                                               \
+    16 /* a start of the program: 16 random bytes, then the boot id as text, or zeros while it may \
+          have lost something and has not settled that */
 #define WAL_KIND_CLEAN 17 /* the run ended in order */
 #define WAL_KIND_FREED                                                                             \
     18 /* nothing but a reason for a batch: its header says a higher `first life` */

@@ -126,6 +126,7 @@ struct wal {
     struct io *io;
     char *dir;
     uint64_t segment_size, tag, interval_ns;
+    uint32_t faults;
     enum wal_phase phase;
     bool was_empty, tail_was_cut, failed;
 
@@ -155,9 +156,11 @@ struct wal {
     struct wal_groups groups;
     struct wal_identity *identities;
     size_t identity_count;
-    struct buffer run; /* payload of the last RUN record that was written or recovered */
-    bool run_clean;    /* a CLEAN record came after it */
-    bool unclean_other_boot;
+    struct buffer run;  /* payload of the last RUN record that was written or recovered */
+    bool run_clean;     /* a CLEAN record came after it */
+    bool may_have_lost; /* as judged when recovery ended */
+    bool run_doubts;    /* the record of this run has no boot id */
+    bool doubt_noted;   /* the file `doubt` is there */
 
     struct wal_read *reads[WAL_READS_MAX];
     struct wal_facts facts;
@@ -219,8 +222,13 @@ size_t wal_opening_size(
     const struct wal *wal); /* header of the segment and opening batch, in whole blocks */
 uint64_t wal_batch_end(const struct wal_batch *batch,
                        uint64_t offset); /* with padding, if it begins at `offset` */
-void wal_run_judge(struct wal *wal);     /* at the end of recovery: how did the last run end? */
-void wal_run_begin(struct wal *wal);     /* puts this run's RUN record into the open batch */
+/* doubt.c */
+void wal_doubt_note(struct wal *wal);
+void wal_doubt_find(struct wal *wal);
+void wal_doubt_clear(struct wal *wal);
+
+void wal_run_judge(struct wal *wal); /* at the end of recovery: how did the last run end? */
+void wal_run_begin(struct wal *wal); /* puts this run's RUN record into the open batch */
 void wal_freed_add(struct wal_batch *batch);
 
 /* ---- flush.c ---- */

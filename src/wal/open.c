@@ -76,8 +76,10 @@ static enum status file_found(struct wal *wal, const char *name, char why[WAL_WH
     if (file_id >= wal->next_file_id)
         wal->next_file_id = file_id + 1;
     wal_files_add(&wal->recovery.found, segment);
-    if (io_file_refresh(wal->io, segment->file)) /* WAL-1: what is recovered is on the disk */
+    if (io_file_refresh(wal->io, segment->file)) { /* WAL-1: what is recovered is on the disk */
+        wal_doubt_note(wal);
         return say(STATUS_IO, why, name, "cannot be synced; check the disk");
+    }
     return header_read(wal, segment, name, why);
 }
 
@@ -135,6 +137,7 @@ static struct wal *wal_of_options(struct io *io, const struct wal_options *optio
     wal->segment_size = size < WAL_SEGMENT_SIZE_MIN ? WAL_SEGMENT_SIZE_MIN : size;
     wal->tag = options->tag;
     wal->interval_ns = options->interval_ns;
+    wal->faults = options->faults;
     wal->next_file_id = wal->next_life = 1;
     wal->interval_due_ns = WAL_NEVER;
     wal_batch_init(&wal->open);
@@ -149,8 +152,10 @@ enum status wal_open(struct io *io, const struct wal_options *options, struct wa
         return say(STATUS_INVALID, why, options->dir, "the name is too long");
     struct wal *wal = wal_of_options(io, options);
     enum status status = dir_take(wal, why);
-    if (!status)
+    if (!status) {
+        wal_doubt_find(wal);
         status = files_find(wal, why);
+    }
     if (status) {
         wal_close(wal);
         return status;

@@ -7,6 +7,13 @@
 
 /* ---- batches ---- */
 
+static bool is_of_life(const struct wal *wal, const struct wal_segment *segment,
+                       const struct wal_batch_header *header)
+{
+    return header->life == segment->header.life ||
+           ((wal->faults & WAL_FAULT_STALE_SEGMENT) && header->life < segment->header.life);
+}
+
 /* NOT_FOUND: no valid batch is there (V2, V3). On OK the batch lies in the window. */
 static enum status batch_load(struct wal *wal, struct wal_segment *segment, uint64_t offset,
                               struct wal_batch_header *header, const uint8_t **at)
@@ -15,7 +22,7 @@ static enum status batch_load(struct wal *wal, struct wal_segment *segment, uint
     if (status)
         return status == STATUS_END ? STATUS_NOT_FOUND : status;
     if (wal_batch_header_load(*at, header) || header->file_id != segment->file_id ||
-        header->life != segment->header.life || header->offset != offset ||
+        !is_of_life(wal, segment, header) || header->offset != offset ||
         !wal_log_id_equal(header->log, wal->log)) /* WAL-4 */
         return STATUS_NOT_FOUND;
     status = wal_window_load(wal, segment, offset, header->used, at);
@@ -38,7 +45,10 @@ static void batch_accept(struct wal *wal, const struct wal_batch_header *header,
 
 static bool batch_follows(const struct wal *wal, const struct wal_batch_header *header)
 {
-    return header->previous == wal->last_checksum && header->sequence > wal->sequence; /* V5 */
+    bool stale = (wal->faults & WAL_FAULT_STALE_SEGMENT) &&
+                 header->life < wal_last_segment(wal)->header.life;
+    return stale ||
+           (header->previous == wal->last_checksum && header->sequence > wal->sequence); /* V5 */
 }
 
 static enum status batch_take(struct wal *wal, struct wal_segment *segment, uint64_t offset)
@@ -107,6 +117,24 @@ static enum status segment_begin(struct wal *wal, size_t found_at)
     return batch_take(wal, segment, WAL_SEGMENT_HEADER_SIZE);
 }
 
+#define UNSETTLED_BLOCKS 16
+
+/* Planted: the first later batch of this segment that is whole, whatever lies before it. */
+static enum status fault_next_unsettled(struct wal *wal)
+{
+    uint64_t offset = wal_round_up(wal->end, IO_BLOCK_SIZE);
+    struct wal_batch_header header;
+    const uint8_t *at;
+    for (size_t i = 0; i < UNSETTLED_BLOCKS; i++, offset += IO_BLOCK_SIZE) {
+        enum status status = batch_load(wal, wal_last_segment(wal), offset, &header, &at);
+        if (status && status != STATUS_NOT_FOUND)
+            return status;
+        if (!status && header.sequence > wal->sequence)
+            return batch_take(wal, wal_last_segment(wal), offset);
+    }
+    return STATUS_NOT_FOUND;
+}
+
 static enum status next_batch(struct wal *wal)
 {
     uint64_t offset = 0, sequence = 0;
@@ -116,6 +144,8 @@ static enum status next_batch(struct wal *wal)
         return status;
     if (find_segment(wal, sequence, &found_at))
         return segment_begin(wal, found_at);
+    if (!sequence && (wal->faults & WAL_FAULT_BATCHES_UNSETTLED))
+        return fault_next_unsettled(wal);
     return sequence ? batch_take(wal, wal_last_segment(wal), offset) : STATUS_NOT_FOUND;
 }
 

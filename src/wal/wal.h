@@ -70,6 +70,12 @@ enum wal_record_kind {
 
 struct wal;
 
+/* Faults built in on purpose, bits of replica_fault: what recovery must not take for the log. */
+enum wal_fault {
+    WAL_FAULT_STALE_SEGMENT = 1 << 17, /* batches that an earlier life left in a segment's file */
+    WAL_FAULT_BATCHES_UNSETTLED = 1 << 19, /* batches behind one that is torn */
+};
+
 struct wal_options {
     const char *dir; /* WAL's own directory; made when missing */
     /* 0: default; rounded up to blocks. When the disk is small a smaller one is taken (an eighth of
@@ -77,6 +83,7 @@ struct wal_options {
     uint64_t segment_size;
     uint64_t tag;         /* all io tags of the log are tag + 0 .. tag + 15 */
     uint64_t interval_ns; /* WAL_SYNC_INTERVAL: the longest time from a write to its sync's start */
+    uint32_t faults;      /* enum wal_fault; 0 in a program */
 };
 
 struct wal_record {
@@ -108,9 +115,11 @@ MUST_USE enum status wal_recover_end(struct wal *wal, char why[WAL_WHY_SIZE]);
 /* These count after END. Empty: there was no segment, or none whose first batch got whole. */
 bool wal_was_empty(const struct wal *wal);
 bool wal_tail_was_cut(const struct wal *wal); /* a torn tail was cut during recovery */
-/* True when the last run did not end with wal_mark_clean and its boot id differs from this one's:
- * R4's "unclean, other boot". */
-bool wal_unclean_other_boot(const struct wal *wal);
+/* True when something that an earlier run had written and not synced may be missing (R4): it did
+ * not end with wal_mark_clean, and its boot id differs from this one's, or a sync failed. Every
+ * later start says so, too, until wal_run_settle: the owner has noted it where it matters. */
+bool wal_may_have_lost(const struct wal *wal);
+void wal_run_settle(struct wal *wal); /* appends; again, or without a doubt: nothing */
 
 /* Appends one record to the open batch (bytes are copied). The sync level is that of the group;
  * WAL_STATE and WAL_IDENTITY are always WAL_SYNC_ALWAYS. */

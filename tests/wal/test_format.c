@@ -217,7 +217,7 @@ static void golden_bytes_are_read(void **state)
     memory_free(golden);
     assert_true(harness_open(&h)); /* compares each record */
     assert_int_equal(h.count, 6);
-    assert_false(wal_unclean_other_boot(h.wal));
+    assert_false(wal_may_have_lost(h.wal));
     harness_deinit(&h);
 }
 

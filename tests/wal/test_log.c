@@ -29,7 +29,7 @@ static void an_empty_directory_is_an_empty_log(void **state)
     begin(&h);
     assert_true(wal_was_empty(h.wal));
     assert_false(wal_tail_was_cut(h.wal));
-    assert_false(wal_unclean_other_boot(h.wal));
+    assert_false(wal_may_have_lost(h.wal));
     assert_int_equal(wal_next_ticket(h.wal), 1);
     harness_settle(&h); /* the note of this start */
     reopen(&h, FAKE_LOSE_ALL);
@@ -265,17 +265,62 @@ static void unclean_is_told_from_clean(void **state)
     begin(&h);
     harness_settle(&h);
     reopen(&h, FAKE_LOSE_NOTHING);
-    assert_false(wal_unclean_other_boot(h.wal)); /* the same boot: the page cache was there */
+    assert_false(wal_may_have_lost(h.wal)); /* the same boot: the page cache was there */
     harness_settle(&h);
     reopen(&h, FAKE_LOSE_ALL);
-    assert_true(wal_unclean_other_boot(h.wal));
+    assert_true(wal_may_have_lost(h.wal));
     wal_mark_clean(h.wal);
     harness_settle(&h);
     reopen(&h, FAKE_LOSE_ALL);
-    assert_false(wal_unclean_other_boot(h.wal));
+    assert_false(wal_may_have_lost(h.wal));
     harness_settle(&h);
     reopen(&h, FAKE_LOSE_ALL);
-    assert_true(wal_unclean_other_boot(h.wal)); /* a start takes the mark away */
+    assert_true(wal_may_have_lost(h.wal)); /* a start takes the mark away */
+    harness_deinit(&h);
+}
+
+/* R4: whoever goes by this start must have noted it before a later one may forget it. */
+static void a_doubt_stays_until_it_is_settled(void **state)
+{
+    (void)state;
+    struct harness h;
+    begin(&h);
+    harness_settle(&h);
+    reopen(&h, FAKE_LOSE_ALL);
+    assert_true(wal_may_have_lost(h.wal));
+    harness_settle(&h);
+    reopen(&h, FAKE_LOSE_NOTHING); /* killed before it was settled */
+    assert_true(wal_may_have_lost(h.wal));
+    wal_run_settle(h.wal);
+    harness_settle(&h);
+    wal_run_settle(h.wal);
+    assert_int_equal(0, wal_batch_size(h.wal));
+    reopen(&h, FAKE_LOSE_NOTHING);
+    assert_false(wal_may_have_lost(h.wal));
+    harness_deinit(&h);
+}
+
+/* On the same boot: what the failed sync left in the cache is not read any more. */
+static void a_failed_sync_leaves_a_doubt(void **state)
+{
+    (void)state;
+    struct harness h;
+    begin(&h);
+    harness_settle(&h);
+    harness_append(&h, WAL_ENTRY, 1, 100, WAL_SYNC_ALWAYS);
+    h.syncs_fail = true;
+    fake_io_fail(h.io, FAKE_SYNC, 1, STATUS_IO);
+    harness_settle(&h);
+    assert_true(h.failed);
+    reopen(&h, FAKE_LOSE_NOTHING);
+    assert_true(wal_may_have_lost(h.wal));
+    harness_settle(&h);
+    reopen(&h, FAKE_LOSE_NOTHING);
+    assert_true(wal_may_have_lost(h.wal)); /* not settled */
+    wal_run_settle(h.wal);
+    harness_settle(&h);
+    reopen(&h, FAKE_LOSE_NOTHING);
+    assert_false(wal_may_have_lost(h.wal));
     harness_deinit(&h);
 }
 
@@ -292,7 +337,7 @@ static void the_boot_is_remembered_across_segments(void **state)
     }
     assert_true(files_of(&h) <= 6);
     reopen(&h, FAKE_LOSE_ALL);
-    assert_true(wal_unclean_other_boot(h.wal));
+    assert_true(wal_may_have_lost(h.wal));
     harness_deinit(&h);
 }
 
@@ -624,6 +669,8 @@ int main(void)
         cmocka_unit_test(always_batches_fill_whole_blocks),
         cmocka_unit_test(a_write_ends_with_its_block),
         cmocka_unit_test(unclean_is_told_from_clean),
+        cmocka_unit_test(a_doubt_stays_until_it_is_settled),
+        cmocka_unit_test(a_failed_sync_leaves_a_doubt),
         cmocka_unit_test(the_boot_is_remembered_across_segments),
         cmocka_unit_test(another_process_is_told),
         cmocka_unit_test(entries_are_read_back),
