@@ -29,7 +29,12 @@ struct connection {
     struct request waiting[WAITING_MAX]; /* a ring */
     unsigned head, count;
     struct buffer input, output;
-    uint32_t next_key; /* reading all: the next key of this connection */
+    unsigned space, life;
+    bool entered; /* it has opened that keyspace */
+    bool watches; /* `watched` was read under WATCH */
+    struct operation_id watched;
+    unsigned next_space; /* reading all: what this connection reads next */
+    uint32_t next_key;
 };
 
 struct client {
@@ -38,6 +43,7 @@ struct client {
     struct machine_id machine;
     struct io *io;
     struct history *history;
+    struct spaces *spaces;
     struct workload workload;
     struct client_options options;
     struct random random;
@@ -54,17 +60,19 @@ static uint64_t draw(struct client *client, uint64_t min, uint64_t max)
 }
 
 struct client *client_create(struct world *world, const struct cluster *cluster,
-                             struct history *history, const struct client_options *options,
-                             uint64_t seed, struct verdict *verdict)
+                             struct history *history, struct spaces *spaces,
+                             const struct client_options *options, uint64_t seed,
+                             struct verdict *verdict)
 {
     struct client *client = memory_zeroed(1, sizeof *client);
     client->world = world;
     client->cluster = cluster;
     client->history = history;
+    client->spaces = spaces;
     client->options = *options;
     client->verdict = verdict;
     random_init(&client->random, seed ^ 0xc11e47);
-    workload_init(&client->workload, history, options->read_percent, seed);
+    workload_init(&client->workload, history, spaces, options->read_percent, seed);
     client->machine = world_add_machine(world, &(struct world_machine){.host = "10.0.1.1"});
     world_start_process(world, client->machine, 1);
     client->io = world_io(world, client->machine, 0);
@@ -109,11 +117,20 @@ static void lose(struct client *client, struct connection *connection)
     buffer_reset(&connection->input);
     buffer_reset(&connection->output);
     connection->state = CONNECTION_CLOSED;
+    connection->watches = false;
     connection->deadline_ns = HISTORY_NEVER;
     connection->next_ns = world_now_ns(client->world) + draw(client, WORLD_MS, 50 * WORLD_MS);
 }
 
 /* ---- out ---- */
+
+/* The keyspace that it will open; a new connection is in `default` already. */
+static void enter(struct client *client, struct connection *connection, unsigned space)
+{
+    connection->space = space;
+    connection->life = client->spaces->at[space].life;
+    connection->entered = space == 0;
+}
 
 static void open_connection(struct client *client, unsigned at)
 {
@@ -129,6 +146,7 @@ static void open_connection(struct client *client, unsigned at)
     if (io_connect(client->io, address, at, &connection->stream) != STATUS_OK)
         return;
     client->facts.connects++;
+    enter(client, connection, client->reading ? 0 : spaces_pick(client->spaces));
     connection->state = CONNECTION_OPENING;
     connection->timeout_ns =
         draw(client, client->options.timeout_min_ns, client->options.timeout_max_ns);
@@ -164,39 +182,144 @@ static struct request *push_request(struct client *client, struct connection *co
     memset(request, 0, sizeof *request);
     request->connection = (uint16_t)(connection - client->connections);
     request->node = (uint16_t)connection->node;
+    request->space = (uint8_t)connection->space;
+    request->life = connection->life;
+    request->replies = 1;
     request->asked_ns = world_now_ns(client->world);
     return request;
+}
+
+static void set_next(struct client *client, struct connection *connection)
+{
+    connection->next_ns = world_now_ns(client->world) +
+                          draw(client, client->options.think_min_ns, client->options.think_max_ns);
+}
+
+static bool only_reads(const struct client *client, const struct connection *connection)
+{
+    return !client->spread && (connection - client->connections) % READER_EVERY == READER_EVERY - 1;
+}
+
+/* Every second reader asks at its pace, whatever is unanswered: what arrives while a node is
+ * stopped was asked late. */
+static bool may_ask(const struct client *client, const struct connection *connection)
+{
+    bool waits_not = only_reads(client, connection) && connection->entered &&
+                     (connection - client->connections) / READER_EVERY % 2 == 0;
+    return !connection->count || (waits_not && connection->count < WAITING_MAX / 2);
+}
+
+static void ask_select(struct client *client, struct connection *connection)
+{
+    workload_ask_select(&client->workload, push_request(client, connection), &connection->output);
+    flush(client, connection);
+}
+
+/* The first connection looks after the keyspaces; what was watched is set before anything else. */
+static bool ask_special(struct client *client, struct connection *connection)
+{
+    bool asked = connection->watches;
+    struct request *request = push_request(client, connection);
+    if (connection->watches)
+        workload_ask_cas(&client->workload, &connection->watched, request, &connection->output);
+    else if (connection == client->connections)
+        asked = workload_ask_change(&client->workload, request, &connection->output);
+    connection->watches = false;
+    if (asked)
+        return true;
+    connection->count--; /* it was nothing */
+    client->facts.requests--;
+    return false;
 }
 
 static void ask(struct client *client, struct connection *connection)
 {
     unsigned count = 1;
-    if (!client->spread && random_below(&client->random, LEAVE_EVERY) == 0) {
+    bool leaves = !client->spread && random_below(&client->random, LEAVE_EVERY) == 0;
+    if (leaves || !spaces_is_open(client->spaces, connection->space, connection->life)) {
         lose(client, connection); /* on to another node */
+        return;
+    }
+    if (!connection->entered) {
+        ask_select(client, connection);
         return;
     }
     if (random_below(&client->random, 100) < client->options.pipeline_percent)
         count += (unsigned)random_below(&client->random, 12);
+    if (ask_special(client, connection))
+        count = 0;
     for (; count && connection->count < WAITING_MAX; count--) {
         struct request *request = push_request(client, connection);
-        bool reads = !client->spread &&
-                     (connection - client->connections) % READER_EVERY == READER_EVERY - 1;
-        workload_ask(&client->workload, request, reads, &connection->output);
+        workload_ask(&client->workload, request, only_reads(client, connection),
+                     &connection->output);
+        if (request->kind == REQUEST_WATCH)
+            break; /* its CAS comes next */
     }
+    set_next(client, connection);
     flush(client, connection);
 }
 
-/* Connections share the nodes among them; each reads all keys through its own. */
+/* ---- reading everything ---- */
+
+/* Keys of keyspaces that were dropped are not there any more. */
+static bool is_read_last(const struct client *client, const struct connection *connection)
+{
+    const struct history_key *key = &client->history->keys[connection->next_key];
+    return key->space == connection->next_space &&
+           spaces_is_open(client->spaces, key->space, key->life);
+}
+
+static unsigned spaces_to_read(const struct client *client)
+{
+    return client->spaces->only_default ? 1 : client->spaces->count;
+}
+
+static bool has_read_all(const struct client *client, const struct connection *connection)
+{
+    return connection->next_space >= spaces_to_read(client);
+}
+
+/* Connections share the nodes among them; each reads all keys through its own, keyspace by
+ * keyspace. */
 static void ask_for_all(struct client *client, struct connection *connection)
 {
+    if (connection->space != connection->next_space && !connection->count &&
+        !has_read_all(client, connection)) {
+        enter(client, connection, connection->next_space);
+        connection->entered = false;
+    }
+    if (!connection->entered) {
+        if (!connection->count)
+            ask_select(client, connection);
+        return;
+    }
     while (connection->next_key < client->history->key_count && connection->count < WAITING_MAX) {
-        struct request *request = push_request(client, connection);
-        workload_ask_for(&client->workload, connection->next_key++, request, &connection->output);
+        if (is_read_last(client, connection))
+            workload_ask_for(&client->workload, connection->next_key,
+                             push_request(client, connection), &connection->output);
+        connection->next_key++;
+    }
+    if (connection->next_key == client->history->key_count && !connection->count) {
+        connection->next_key = 0;
+        do
+            connection->next_space++;
+        while (!has_read_all(client, connection) &&
+               client->spaces->at[connection->next_space].state != SPACE_OPEN);
     }
     flush(client, connection);
 }
 
 /* ---- in ---- */
+
+/* What the answer means for the connection itself. */
+static void note_answer(struct connection *connection, const struct request *request, bool refused)
+{
+    if (request->kind == REQUEST_SELECT)
+        connection->entered = !refused;
+    connection->watches = request->kind == REQUEST_WATCH && !refused && !request->failed;
+    if (connection->watches)
+        connection->watched = request->ids[0];
+}
 
 /* False: the connection is gone. */
 static bool take_answer(struct client *client, struct connection *connection, struct slice reply)
@@ -208,13 +331,17 @@ static bool take_answer(struct client *client, struct connection *connection, st
     }
     struct request *request = &connection->waiting[connection->head];
     uint64_t now_ns = world_now_ns(client->world);
-    bool wrote = false, refused = false;
+    bool wrote = false, refused = false, was_begun = request->replies > 1;
     const char *wrong =
-        workload_answer(&client->workload, request, reply, now_ns, &wrote, &refused);
+        was_begun ? workload_begin_answer(request, reply)
+                  : workload_answer(&client->workload, request, reply, now_ns, &wrote, &refused);
     if (wrong)
         verdict_fail(client->verdict, "replies", "node %u answered a request wrongly: %s: %.*s",
                      connection->node, wrong, (int)(reply.size < 80 ? reply.size : 80),
                      (const char *)reply.at);
+    if (was_begun)
+        return true;
+    note_answer(connection, request, refused);
     if (wrote && request->asked_ns > client->facts.write_asked_ns[connection->node])
         client->facts.write_asked_ns[connection->node] = request->asked_ns;
     if (client->reading && refused)
@@ -222,8 +349,7 @@ static bool take_answer(struct client *client, struct connection *connection, st
     connection->head = (connection->head + 1) % WAITING_MAX;
     connection->count--;
     connection->deadline_ns = connection->count ? now_ns + connection->timeout_ns : HISTORY_NEVER;
-    connection->next_ns =
-        now_ns + draw(client, client->options.think_min_ns, client->options.think_max_ns);
+    set_next(client, connection);
     return true;
 }
 
@@ -275,6 +401,7 @@ static void handle_event(struct client *client, const struct io_event *event)
         connection->deadline_ns = HISTORY_NEVER;
         connection->next_ns = world_now_ns(client->world);
         connection->next_key = 0;
+        connection->next_space = 0;
     } else if (event->kind == IO_CONNECTED || event->kind == IO_CLOSED) {
         lose(client, connection);
     } else if (event->kind == IO_READABLE) {
@@ -297,17 +424,19 @@ static void act(struct client *client, unsigned at, uint64_t now_ns)
         return;
     if (connection->state == CONNECTION_CLOSED)
         open_connection(client, at);
-    else if (connection->state == CONNECTION_OPEN && client->reading)
+    else if (connection->state == CONNECTION_OPEN && client->reading &&
+             !has_read_all(client, connection))
         ask_for_all(client, connection);
-    else if (connection->state == CONNECTION_OPEN && !connection->count)
+    else if (connection->state == CONNECTION_OPEN && may_ask(client, connection))
         ask(client, connection);
 }
 
 static uint64_t wakes_ns(const struct client *client, const struct connection *connection)
 {
-    bool asks = connection->state != CONNECTION_OPENING && !connection->count && !client->paused;
+    bool asks =
+        connection->state != CONNECTION_OPENING && may_ask(client, connection) && !client->paused;
     if (asks && client->reading && connection->state == CONNECTION_OPEN)
-        asks = connection->next_key < client->history->key_count;
+        asks = !has_read_all(client, connection);
     uint64_t next_ns = asks ? connection->next_ns : HISTORY_NEVER;
     return next_ns < connection->deadline_ns ? next_ns : connection->deadline_ns;
 }
@@ -367,7 +496,7 @@ bool client_reading_is_done(const struct client *client)
         if (client->cluster->nodes[i].state == CLUSTER_REFUSED)
             continue;
         if (connection->state != CONNECTION_OPEN || connection->count ||
-            connection->next_key < client->history->key_count)
+            !has_read_all(client, connection))
             return false;
     }
     return true;

@@ -1,6 +1,9 @@
 /* client.h - the clients: connections on machines of their own, each with its own pace, to a random
  * node, doing random operations on few keys, so that they conflict; everything goes into a history.
  *
+ * A connection opens one of the keyspaces and stays there. The first one also creates and drops
+ * them.
+ *
  * An answer that does not come in time leaves its operation UNKNOWN, and the connection goes on
  * with another node. TRYAGAIN, NOREPLICAS and MISCONF are promises that nothing happened;
  * UNKNOWNOUTCOME is none; behind ONCE it means: ask again. */
@@ -9,6 +12,7 @@
 
 #include "sim/cluster.h"
 #include "sim/history.h"
+#include "sim/spaces.h"
 
 #include "base/random.h"
 
@@ -33,8 +37,9 @@ struct client_facts {
 
 /* Adds a machine and starts it; the slots of `history` are there already. */
 struct client *client_create(struct world *world, const struct cluster *cluster,
-                             struct history *history, const struct client_options *options,
-                             uint64_t seed, struct verdict *verdict);
+                             struct history *history, struct spaces *spaces,
+                             const struct client_options *options, uint64_t seed,
+                             struct verdict *verdict);
 void client_destroy(struct client *client);
 
 struct machine_id client_machine(const struct client *client);

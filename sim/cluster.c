@@ -5,6 +5,9 @@
 
 #include <stdio.h>
 
+#define GROUPS_SHOWN 24
+#define VALIDATED    2 /* groups of a node looked into after each of its turns, by turn */
+
 static void destroy_workers(struct cluster_node *node)
 {
     for (unsigned i = CLUSTER_WORKERS_MAX; i-- > 0;) {
@@ -189,8 +192,9 @@ static void validate(const struct cluster *cluster, struct cluster_node *node,
                      struct worker *worker)
 {
     struct node *inside = worker_node(worker);
-    for (size_t i = 0; node_is_started(inside) && i < node_group_count(inside); i++)
-        replica_validate(node_group_at(inside, i));
+    size_t groups = node_is_started(inside) ? node_group_count(inside) : 0;
+    for (size_t i = 0; i < VALIDATED && i < groups; i++)
+        replica_validate(node_group_at(inside, (node->turns + i) % groups));
     if (++node->turns % cluster->options.validate_every == 0)
         worker_validate(worker);
 }
@@ -255,32 +259,64 @@ unsigned cluster_leader(const struct cluster *cluster)
     return leader;
 }
 
+static bool is_at_end(const struct replica *replica)
+{
+    const struct raft_view *view = raft_view(replica_raft(replica));
+    return replica_executed(replica) == view->last_index && view->commit == view->last_index;
+}
+
+/* Every member that can be there is, and all are equal. */
 static bool group_is_converged(const struct cluster *cluster, struct group_id group)
 {
     struct replica *first = NULL;
+    size_t there = 0;
     for (unsigned i = 0; i < cluster->options.nodes; i++) {
-        if (cluster->nodes[i].state == CLUSTER_REFUSED)
-            continue;
         struct replica *replica = replica_at(cluster, i, group);
-        if (!cluster_is_formed(cluster, i))
-            return false;
+        there += cluster->nodes[i].state == CLUSTER_REFUSED || replica;
         if (!replica)
             continue; /* a group of three on five nodes */
-        const struct raft_view *view = raft_view(replica_raft(replica));
-        if (replica_executed(replica) != view->last_index || view->commit != view->last_index)
-            return false;
-        if (!first)
-            first = replica;
-        if (replica_executed(replica) != replica_executed(first) ||
+        first = first ? first : replica;
+        if (!is_at_end(replica) || replica_executed(replica) != replica_executed(first) ||
             store_digest(replica_store(replica)) != store_digest(replica_store(first)))
             return false;
     }
-    return first != NULL;
+    return first && there >= raft_configuration(replica_raft(first))->member_count;
+}
+
+/* With a node gone for good, groups with contracts of their own may lack their quorum. */
+static bool is_judged(struct group_id group, bool all_there)
+{
+    return all_there || group.value <= GROUP_DEFAULT.value;
+}
+
+static bool worker_is_converged(const struct cluster *cluster, struct worker *worker,
+                                bool all_there)
+{
+    struct node *node = worker_node(worker);
+    for (size_t i = 0; i < node_group_count(node); i++) {
+        struct group_id group = replica_group(node_group_at(node, i));
+        if (is_judged(group, all_there) && !group_is_converged(cluster, group))
+            return false;
+    }
+    return true;
 }
 
 bool cluster_is_converged(const struct cluster *cluster)
 {
-    return group_is_converged(cluster, GROUP_SYSTEM) && group_is_converged(cluster, GROUP_DEFAULT);
+    bool all_there = true;
+    for (unsigned i = 0; i < cluster->options.nodes; i++) {
+        bool gone = cluster->nodes[i].state == CLUSTER_REFUSED;
+        all_there &= !gone;
+        if (!gone && !cluster_is_formed(cluster, i))
+            return false;
+    }
+    for (unsigned i = 0; i < cluster->options.nodes; i++)
+        for (unsigned w = 0; cluster_is_formed(cluster, i) && w < CLUSTER_WORKERS_MAX; w++) {
+            struct worker *worker = cluster->nodes[i].workers[w];
+            if (worker && !worker_is_converged(cluster, worker, all_there))
+                return false;
+        }
+    return true;
 }
 
 void cluster_describe(const struct cluster *cluster, char *text, size_t size)
@@ -288,7 +324,7 @@ void cluster_describe(const struct cluster *cluster, char *text, size_t size)
     static const char letters[] = "FPCL";
     size_t used = 0;
     for (unsigned i = 0; i < cluster->options.nodes; i++)
-        for (uint64_t group = 0; group < 2 && used < size; group++) {
+        for (uint64_t group = 0; group < GROUPS_SHOWN && used < size; group++) {
             struct replica *replica = replica_at(cluster, i, (struct group_id){group});
             const struct raft_view *view = replica ? raft_view(replica_raft(replica)) : NULL;
             if (view)

@@ -21,20 +21,40 @@ void history_destroy(struct history *history)
     memory_free(history);
 }
 
-static uint32_t add_key(struct history *history, enum key_kind kind)
+static uint32_t add_key(struct history *history, enum key_kind kind, unsigned space)
 {
-    static const char letters[] = "sclt";
+    static const char letters[] = "scltp";
     assert(history->key_count < HISTORY_KEYS_MAX);
     struct history_key *key = &history->keys[history->key_count];
     key->kind = kind;
-    snprintf(key->name, sizeof key->name, "%c%u", letters[kind], history->key_count);
+    key->space = space;
+    key->life = history->lives[space];
+    snprintf(key->name, sizeof key->name, "%c%u", letters[kind], history->names[space]++);
     return history->key_count++;
 }
 
-void history_add_slot(struct history *history, enum key_kind kind)
+void history_add_slot(struct history *history, enum key_kind kind, unsigned space)
 {
-    assert(history->slot_count < HISTORY_SLOTS_MAX);
-    history->slots[history->slot_count++] = add_key(history, kind);
+    assert(history->slot_count < HISTORY_SLOTS_MAX && space < HISTORY_SPACES_MAX);
+    history->slots[history->slot_count++] = add_key(history, kind, space);
+}
+
+unsigned history_space_of_slot(const struct history *history, uint32_t slot)
+{
+    return history->keys[history->slots[slot]].space;
+}
+
+void history_begin_life(struct history *history, unsigned space, unsigned life)
+{
+    history->lives[space] = life;
+    history->names[space] = 0;
+    for (uint32_t slot = 0; slot < history->slot_count; slot++) {
+        struct history_key *key = &history->keys[history->slots[slot]];
+        if (key->space != space || history->key_count == HISTORY_KEYS_MAX)
+            continue;
+        key->retired = true;
+        history->slots[slot] = add_key(history, key->kind, space);
+    }
 }
 
 uint32_t history_key_of_slot(struct history *history, uint32_t slot)
@@ -43,7 +63,7 @@ uint32_t history_key_of_slot(struct history *history, uint32_t slot)
     bool used_up = key->count >= HISTORY_KEY_LENGTH || key->unknown >= HISTORY_UNKNOWNS;
     if (used_up && history->key_count < HISTORY_KEYS_MAX) {
         key->retired = true;
-        history->slots[slot] = add_key(history, key->kind);
+        history->slots[slot] = add_key(history, key->kind, key->space);
     }
     return history->slots[slot];
 }
@@ -162,10 +182,10 @@ static void print_value(const char *name, struct value value, FILE *out)
 
 void history_print_key(const struct history_key *key, FILE *out)
 {
-    static const char *const kinds[] = {"SET", "SET NX", "SET XX", "SET GET", "GET",   "DEL",
-                                        "ADD", "APPEND", "PUSH",   "RANGE",   "EXPIRE"};
+    static const char *const kinds[] = {"SET", "SET NX", "SET XX", "SET GET", "GET",    "DEL",
+                                        "ADD", "APPEND", "PUSH",   "RANGE",   "EXPIRE", "CAS"};
     static const char *const outcomes[] = {"pending", "done", "refused", "unknown"};
-    fprintf(out, "key %s\n", key->name);
+    fprintf(out, "key %s of keyspace %u, life %u\n", key->name, key->space, key->life);
     for (uint32_t i = 0; i < key->count; i++) {
         const struct operation *operation = &key->operations[i];
         fprintf(out, "%4u %10.3f ms .. ", i, (double)operation->invoked_ns / 1e6);
@@ -177,6 +197,8 @@ void history_print_key(const struct history_key *key, FILE *out)
                 kinds[operation->kind], outcomes[operation->outcome]);
         if (operation_writes(operation->kind))
             print_value("argument", operation->argument, out);
+        if (operation->kind == OPERATION_CAS)
+            print_value("expected", operation->expected, out);
         if (operation->outcome == OUTCOME_DONE)
             print_value("result", operation->result, out);
         if (operation->ttl_ns)

@@ -16,7 +16,8 @@
 #define HISTORY_NEVER      UINT64_MAX
 #define HISTORY_KEYS_MAX   4096
 #define HISTORY_NAME_SIZE  16
-#define HISTORY_SLOTS_MAX  16
+#define HISTORY_SLOTS_MAX  24
+#define HISTORY_SPACES_MAX 4   /* keyspaces, numbered from 0 */
 #define HISTORY_KEY_LENGTH 120 /* operations before a key is retired for a fresh one */
 #define HISTORY_UNKNOWNS   5   /* the same for writes of unknown fate: they make checking hard */
 
@@ -25,6 +26,7 @@ enum key_kind {
     KEY_COUNTER, /* INCRBY, SET, GET, DEL */
     KEY_LIST,    /* RPUSH, LRANGE, DEL */
     KEY_LEASE,   /* strings with deadlines */
+    KEY_PAIR,    /* two counters that only transactions change, both alike: one counter */
 };
 
 enum operation_kind {
@@ -39,6 +41,7 @@ enum operation_kind {
     OPERATION_PUSH,
     OPERATION_RANGE,
     OPERATION_EXPIRE,
+    OPERATION_CAS, /* SET of a value that was watched and read: `expected` */
 };
 
 enum operation_outcome {
@@ -62,12 +65,13 @@ struct operation {
     uint64_t invoked_ns, returned_ns;
     uint32_t after; /* the previous one of its connection on this key, plus 1; 0: none */
     uint16_t connection, node;
-    struct value argument, result;
+    struct value argument, result, expected;
     uint64_t ttl_ns; /* SET, EXPIRE of a lease; 0: none */
 };
 
 struct history_key {
     enum key_kind kind;
+    unsigned space, life; /* the keyspace, and which life of it */
     char name[HISTORY_NAME_SIZE];
     struct operation *operations; /* owned */
     uint32_t count, capacity;
@@ -79,6 +83,8 @@ struct history {
     struct history_key keys[HISTORY_KEYS_MAX];
     uint32_t key_count;
     uint32_t slots[HISTORY_SLOTS_MAX]; /* the living key of each slot */
+    unsigned lives[HISTORY_SPACES_MAX];
+    uint32_t names[HISTORY_SPACES_MAX]; /* keys in this life */
     uint32_t slot_count;
     uint64_t happenings;
     uint64_t done, refused, unknown;
@@ -92,7 +98,10 @@ struct history *history_create(void);
 void history_destroy(struct history *history);
 
 /* A slot always has one living key of this kind. */
-void history_add_slot(struct history *history, enum key_kind kind);
+void history_add_slot(struct history *history, enum key_kind kind, unsigned space);
+/* Every slot of the keyspace gets a fresh key; names begin anew. */
+void history_begin_life(struct history *history, unsigned space, unsigned life);
+unsigned history_space_of_slot(const struct history *history, uint32_t slot);
 /* The living key of a slot; a used-up one is replaced first. */
 uint32_t history_key_of_slot(struct history *history, uint32_t slot);
 

@@ -42,6 +42,11 @@ void machine_set_clock(struct machine *machine, uint64_t base_ns, int32_t drift_
 
 uint64_t io_now_ns(struct io *io)
 {
+    uint64_t held_ns = io->held_clock_ns;
+    if (held_ns && !io->held) {
+        io->held_clock_ns = 0;
+        return held_ns;
+    }
     return machine_now_ns(
         io->machine); /* IO-5: only a reboot sets the base back, and the io is dead then */
 }

@@ -95,6 +95,11 @@ static struct value run(const struct operation *operation, struct state *state,
     case OPERATION_PUSH:
         state->value = value_push(old, operation->argument);
         return value_of_number(state->value.length);
+    case OPERATION_CAS:
+        result.present = value_equal(old, operation->expected);
+        if (result.present)
+            put(state, operation, tolerance_ns);
+        break;
     case OPERATION_EXPIRE:
         if (old.present)
             set_deadline(state, operation, tolerance_ns);

@@ -3,8 +3,8 @@
 
 #include "base/memory.h"
 
-#define GROUPS        2    /* system, default */
-#define DIGESTS       8192 /* a ring by index */
+#define GROUPS        64   /* those of higher ids are not looked at */
+#define DIGESTS       2048 /* a ring; half of it for the ends of logs */
 #define DIGEST_EVERY  8    /* indexes: digests are linear in the keys */
 #define COMPARE_DEPTH 512  /* entries of two logs looked at */
 
@@ -32,15 +32,15 @@ struct watch { /* what a node said of a group when it was last looked at */
     uint64_t persisted, persisted_term;
     uint64_t digested;
     int64_t entry_us;
+    bool fresh; /* of a new process, not looked at yet */
 };
 
 struct oracle {
     struct verdict *verdict;
     unsigned nodes;
-    struct group_oracle groups[GROUPS];
+    struct group_oracle *groups[GROUPS]; /* by id; owned; NULL: not met yet */
     struct watch watches[ORACLE_NODES_MAX][GROUPS];
-    bool fresh[ORACLE_NODES_MAX][GROUPS]; /* of a new process, not looked at yet */
-    uint64_t digests;
+    uint64_t digests, unsure_elections;
 };
 
 struct oracle *oracle_create(unsigned nodes, struct verdict *verdict)
@@ -56,17 +56,52 @@ void oracle_destroy(struct oracle *oracle)
     if (!oracle)
         return;
     for (size_t i = 0; i < GROUPS; i++) {
-        memory_free(oracle->groups[i].elections);
-        memory_free(oracle->groups[i].terms);
+        if (!oracle->groups[i])
+            continue;
+        memory_free(oracle->groups[i]->elections);
+        memory_free(oracle->groups[i]->terms);
+        memory_free(oracle->groups[i]);
     }
     memory_free(oracle);
 }
 
-/* ---- RAFT-1, RAFT-5 ---- */
+/* ---- RAFT-1, RAFT-3, RAFT-5, RAFT-17 ---- */
 
-static void note_leader(struct oracle *oracle, unsigned node, size_t at, uint64_t term)
+/* R4: led by the longest log that was left. What is behind its end, or was written in its place, is
+ * lost, and the leader says that it does not know what. */
+static void forget_lost(struct oracle *oracle, size_t at, const struct raft *raft)
 {
-    struct group_oracle *group = &oracle->groups[at];
+    struct group_oracle *group = oracle->groups[at];
+    uint64_t last = raft_view(raft)->last_index;
+    group->committed = group->committed < last ? group->committed : last;
+    while (group->committed &&
+           raft_term_at(raft, group->committed) != group->terms[group->committed])
+        group->committed--;
+    memset(group->digests, 0, sizeof group->digests);
+    oracle->unsure_elections++;
+}
+
+/* A leader of an older term may come late, and need not have what newer ones have committed. */
+static void check_complete(struct oracle *oracle, unsigned node, size_t at, const struct raft *raft)
+{
+    const struct group_oracle *group = oracle->groups[at];
+    uint64_t term = raft_view(raft)->term;
+    for (size_t i = 0; i < group->election_count; i++)
+        if (group->elections[i].term > term)
+            return;
+    if (group->committed && raft_term_at(raft, group->committed) != group->terms[group->committed])
+        verdict_fail(
+            oracle->verdict, "complete-leader",
+            "node %u leads group %zu in term %llu and lacks entry %llu of term %llu, which "
+            "was committed",
+            node, at, (unsigned long long)term, (unsigned long long)group->committed,
+            (unsigned long long)group->terms[group->committed]);
+}
+
+static void note_leader(struct oracle *oracle, unsigned node, size_t at, const struct raft *raft)
+{
+    uint64_t term = raft_view(raft)->term;
+    struct group_oracle *group = oracle->groups[at];
     for (size_t i = group->election_count; i-- > 0;) {
         struct election *election = &group->elections[i];
         if (election->term != term)
@@ -77,6 +112,10 @@ static void note_leader(struct oracle *oracle, unsigned node, size_t at, uint64_
                          at, (unsigned long long)term);
         return;
     }
+    if (raft_view(raft)->unsure_election)
+        forget_lost(oracle, at, raft);
+    else
+        check_complete(oracle, node, at, raft);
     if (group->election_count == group->election_capacity) {
         group->election_capacity = group->election_capacity ? 2 * group->election_capacity : 32;
         group->elections =
@@ -93,7 +132,7 @@ static void check_terms(struct oracle *oracle, unsigned node, size_t at,
     const struct raft_configuration *configuration = raft_configuration(raft);
     unsigned may_lack = (unsigned)configuration->member_count - configuration->election_quorum;
     uint64_t term = raft_view(raft)->term;
-    struct group_oracle *group = &oracle->groups[at];
+    struct group_oracle *group = oracle->groups[at];
     for (size_t i = 0; i < group->election_count; i++) {
         struct election *election = &group->elections[i];
         if (election->term <= term)
@@ -111,7 +150,7 @@ static void check_terms(struct oracle *oracle, unsigned node, size_t at,
 static void check_commit(struct oracle *oracle, unsigned node, size_t at,
                          const struct replica *replica)
 {
-    struct group_oracle *group = &oracle->groups[at];
+    struct group_oracle *group = oracle->groups[at];
     struct watch *watch = &oracle->watches[node][at];
     const struct raft_view *view = raft_view(replica_raft(replica));
     if (view->commit < watch->commit)
@@ -153,15 +192,20 @@ static void compare_group(struct oracle *oracle, const struct raft *a, const str
 
 void oracle_compare_logs(struct oracle *oracle, struct node *one, struct node *other)
 {
-    for (size_t at = 0; at < GROUPS; at++) {
-        struct replica *a = node_group(one, (struct group_id){at});
-        struct replica *b = node_group(other, (struct group_id){at});
-        if (a && b)
-            compare_group(oracle, replica_raft(a), replica_raft(b), at);
+    for (size_t i = 0; i < node_group_count(one); i++) {
+        struct replica *a = node_group_at(one, i);
+        struct replica *b = node_group(other, replica_group(a));
+        if (b)
+            compare_group(oracle, replica_raft(a), replica_raft(b), replica_group(a).value);
     }
 }
 
 /* ---- REPLICA-4, REPLICA-5 ---- */
+
+static struct digest *digest_of(struct group_oracle *group, uint64_t index)
+{
+    return &group->digests[index / DIGEST_EVERY * 2 % DIGESTS + (index % DIGEST_EVERY != 0)];
+}
 
 static void check_digest(struct oracle *oracle, unsigned node, size_t at, struct replica *replica)
 {
@@ -173,7 +217,7 @@ static void check_digest(struct oracle *oracle, unsigned node, size_t at, struct
     watch->digested = index;
     if (index % DIGEST_EVERY && index != view->last_index)
         return;
-    struct digest *digest = &oracle->groups[at].digests[index % DIGESTS];
+    struct digest *digest = digest_of(oracle->groups[at], index);
     uint64_t value = store_digest(replica_store(replica));
     if (digest->index == index) {
         oracle->digests++;
@@ -207,7 +251,7 @@ static void look(struct oracle *oracle, unsigned node, size_t at, struct replica
     const struct raft *raft = replica_raft(replica);
     const struct raft_view *view = raft_view(raft);
     if (view->role == RAFT_LEADER)
-        note_leader(oracle, node, at, view->term);
+        note_leader(oracle, node, at, raft);
     check_commit(oracle, node, at, replica);
     check_digest(oracle, node, at, replica);
     check_times(oracle, node, at, replica);
@@ -216,35 +260,41 @@ static void look(struct oracle *oracle, unsigned node, size_t at, struct replica
     watch->persisted_term = raft_term_at(raft, view->persisted);
 }
 
-/* WAL-1 */
+/* WAL-1; without SYNC always a power cut may take what was called persisted, but then the replica
+ * must know of its doubt (R4). */
 static void check_persisted(struct oracle *oracle, unsigned node, size_t at,
                             const struct replica *replica)
 {
     struct watch *watch = &oracle->watches[node][at];
     uint64_t term = replica ? raft_term_at(replica_raft(replica), watch->persisted) : 0;
-    if (watch->persisted && term != watch->persisted_term)
-        verdict_fail(
-            oracle->verdict, "durability",
-            "node %u group %zu: entry %llu of term %llu was durable and is gone (term %llu "
-            "there now, log ends at %llu)",
-            node, at, (unsigned long long)watch->persisted,
-            (unsigned long long)watch->persisted_term, (unsigned long long)term,
-            replica ? (unsigned long long)raft_view(replica_raft(replica))->last_index : 0ull);
+    if (!watch->persisted || term == watch->persisted_term)
+        return;
+    if (replica && replica_sync(replica) != WAL_SYNC_ALWAYS &&
+        raft_view(replica_raft(replica))->unsure)
+        return;
+    verdict_fail(oracle->verdict, "durability",
+                 "node %u group %zu: entry %llu of term %llu was durable and is gone (term %llu "
+                 "there now, log ends at %llu)",
+                 node, at, (unsigned long long)watch->persisted,
+                 (unsigned long long)watch->persisted_term, (unsigned long long)term,
+                 replica ? (unsigned long long)raft_view(replica_raft(replica))->last_index : 0ull);
 }
 
 void oracle_started(struct oracle *oracle, unsigned node)
 {
     for (size_t at = 0; at < GROUPS; at++) {
-        oracle->fresh[node][at] = true;
         struct watch *watch = &oracle->watches[node][at];
         watch->commit = watch->digested = watch->term = 0;
+        watch->fresh = true;
     }
 }
 
-/* The first look at a group of a process: what did the disk give back? */
-static void look_first(struct oracle *oracle, unsigned node, size_t at, struct replica *replica)
+/* The first look at a group of a process: what did the disk give back? Without a replica: a group
+ * that was dropped has none. */
+static void look_first(struct oracle *oracle, unsigned node, size_t at,
+                       const struct replica *replica)
 {
-    oracle->fresh[node][at] = false;
+    oracle->watches[node][at].fresh = false;
     check_persisted(oracle, node, at, replica);
     if (replica)
         check_terms(oracle, node, at, replica);
@@ -254,22 +304,34 @@ void oracle_turned(struct oracle *oracle, unsigned node, struct node *inside)
 {
     if (!node_is_started(inside))
         return;
-    for (size_t at = 0; at < GROUPS; at++) {
-        struct group_id group = {at};
-        struct replica *replica = node_group(inside, group);
-        if (oracle->fresh[node][at] && node_owns(inside, group))
+    for (uint64_t at = 0; at <= GROUP_DEFAULT.value; at++)
+        if (oracle->watches[node][at].fresh && node_owns(inside, (struct group_id){at}) &&
+            !node_group(inside, (struct group_id){at}))
+            look_first(oracle, node, at, NULL);
+    for (size_t i = 0; i < node_group_count(inside); i++) {
+        struct replica *replica = node_group_at(inside, i);
+        uint64_t at = replica_group(replica).value;
+        if (at >= GROUPS)
+            continue;
+        if (!oracle->groups[at])
+            oracle->groups[at] = memory_zeroed(1, sizeof *oracle->groups[at]);
+        if (oracle->watches[node][at].fresh)
             look_first(oracle, node, at, replica);
-        if (replica)
-            look(oracle, node, at, replica);
+        look(oracle, node, at, replica);
     }
 }
 
 struct oracle_facts oracle_facts(const struct oracle *oracle)
 {
-    struct oracle_facts facts = {.digests = oracle->digests};
+    struct oracle_facts facts = {.digests = oracle->digests,
+                                 .unsure_elections = oracle->unsure_elections};
     for (size_t i = 0; i < GROUPS; i++) {
-        facts.leaders += oracle->groups[i].election_count;
-        facts.committed += oracle->groups[i].committed;
+        if (!oracle->groups[i])
+            continue;
+        facts.leaders += oracle->groups[i]->election_count;
+        facts.committed += oracle->groups[i]->committed;
+        if (i > GROUP_DEFAULT.value && oracle->groups[i]->election_count)
+            facts.failovers += oracle->groups[i]->election_count - 1;
     }
     return facts;
 }

@@ -1,10 +1,14 @@
 /* oracle.h - what must hold inside and between the nodes, looked up after each of their turns.
  *
- *   one leader per term                     RAFT-1
+ *   one leader per term                                           RAFT-1
+ *   a leader has all that was committed, or says that it cannot know (R4)   RAFT-3, RAFT-17
  *   committed entries are the same for ever, and logs that agree at an index agree before it
- * RAFT-3, RAFT-7 the commit index of a process never goes back RAFT-7 what a node called persisted
- * is there after its restart WAL-1 the terms of an election's quorum survive restarts RAFT-5 equal
- * state at equal index REPLICA-5 entry times rise REPLICA-4
+ *                                                                 RAFT-3, RAFT-7
+ *   the commit index of a process never goes back                 RAFT-7
+ *   what a node called persisted is there after its restart, or it says that it is unsure   WAL-1
+ *   the terms of an election's quorum survive restarts            RAFT-5
+ *   equal state at equal index                                    REPLICA-5
+ *   entry times rise                                              REPLICA-4
  *
  * A restarted node learns its commit index again; everything that it then calls committed is
  * compared once more. */
@@ -20,9 +24,11 @@
 struct oracle;
 
 struct oracle_facts {
-    uint64_t leaders;   /* elections won, all groups */
-    uint64_t digests;   /* comparisons of two stores at one index */
-    uint64_t committed; /* entries, all groups */
+    uint64_t leaders;          /* elections won, all groups */
+    uint64_t digests;          /* comparisons of two stores at one index */
+    uint64_t committed;        /* entries, all groups */
+    uint64_t unsure_elections; /* R4: what was lost before them is unknown */
+    uint64_t failovers;        /* elections after the first, of all groups but system and default */
 };
 
 struct oracle *oracle_create(unsigned nodes, struct verdict *verdict);
@@ -31,7 +37,8 @@ void oracle_destroy(struct oracle *oracle);
 /* A new process of this node; then after each of its turns. */
 void oracle_started(struct oracle *oracle, unsigned node);
 void oracle_turned(struct oracle *oracle, unsigned node, struct node *inside);
-/* Two living nodes: their logs. Linear in what is not yet committed on both. */
+/* Two living nodes: the logs of the groups that both carry. Linear in what is not yet committed on
+ * both. */
 void oracle_compare_logs(struct oracle *oracle, struct node *one, struct node *other);
 struct oracle_facts oracle_facts(const struct oracle *oracle);
 

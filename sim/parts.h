@@ -134,6 +134,12 @@ struct io {
     size_t runnable_place; /* 1..: in world->runnable */
     uint64_t busy_until_ns;
 
+    /* A turn that was stopped at its beginning: what it had gathered, and the clock as it read it.
+     */
+    struct io_event *held; /* owned; NULL: none */
+    size_t held_count;
+    uint64_t held_clock_ns; /* the next reading; 0: of now */
+
     struct pending_event *pending; /* a ring; owned */
     size_t pending_head, pending_count, pending_capacity;
 
@@ -165,7 +171,9 @@ struct machine {
     struct machine_id id;
     char host[IO_ADDRESS_SIZE];
     bool on, running, paused;
-    bool dying, dying_of_power; /* an armed crash struck in the middle of a turn */
+    bool stops_in_turn;          /* a turn begins, and then it is paused */
+    struct machine_id stops_for; /* the next turn that hears of it; 0: the next one */
+    bool dying, dying_of_power;  /* an armed crash struck in the middle of a turn */
     uint64_t boots, processes;
     char boot_id[IO_BOOT_ID_SIZE];
 

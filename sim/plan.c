@@ -127,8 +127,9 @@ void plan_act(struct plan *plan)
     plan->next_ns = now_ns + plan_between(plan, 10 * WORLD_MS, plan->gap_max_ns);
 }
 
-void plan_heal(struct plan *plan)
+void plan_heal(struct plan *plan, bool clocks)
 {
+    plan->mends_clocks = clocks;
     plan->healed = true;
     plan->next_ns = WORLD_FOREVER;
     while (plan->repair_count)

@@ -52,8 +52,9 @@ void plan_destroy(struct plan *plan);
 uint64_t plan_next_ns(const struct plan *plan);
 /* Repairs what is due, breaks something now and then, starts nodes that stopped. */
 void plan_act(struct plan *plan);
-/* No more faults; repairs everything but rotten logs, starts every node. */
-void plan_heal(struct plan *plan);
+/* No more faults; repairs everything but rotten logs, starts every node. `clocks`: wrong ones too.
+ */
+void plan_heal(struct plan *plan, bool clocks);
 /* Starts nodes that are down; after healing too. */
 void plan_revive(struct plan *plan);
 

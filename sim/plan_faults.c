@@ -59,7 +59,11 @@ static void break_process(struct plan *plan, enum plan_fault fault, unsigned nod
                             fault == PLAN_POWER_AT_CALL);
         break;
     case PLAN_PAUSE:
-        world_pause(plan->world, machine(plan, node));
+        if (plan_below(plan, 2))
+            world_pause_in_turn(plan->world, machine(plan, node),
+                                plan_below(plan, 2) ? plan->clients : (struct machine_id){0});
+        else
+            world_pause(plan->world, machine(plan, node));
         plan_repair_later(plan, fault, node, 0);
         break;
     default: /* PLAN_SLOW_TURNS */
@@ -230,10 +234,11 @@ static void mend_link(struct plan *plan, struct machine_id a, struct machine_id 
     world_delay(plan->world, a, b, calm.delay_min_ns, calm.delay_max_ns);
 }
 
-/* With a node gone for good, wrong clocks and short logs may leave nobody who may lead (R12). */
+/* With a node gone for good, or two voters only, wrong clocks and short logs may leave nobody who
+ * may lead (R12). */
 static void mend_clock(struct plan *plan, unsigned node)
 {
-    bool gone = false;
+    bool gone = plan->mends_clocks;
     for (unsigned i = 0; i < nodes(plan); i++)
         gone |= plan->cluster->nodes[i].damaged;
     if (gone && plan->jumped_us[node])

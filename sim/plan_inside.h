@@ -26,7 +26,7 @@ struct plan {
     uint64_t counts[PLAN_FAULTS];
     uint32_t wrong_clocks; /* nodes whose wall clock has jumped */
     int64_t jumped_us[CLUSTER_NODES_MAX];
-    bool healed, trace;
+    bool healed, mends_clocks, trace;
 };
 
 uint64_t plan_below(struct plan *plan, uint64_t bound);

@@ -51,6 +51,7 @@ static void io_free(struct io *io)
     if (io->world->turned == io)
         io->world->turned = NULL;
     streams_deinit(io);
+    memory_free(io->held);
     memory_free(io->files);
     memory_free(io->pending);
     memory_free(io->post_arrives_ns);
@@ -81,7 +82,7 @@ void process_end(struct machine *machine, enum end_of_process end)
     world_trace(world, end == END_CLEAN ? TRACE_STOP : TRACE_CRASH, machine, end, 0, 0);
     for (unsigned i = 0; i < machine->worker_count; i++)
         io_end(machine->ios[i], end);
-    machine->running = machine->paused = machine->dying = false;
+    machine->running = machine->paused = machine->dying = machine->stops_in_turn = false;
     machine->crash_in = 0;
     if (world->dying == machine)
         world->dying = NULL;
@@ -167,9 +168,20 @@ void world_pause(struct world *world, struct machine_id id)
         io_unschedule(machine->ios[i]);
 }
 
+void world_pause_in_turn(struct world *world, struct machine_id id, struct machine_id from)
+{
+    struct machine *machine = world_machine(world, id);
+    machine->stops_for = from;
+    if (machine->worker_count == 1)
+        machine->stops_in_turn = machine->running && !machine->paused;
+    else
+        world_pause(world, id);
+}
+
 void world_resume(struct world *world, struct machine_id id)
 {
     struct machine *machine = world_machine(world, id);
+    machine->stops_in_turn = false;
     if (!machine->paused)
         return;
     machine->paused = false;

@@ -23,6 +23,7 @@ struct run {
     struct world *world;
     struct cluster *cluster;
     struct history *history;
+    struct spaces spaces;
     struct client *client;
     struct plan *plan;
     uint64_t turns, healed_ns;
@@ -35,10 +36,11 @@ static uint64_t between(struct run *run, uint64_t min, uint64_t max)
 
 static void add_slots(struct run *run)
 {
-    static const enum key_kind kinds[] = {KEY_STRING, KEY_COUNTER, KEY_LIST, KEY_LEASE, KEY_STRING};
-    size_t count = between(run, 3, 8), first = between(run, 0, 4);
+    static const enum key_kind kinds[] = {KEY_STRING, KEY_COUNTER, KEY_LIST,
+                                          KEY_LEASE,  KEY_STRING,  KEY_PAIR};
+    size_t count = between(run, 3, 8), first = between(run, 0, 5);
     for (size_t i = 0; i < count; i++)
-        history_add_slot(run->history, kinds[(first + i) % 5]);
+        history_add_slot(run->history, kinds[(first + i) % 6], 0);
 }
 
 /* Three of four clusters write snapshots by the dozen: by size, by time, or both. */
@@ -69,6 +71,7 @@ static void create(struct run *run)
     run->cluster->talks = run->options->trace;
     run->history = history_create();
     add_slots(run);
+    spaces_init(&run->spaces, run->history, cluster.nodes, run->options->seed);
     uint64_t think_ns = between(run, 15, 100) * WORLD_MS;
     struct client_options client = {.connections = (unsigned)between(run, 5, 10),
                                     .think_min_ns = think_ns / 4,
@@ -77,8 +80,8 @@ static void create(struct run *run)
                                     .timeout_max_ns = 3 * WORLD_SECOND,
                                     .pipeline_percent = (unsigned)between(run, 0, 20),
                                     .read_percent = (unsigned)between(run, 20, 60)};
-    run->client = client_create(run->world, run->cluster, run->history, &client, run->options->seed,
-                                &run->verdict);
+    run->client = client_create(run->world, run->cluster, run->history, &run->spaces, &client,
+                                run->options->seed, &run->verdict);
     run->plan = plan_create(run->cluster, client_machine(run->client), run->options->seed,
                             run->options->trace);
 }
@@ -161,6 +164,14 @@ static bool quorum_is_alive(const struct run *run)
     return alive > count / 2;
 }
 
+static bool somebody_is_gone(const struct run *run)
+{
+    for (unsigned i = 0; i < run->cluster->options.nodes; i++)
+        if (run->cluster->nodes[i].state == CLUSTER_REFUSED)
+            return true;
+    return false;
+}
+
 /* A node that has not answered a write since the healing. */
 static unsigned silent_node(const struct run *run)
 {
@@ -176,6 +187,11 @@ static unsigned silent_node(const struct run *run)
 static bool every_node_wrote(struct run *run)
 {
     return silent_node(run) == CLUSTER_NODES_MAX;
+}
+
+static bool are_settled(struct run *run)
+{
+    return spaces_are_settled(&run->spaces);
 }
 
 static bool is_idle(struct run *run)
@@ -203,15 +219,19 @@ static const char *describe(const struct run *run, char *text, size_t size)
 
 static void check_progress(struct run *run)
 {
-    char text[240];
+    char text[300];
     run->healed_ns = world_now_ns(run->world);
-    plan_heal(run->plan);
+    plan_heal(run->plan, run->spaces.count > 1);
+    run->spaces.only_default = somebody_is_gone(run);
+    spaces_settle(&run->spaces, run->healed_ns);
     client_spread(run->client);
     if (!pass_until(run, every_node_wrote, PROGRESS_MAX_NS))
         verdict_fail(&run->verdict, "progress",
                      "healed, but node %u has not answered a write within %llu s", silent_node(run),
                      PROGRESS_MAX_NS / WORLD_SECOND);
     run->result->progress_ns = world_now_ns(run->world) - run->healed_ns;
+    if (!run->spaces.only_default && !pass_until(run, are_settled, PROGRESS_MAX_NS))
+        verdict_fail(&run->verdict, "progress", "healed, but a keyspace is not created or dropped");
     client_pause(run->client);
     if (!pass_until(run, is_idle, 10 * WORLD_SECOND))
         verdict_fail(&run->verdict, "progress", "a client waits for ever");
@@ -228,9 +248,14 @@ static void check_history(struct run *run)
     /* A wrong clock can be the median of the few voters of an election: then only "what is gone
      * does not come back" can be asked of deadlines. */
     uint64_t tolerance_ns = plan_counts(run->plan)[PLAN_CLOCK_JUMP] ? HISTORY_NEVER : TOLERANCE_NS;
+    struct oracle_facts facts = oracle_facts(run->cluster->oracle);
+    struct spaces_fate fate = {facts.unsure_elections > 0, facts.failovers > 0};
     for (uint32_t i = 0; i < run->history->key_count; i++) {
         const struct history_key *key = &run->history->keys[i];
         uint32_t stuck = 0;
+        run->result->unjudged += !spaces_is_strict(&run->spaces, key->space, &fate);
+        if (!spaces_is_strict(&run->spaces, key->space, &fate))
+            continue;
         enum linear_answer answer = linear_check(key, tolerance_ns, STEPS_MAX, &stuck);
         run->result->undecided += answer == LINEAR_UNDECIDED;
         if (answer != LINEAR_NO)
@@ -238,9 +263,10 @@ static void check_history(struct run *run)
         if (run->options->trace)
             history_print_key(key, stderr);
         verdict_fail(&run->verdict, "linearizable",
-                     "key %s: no order explains its history; stuck at operation %u of %u, at "
+                     "key %s of %s: no order explains its history; stuck at operation %u of %u, at "
                      "%.3f ms",
-                     key->name, stuck, key->count, (double)key->operations[stuck].invoked_ns / 1e6);
+                     key->name, run->spaces.at[key->space].name, stuck, key->count,
+                     (double)key->operations[stuck].invoked_ns / 1e6);
     }
 }
 
@@ -256,6 +282,9 @@ static void fill_result(struct run *run)
     result->elections = facts.leaders;
     result->committed = facts.committed;
     result->digests = facts.digests;
+    result->unsure_elections = facts.unsure_elections;
+    result->spaces = run->spaces.count - 1;
+    result->keys = run->history->key_count;
     result->done = run->history->done;
     result->refused = run->history->refused;
     result->unknown = run->history->unknown;

@@ -87,7 +87,7 @@ static bool has_ready_stream(struct io *io)
 
 bool io_has_pending(struct io *io)
 {
-    return io->pending_count > 0 || has_ready_stream(io) || timers_are_due(io);
+    return io->held || io->pending_count > 0 || has_ready_stream(io) || timers_are_due(io);
 }
 
 /* ---- making the events of a turn: only here does an io hand anything out (IO-1) ---- */
@@ -157,8 +157,19 @@ static size_t gather_streams(struct io *io, struct io_event *events, size_t max)
     return count;
 }
 
+static size_t take_held(struct io *io, struct io_event *events)
+{
+    size_t count = io->held_count;
+    memcpy(events, io->held, count * sizeof *events);
+    memory_free(io->held);
+    io->held = NULL;
+    return count;
+}
+
 static size_t gather(struct io *io, struct io_event *events, size_t max)
 {
+    if (io->held)
+        return take_held(io, events);
     bool timers_first = random_next(&io->world->turns) % 2 == 0;
     size_t count = timers_first ? gather_timers(io, events, max) : 0;
     count += gather_pending(io, events + count, max - count);
@@ -172,6 +183,29 @@ static size_t gather(struct io *io, struct io_event *events, size_t max)
         world_trace(io->world, TRACE_TURN, io->machine, io->worker, count, 0);
     }
     return count;
+}
+
+static bool hears_of(struct io *io, const struct io_event *events, size_t count,
+                     struct machine_id machine)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct stream *stream =
+            events[i].kind == IO_READABLE ? stream_at(io, events[i].stream) : NULL;
+        const struct end *other = stream && stream->end ? end_other(stream->end) : NULL;
+        if (other && other->machine && other->machine->id.value == machine.value)
+            return true;
+    }
+    return machine.value == 0;
+}
+
+/* The turn that has just gathered `count` events goes on when its process does. */
+static void hold_turn(struct io *io, const struct io_event *events, size_t count)
+{
+    io->held = memory_allocate(count * sizeof *io->held);
+    io->held_count = count;
+    io->held_clock_ns = machine_now_ns(io->machine);
+    memcpy(io->held, events, count * sizeof *events);
+    world_pause(io->world, io->machine->id);
 }
 
 /* ---- happenings ---- */
@@ -252,6 +286,11 @@ static bool hand_out(struct world *world, struct world_turn *turn)
     size_t count = gather(io, world->events, draw_batch(world));
     if (count == 0)
         return false;
+    if (io->machine->stops_in_turn && hears_of(io, world->events, count, io->machine->stops_for)) {
+        io->machine->stops_in_turn = false;
+        hold_turn(io, world->events, count);
+        return false;
+    }
     charge_turn(io);
     *turn = (struct world_turn){.machine = io->machine->id,
                                 .worker = io->worker,

@@ -23,6 +23,10 @@ static const struct {
     {"forward-twice", REPLICA_FAULT_FORWARD_TWICE},
     {"local-expiry", REPLICA_FAULT_LOCAL_EXPIRY},
     {"small-quorum", REPLICA_FAULT_SMALL_QUORUM},
+    {"lease-before", REPLICA_FAULT_LEASE_BEFORE},
+    {"unsure-votes", REPLICA_FAULT_UNSURE_VOTES},
+    {"stale-segment", REPLICA_FAULT_STALE_SEGMENT},
+    {"batches-unsettled", REPLICA_FAULT_BATCHES_UNSETTLED},
     {"early-safe", REPLICA_FAULT_EARLY_SAFE},
     {"snapshot-uncommitted", REPLICA_FAULT_SNAPSHOT_UNCOMMITTED},
     {"once-missing", REPLICA_FAULT_ONCE_MISSING},
@@ -196,6 +200,7 @@ struct sums {
     uint64_t seeds, found;
     double simulated_s, node_s, progress_worst_s;
     uint64_t counts[PLAN_FAULTS], elections, done, refused, unknown, undecided, digests;
+    uint64_t spaces, keys, unjudged, unsure_elections;
 };
 
 static void add(struct sums *sums, const struct run_result *result)
@@ -212,6 +217,10 @@ static void add(struct sums *sums, const struct run_result *result)
     sums->unknown += result->unknown;
     sums->undecided += result->undecided;
     sums->digests += result->digests;
+    sums->spaces += result->spaces;
+    sums->keys += result->keys;
+    sums->unjudged += result->unjudged;
+    sums->unsure_elections += result->unsure_elections;
     for (size_t i = 0; i < PLAN_FAULTS; i++)
         sums->counts[i] += result->counts[i];
     if (!result->verdict.failed && progress_s > sums->progress_worst_s)
@@ -233,6 +242,11 @@ static void print_sums(const struct sums *sums)
            (unsigned long long)sums->done, (unsigned long long)sums->refused,
            (unsigned long long)sums->unknown, (unsigned long long)sums->digests,
            (unsigned long long)sums->undecided, sums->progress_worst_s);
+    printf(
+        "swarm: %llu keyspaces with contracts of their own; %llu keys, %llu of them of contracts "
+        "that may lose, in runs that may have; %llu elections with unsure voters\n",
+        (unsigned long long)sums->spaces, (unsigned long long)sums->keys,
+        (unsigned long long)sums->unjudged, (unsigned long long)sums->unsure_elections);
     printf("swarm: faults:");
     for (size_t i = 0; i < PLAN_FAULTS; i++)
         printf(" %s %llu", plan_fault_names[i], (unsigned long long)sums->counts[i]);

@@ -1,4 +1,4 @@
-/* Requests and replies. */
+/* Requests. */
 #include "sim/workload.h"
 
 #include <stdio.h>
@@ -15,10 +15,11 @@ struct draft {
     char number[24];
 };
 
-void workload_init(struct workload *workload, struct history *history, unsigned read_percent,
-                   uint64_t seed)
+void workload_init(struct workload *workload, struct history *history, struct spaces *spaces,
+                   unsigned read_percent, uint64_t seed)
 {
     workload->history = history;
+    workload->spaces = spaces;
     workload->read_percent = read_percent;
     workload->next_value = 1;
     random_init(&workload->random, seed ^ 0x3012c10ad);
@@ -141,6 +142,16 @@ static void draw_read(struct draft *draft, const struct history_key *key)
     add(draft, "-1");
 }
 
+static void send_words(struct buffer *out, const char *first, const char *second, const char *third)
+{
+    const char *words[] = {first, second, third};
+    struct slice arguments[3];
+    size_t count = 0;
+    for (; count < 3 && words[count]; count++)
+        arguments[count] = slice_of_text(words[count]);
+    resp_request(out, arguments, count);
+}
+
 static void record(struct workload *workload, struct request *request, uint32_t key,
                    struct operation *operation)
 {
@@ -188,13 +199,37 @@ static void ask_once(struct workload *workload, struct once *once, struct reques
     request->once = once;
     once->id = request->ids[0];
     once->unsure = false;
+    once->space = request->space;
+    once->life = request->life;
     once->state = ONCE_ASKED;
     (void)!buffer_append(out, once->bytes.at, once->bytes.size);
 }
 
+static void give_up(struct workload *workload, struct once *once, uint64_t now_ns)
+{
+    once->state = ONCE_FREE;
+    history_return(workload->history, once->id, OUTCOME_UNKNOWN, NULL, now_ns);
+}
+
+/* One of the request's keyspace; those of keyspaces that were dropped end here. */
+static struct once *find_lost(struct workload *workload, const struct request *request)
+{
+    struct once *found = NULL;
+    for (size_t i = 0; i < ONCES_MAX; i++) {
+        struct once *once = &workload->onces[i];
+        if (once->state != ONCE_LOST)
+            continue;
+        if (!spaces_is_open(workload->spaces, once->space, once->life))
+            give_up(workload, once, request->asked_ns);
+        else if (!found && once->space == request->space && once->life == request->life)
+            found = once;
+    }
+    return found;
+}
+
 static bool ask_again(struct workload *workload, struct request *request, struct buffer *out)
 {
-    struct once *once = find_once(workload, ONCE_LOST);
+    struct once *once = find_lost(workload, request);
     if (!once || below(workload, 2))
         return false;
     request->kind = REQUEST_ONE;
@@ -205,47 +240,146 @@ static bool ask_again(struct workload *workload, struct request *request, struct
     return true;
 }
 
-/* True: its operation goes on. TRYAGAIN speaks of one attempt only. */
-static bool once_goes_on(const struct request *request, enum operation_outcome outcome)
-{
-    struct once *once = request->once;
-    if (!once)
-        return false;
-    once->unsure |= outcome == OUTCOME_UNKNOWN;
-    once->state = outcome == OUTCOME_REFUSED && !once->unsure ? ONCE_FREE : ONCE_LOST;
-    return once->state == ONCE_LOST;
-}
-
 void workload_end(struct workload *workload, uint64_t now_ns)
 {
     struct once *once;
-    while ((once = find_once(workload, ONCE_LOST)) != NULL) {
-        once->state = ONCE_FREE;
-        history_return(workload->history, once->id, OUTCOME_UNKNOWN, NULL, now_ns);
+    while ((once = find_once(workload, ONCE_LOST)) != NULL)
+        give_up(workload, once, now_ns);
+}
+
+/* ---- pairs: {name}a and {name}b, only ever changed and read together ---- */
+
+struct pair_names {
+    char a[HISTORY_NAME_SIZE + 4], b[HISTORY_NAME_SIZE + 4];
+};
+
+static struct pair_names pair_of(const struct history_key *key)
+{
+    struct pair_names names;
+    snprintf(names.a, sizeof names.a, "{%s}a", key->name);
+    snprintf(names.b, sizeof names.b, "{%s}b", key->name);
+    return names;
+}
+
+static void send_transaction(struct request *request, const char *verb,
+                             const struct pair_names *names, const char *number, struct buffer *out)
+{
+    send_words(out, "MULTI", NULL, NULL);
+    send_words(out, verb, names->a, number);
+    send_words(out, verb, names->b, number);
+    send_words(out, "EXEC", NULL, NULL);
+    request->replies = 4;
+}
+
+static void ask_pair(struct workload *workload, struct request *request, uint32_t key, bool reads,
+                     struct buffer *out)
+{
+    struct pair_names names = pair_of(&workload->history->keys[key]);
+    struct operation operation = {.kind = OPERATION_GET};
+    uint64_t what = below(workload, 16), number = 1 + below(workload, 9);
+    char text[24];
+    request->kind = REQUEST_PAIR;
+    snprintf(text, sizeof text, "%llu", (unsigned long long)number);
+    if (reads && what < 8) {
+        send_words(out, "MGET", names.a, names.b);
+    } else if (reads) {
+        send_transaction(request, "GET", &names, NULL, out);
+    } else if (what == 0) {
+        operation.kind = OPERATION_DEL;
+        send_words(out, "DEL", names.a, names.b);
+    } else {
+        operation.kind = OPERATION_ADD;
+        operation.argument = value_of_number(number);
+        send_transaction(request, "INCRBY", &names, text, out);
     }
+    record(workload, request, key, &operation);
+}
+
+/* ---- what was watched and read is set, if nobody else has ---- */
+
+static void ask_watch(struct workload *workload, struct request *request, uint32_t key,
+                      struct buffer *out)
+{
+    const char *name = workload->history->keys[key].name;
+    struct operation operation = {.kind = OPERATION_GET};
+    request->kind = REQUEST_WATCH;
+    request->replies = 2;
+    send_words(out, "WATCH", name, NULL);
+    send_words(out, "GET", name, NULL);
+    record(workload, request, key, &operation);
+}
+
+void workload_ask_cas(struct workload *workload, const struct operation_id *read,
+                      struct request *request, struct buffer *out)
+{
+    char text[96];
+    const struct operation *found = history_operation(workload->history, *read);
+    struct operation operation = {.kind = OPERATION_CAS, .expected = found->result};
+    operation.argument = value_of_string(slice_of_text(draw_value(workload, text)));
+    request->kind = REQUEST_CAS;
+    request->replies = 3;
+    send_words(out, "MULTI", NULL, NULL);
+    send_words(out, "SET", workload->history->keys[read->key].name, text);
+    send_words(out, "EXEC", NULL, NULL);
+    record(workload, request, read->key, &operation);
+}
+
+/* ---- requests that are no operations ---- */
+
+void workload_ask_select(struct workload *workload, struct request *request, struct buffer *out)
+{
+    request->kind = REQUEST_SELECT;
+    send_words(out, "SELECT", workload->spaces->at[request->space].name, NULL);
+}
+
+bool workload_ask_change(struct workload *workload, struct request *request, struct buffer *out)
+{
+    unsigned space = 0;
+    if (!spaces_ask(workload->spaces, request->asked_ns, &space, out))
+        return false;
+    request->kind = REQUEST_CHANGE;
+    request->changed = (uint8_t)space;
+    return true;
+}
+
+static void ask_wait(struct workload *workload, struct request *request, struct buffer *out)
+{
+    static const char *const wanted[] = {"0", "1", "QUORUM", "ALL"};
+    request->kind = REQUEST_WAIT;
+    request->strict = below(workload, 2);
+    send_words(out, "WAIT", wanted[below(workload, 2) + 2 * request->strict], "300");
 }
 
 void workload_ask_for(struct workload *workload, uint32_t key, struct request *request,
                       struct buffer *out)
 {
     struct draft draft = {.count = 0};
+    if (workload->history->keys[key].kind == KEY_PAIR) {
+        ask_pair(workload, request, key, true, out);
+        return;
+    }
     draw_read(&draft, &workload->history->keys[key]);
     request->kind = REQUEST_ONE;
     record(workload, request, key, &draft.operation);
     send(&draft, out);
 }
 
-/* MSET or MGET of string keys: for the history, one operation on each. */
+/* MSET or MGET of string keys: for the history, one operation on each. One MSET goes to one
+ * partition.
+ */
 static bool ask_many(struct workload *workload, struct request *request, bool only_read,
                      struct buffer *out)
 {
     struct draft draft = {.count = 0};
     struct history *history = workload->history;
-    bool writes = !only_read && below(workload, 2) == 0;
+    bool one_partition = workload->spaces->at[request->space].partitions == 1;
+    bool writes = !only_read && below(workload, 2) == 0 && one_partition;
     request->kind = writes ? REQUEST_SET_MANY : REQUEST_GET_MANY;
     add(&draft, writes ? "MSET" : "MGET");
     for (uint32_t slot = 0; slot < history->slot_count && request->count < REQUEST_KEYS_MAX;
          slot++) {
+        if (history_space_of_slot(history, slot) != request->space)
+            continue;
         uint32_t key = history_key_of_slot(history, slot);
         if (history->keys[key].kind != KEY_STRING)
             continue;
@@ -262,28 +396,56 @@ static bool ask_many(struct workload *workload, struct request *request, bool on
     return request->count > 0;
 }
 
+static uint32_t draw_key(struct workload *workload, unsigned space)
+{
+    struct history *history = workload->history;
+    uint32_t slots[HISTORY_SLOTS_MAX], count = 0;
+    for (uint32_t slot = 0; slot < history->slot_count; slot++)
+        if (history_space_of_slot(history, slot) == space)
+            slots[count++] = slot;
+    return history_key_of_slot(history, slots[below(workload, count)]);
+}
+
+/* What looks at several keys, in several partitions where there are such. */
+static bool ask_of_all(struct workload *workload, struct request *request, bool only_read,
+                       struct buffer *out)
+{
+    uint64_t what = below(workload, 100);
+    if (what == 0) {
+        request->kind = REQUEST_SIZE;
+        send_words(out, "DBSIZE", NULL, NULL);
+        return true;
+    }
+    if (what == 1 && !only_read) {
+        ask_wait(workload, request, out);
+        return true;
+    }
+    return what < 8 && ask_many(workload, request, only_read, out);
+}
+
 void workload_ask(struct workload *workload, struct request *request, bool only_read,
                   struct buffer *out)
 {
     static void (*const writes[])(struct workload *, struct draft *, const char *) = {
         draw_string_write, draw_counter_write, draw_list_write, draw_lease_write};
     struct draft draft = {.count = 0};
-    struct history *history = workload->history;
     if (!only_read && ask_again(workload, request, out))
         return;
-    uint64_t what = below(workload, 100);
-    if (what == 0) {
-        request->kind = REQUEST_SIZE;
-        add(&draft, "DBSIZE");
-        send(&draft, out);
+    if (ask_of_all(workload, request, only_read, out))
+        return;
+    uint32_t key = draw_key(workload, request->space);
+    const struct history_key *chosen = &workload->history->keys[key];
+    bool reads = only_read || below(workload, 100) < workload->read_percent;
+    if (chosen->kind == KEY_PAIR) {
+        ask_pair(workload, request, key, reads, out);
         return;
     }
-    if (what < 8 && ask_many(workload, request, only_read, out))
+    if (chosen->kind == KEY_STRING && !only_read && below(workload, 8) == 0) {
+        ask_watch(workload, request, key, out);
         return;
-    uint32_t key = history_key_of_slot(history, (uint32_t)below(workload, history->slot_count));
-    const struct history_key *chosen = &history->keys[key];
+    }
     request->kind = REQUEST_ONE;
-    if (only_read || below(workload, 100) < workload->read_percent)
+    if (reads)
         draw_read(&draft, chosen);
     else
         writes[chosen->kind](workload, &draft, chosen->name);
@@ -295,149 +457,4 @@ void workload_ask(struct workload *workload, struct request *request, bool only_
     }
     record(workload, request, key, &draft.operation);
     send(&draft, out);
-}
-
-/* ---- answers ---- */
-
-static bool begins(struct slice text, const char *word)
-{
-    size_t size = strlen(word);
-    return text.size >= size && memcmp(text.at, word, size) == 0;
-}
-
-static void end_all(struct workload *workload, const struct request *request,
-                    enum operation_outcome outcome, uint64_t now_ns)
-{
-    if (once_goes_on(request, outcome))
-        return;
-    for (unsigned i = 0; i < request->count; i++)
-        history_return(workload->history, request->ids[i], outcome, NULL, now_ns);
-}
-
-void workload_lose(struct workload *workload, const struct request *request, uint64_t now_ns)
-{
-    end_all(workload, request, OUTCOME_UNKNOWN, now_ns);
-}
-
-static const char *take_error(struct workload *workload, const struct request *request,
-                              struct slice text, uint64_t now_ns, bool *refused)
-{
-    *refused = true;
-    if (begins(text, "TRYAGAIN") || begins(text, "MISCONF") || begins(text, "NOREPLICAS")) {
-        end_all(workload, request, OUTCOME_REFUSED, now_ns);
-        return NULL;
-    }
-    end_all(workload, request, OUTCOME_UNKNOWN, now_ns);
-    if (request->once && begins(text, "FORGOTTEN")) { /* it came back too late: nobody can tell */
-        request->once->state = ONCE_FREE;
-        history_return(workload->history, request->once->id, OUTCOME_UNKNOWN, NULL, now_ns);
-        return NULL;
-    }
-    return begins(text, "UNKNOWNOUTCOME") ? NULL : "an error that this request cannot meet";
-}
-
-/* What a string reply says of a key: counters are numbers. */
-static bool value_of_item(const struct history_key *key, const struct resp_item *item,
-                          struct value *value)
-{
-    *value = (struct value){0};
-    if (item->type == '_')
-        return true;
-    if (item->type != '$')
-        return false;
-    int64_t number;
-    *value = value_of_string(item->bytes);
-    if (key->kind != KEY_COUNTER)
-        return true;
-    if (slice_to_i64(item->bytes, &number))
-        return false;
-    *value = value_of_number((uint64_t)number);
-    return true;
-}
-
-static bool take_list(struct slice reply, int64_t count, struct value *value)
-{
-    *value = (struct value){0};
-    for (; count > 0; count--) {
-        struct resp_item item;
-        if (resp_item_take(&reply, &item) || item.type != '$')
-            return false;
-        *value = value_push(*value, value_of_string(item.bytes));
-    }
-    return true;
-}
-
-/* `rest`: what follows the first item. */
-static bool take_result(const struct history_key *key, enum operation_kind kind,
-                        const struct resp_item *item, struct slice rest, struct value *result)
-{
-    *result = (struct value){0};
-    switch (kind) {
-    case OPERATION_SET: return item->type == '+';
-    case OPERATION_SET_NX:
-    case OPERATION_SET_XX:
-        result->present = item->type == '+';
-        return item->type == '+' || item->type == '_';
-    case OPERATION_SET_GET:
-    case OPERATION_GET: return value_of_item(key, item, result);
-    case OPERATION_RANGE: return item->type == '*' && take_list(rest, item->integer, result);
-    default: *result = value_of_number((uint64_t)item->integer); return item->type == ':';
-    }
-}
-
-static const char *take_one(struct workload *workload, const struct request *request, unsigned at,
-                            const struct resp_item *item, struct slice rest, uint64_t now_ns)
-{
-    struct operation_id id = request->ids[at];
-    enum operation_kind kind = history_operation(workload->history, id)->kind;
-    struct value result;
-    if (request->once)
-        request->once->state = ONCE_FREE;
-    if (!take_result(&workload->history->keys[id.key], kind, item, rest, &result)) {
-        history_return(workload->history, id, OUTCOME_UNKNOWN, NULL, now_ns);
-        return "a reply of the wrong type";
-    }
-    history_return(workload->history, id, OUTCOME_DONE, &result, now_ns);
-    return NULL;
-}
-
-static const char *take_many(struct workload *workload, const struct request *request,
-                             const struct resp_item *first, struct slice rest, uint64_t now_ns)
-{
-    const char *wrong = NULL;
-    if (first->type != '*' || first->integer != request->count) {
-        end_all(workload, request, OUTCOME_UNKNOWN, now_ns);
-        return "not as many values as keys";
-    }
-    for (unsigned i = 0; i < request->count; i++) {
-        struct resp_item item = {.type = 0};
-        if (resp_item_take(&rest, &item))
-            item.type = 0;
-        const char *found = take_one(workload, request, i, &item, rest, now_ns);
-        wrong = wrong ? wrong : found;
-    }
-    return wrong;
-}
-
-const char *workload_answer(struct workload *workload, const struct request *request,
-                            struct slice reply, uint64_t now_ns, bool *wrote, bool *refused)
-{
-    struct resp_item item;
-    if (resp_item_take(&reply, &item))
-        return "malformed";
-    if (item.type == '-')
-        return take_error(workload, request, item.bytes, now_ns, refused);
-    if (request->kind == REQUEST_SIZE)
-        return item.type == ':' && item.integer >= 0 &&
-                       item.integer <= (int64_t)workload->history->key_count
-                   ? NULL
-                   : "DBSIZE counts keys that nobody wrote";
-    if (request->kind == REQUEST_GET_MANY)
-        return take_many(workload, request, &item, reply, now_ns);
-    const char *wrong = NULL;
-    for (unsigned i = 0; i < request->count && !wrong; i++)
-        wrong = take_one(workload, request, i, &item, reply, now_ns);
-    *wrote =
-        !wrong && operation_writes(history_operation(workload->history, request->ids[0])->kind);
-    return wrong;
 }

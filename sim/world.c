@@ -158,7 +158,8 @@ struct io *world_io(struct world *world, struct machine_id id, unsigned worker)
 
 bool world_is_running(struct world *world, struct machine_id id)
 {
-    return world_machine(world, id)->running;
+    const struct machine *machine = world_machine(world, id);
+    return machine->running && !machine->dying;
 }
 
 bool world_is_on(struct world *world, struct machine_id id)

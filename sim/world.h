@@ -46,7 +46,8 @@
  *   at a call   the same, or a power cut, in the middle of a turn: at the nth call that changes the
  *               outside
  *   pause       SIGSTOP: no turns and late timers; its kernel lives (connections stay, bytes queue
- *               up), clocks go on
+ *               up), clocks go on. Between two turns, or in one that has read the clock and
+ *               nothing else yet
  *   slow turns  a turn takes drawn time, in which its worker sees nothing new
  * Machine
  *   power cut   for the disk see below. Peers see nothing; the machine, when it is back, answers
@@ -133,6 +134,7 @@ void world_start_process(struct world *world, struct machine_id machine, unsigne
 
 /* NULL when the machine has no process (after a crash: the dead io until it is buried). */
 struct io *world_io(struct world *world, struct machine_id machine, unsigned worker);
+/* Not any more from the call at which an armed crash strikes. */
 bool world_is_running(struct world *world, struct machine_id machine);
 bool world_is_on(struct world *world, struct machine_id machine);
 
@@ -182,6 +184,10 @@ void world_crash_process(struct world *world, struct machine_id machine);
 void world_power_cut(struct world *world, struct machine_id machine);
 void world_power_on(struct world *world, struct machine_id machine); /* new boot id */
 void world_pause(struct world *world, struct machine_id machine);
+/* In its next turn that finds bytes of machine `from` ({0}: in its next turn), which reads the
+ * clock once and does everything else after world_resume. With one worker only; else as
+ * world_pause. */
+void world_pause_in_turn(struct world *world, struct machine_id machine, struct machine_id from);
 void world_resume(struct world *world, struct machine_id machine);
 void world_turn_cost(struct world *world, struct machine_id machine, uint64_t min_ns,
                      uint64_t max_ns);

@@ -19,7 +19,7 @@ struct stage {
 static struct stage stage_open(enum key_kind kind)
 {
     struct stage stage = {.history = history_create(), .now_ns = MS};
-    history_add_slot(stage.history, kind);
+    history_add_slot(stage.history, kind, 0);
     return stage;
 }
 

@@ -1,0 +1,230 @@
+/* Contracts, and the life of keyspaces. */
+#include "sim/spaces.h"
+
+#include "resp/resp.h"
+
+#define SECOND   1000000000ull
+#define RETRY_NS (SECOND / 5)
+#define NEVER_NS HISTORY_NEVER
+
+static uint64_t below(struct spaces *spaces, uint64_t bound)
+{
+    return random_below(&spaces->random, bound);
+}
+
+/* ---- contracts ---- */
+
+static void draw_ack(struct spaces *spaces, struct space *space, char *out, size_t size)
+{
+    static const char *const words[] = {"quorum", "all", "local", "quorum"};
+    unsigned followers = space->replicas > 1 ? 1 + (unsigned)below(spaces, space->replicas - 1) : 0;
+    bool available = below(spaces, 3) == 0;
+    uint64_t what = below(spaces, 6);
+    if (what < 4) {
+        space->early = available && what == 2;
+        snprintf(out, size, "ACK %s FAILOVER %s", words[what], available ? "available" : "safe");
+    } else if (what == 4 && followers) {
+        space->early = available && followers + 1 <= space->replicas / 2;
+        snprintf(out, size, "ACK semisync:%u FAILOVER %s", followers,
+                 available ? "available" : "safe");
+    } else {
+        space->early = true;
+        snprintf(out, size, "ACK async FAILOVER available");
+    }
+}
+
+static void draw_sync(struct spaces *spaces, struct space *space, char *out, size_t size)
+{
+    uint64_t what = below(spaces, 4);
+    space->lax_sync = what > 1;
+    if (what == 2)
+        snprintf(out, size, "SYNC interval:1000");
+    else
+        snprintf(out, size, "SYNC %s", what == 3 ? "os" : "always");
+}
+
+static void draw_contract(struct spaces *spaces, struct space *space, unsigned nodes)
+{
+    char ack[48], sync[24];
+    space->replicas = below(spaces, 2) ? 3 : 1 + (unsigned)below(spaces, nodes);
+    space->partitions = below(spaces, 2) ? 1 : 2 + (unsigned)below(spaces, 3);
+    draw_ack(spaces, space, ack, sizeof ack);
+    draw_sync(spaces, space, sync, sizeof sync);
+    snprintf(space->words, sizeof space->words, "REPLICAS %u PARTITIONS %u %s %s SHORT %s",
+             space->replicas, space->partitions, ack, sync,
+             below(spaces, 3) ? "refuse" : "degrade");
+}
+
+static uint64_t draw_end(struct spaces *spaces, uint64_t now_ns)
+{
+    return below(spaces, 3) ? NEVER_NS : now_ns + (1 + below(spaces, 30)) * SECOND;
+}
+
+void spaces_init(struct spaces *spaces, struct history *history, unsigned nodes, uint64_t seed)
+{
+    static const enum key_kind kinds[] = {KEY_STRING, KEY_COUNTER, KEY_LIST, KEY_PAIR, KEY_LEASE};
+    memset(spaces, 0, sizeof *spaces);
+    random_init(&spaces->random, seed ^ 0x59ace5);
+    spaces->at[0] = (struct space){.state = SPACE_OPEN,
+                                   .name = "default",
+                                   .replicas = nodes < 3 ? nodes : 3,
+                                   .partitions = 1,
+                                   .act_ns = NEVER_NS};
+    spaces->count = 1 + (unsigned)below(spaces, SPACES_MAX);
+    for (unsigned i = 1; i < spaces->count; i++) {
+        struct space *space = &spaces->at[i];
+        snprintf(space->name, sizeof space->name, "k%u", i);
+        draw_contract(spaces, space, nodes);
+        space->returns = below(spaces, 3) > 0;
+        space->act_ns = below(spaces, 15 * SECOND);
+        uint64_t first = below(spaces, 5);
+        for (uint64_t k = 0; k < 2 + below(spaces, 3); k++)
+            history_add_slot(history, kinds[(first + k) % 5], i);
+    }
+}
+
+/* ---- choosing ---- */
+
+unsigned spaces_pick(struct spaces *spaces)
+{
+    unsigned space = (unsigned)below(spaces, 2 * (uint64_t)spaces->count);
+    bool usable = space < spaces->count && !spaces->only_default;
+    return usable && spaces->at[space].state == SPACE_OPEN ? space : 0;
+}
+
+bool spaces_is_open(const struct spaces *spaces, unsigned space, unsigned life)
+{
+    return spaces->at[space].state == SPACE_OPEN && spaces->at[space].life == life;
+}
+
+/* ---- changes ---- */
+
+static void ask_create(const struct space *space, struct buffer *out)
+{
+    char line[SPACE_WORDS_SIZE + 48];
+    struct slice words[24];
+    size_t count = 0;
+    snprintf(line, sizeof line, "KEYSPACE CREATE %s %s", space->name, space->words);
+    for (char *at = line, *rest; (at = strtok_r(at, " ", &rest)) != NULL; at = NULL)
+        words[count++] = slice_of_text(at);
+    resp_request(out, words, count);
+}
+
+static void ask_drop(const struct space *space, struct buffer *out)
+{
+    struct slice words[] = {slice_of_text("KEYSPACE"), slice_of_text("DROP"),
+                            slice_of_text(space->name)};
+    resp_request(out, words, 3);
+}
+
+bool spaces_ask(struct spaces *spaces, uint64_t now_ns, unsigned *at, struct buffer *out)
+{
+    for (unsigned i = 1; i < spaces->count; i++) {
+        struct space *space = &spaces->at[i];
+        if (now_ns < space->act_ns || space->state == SPACE_GONE)
+            continue;
+        bool creates = space->state == SPACE_WANTED || space->state == SPACE_CREATING;
+        space->state = creates ? SPACE_CREATING : SPACE_DROPPING;
+        space->act_ns = NEVER_NS; /* until the answer */
+        if (creates)
+            ask_create(space, out);
+        else
+            ask_drop(space, out);
+        *at = i;
+        return true;
+    }
+    return false;
+}
+
+static void created(struct spaces *spaces, struct history *history, unsigned at, uint64_t now_ns)
+{
+    struct space *space = &spaces->at[at];
+    space->state = SPACE_OPEN;
+    space->unclear = false;
+    space->life++;
+    space->act_ns = draw_end(spaces, now_ns);
+    history_begin_life(history, at, space->life);
+}
+
+/* A DROP that may still come must not meet the next life: that gets another name. */
+static void dropped(struct spaces *spaces, unsigned at, uint64_t now_ns)
+{
+    struct space *space = &spaces->at[at];
+    space->state = space->returns ? SPACE_WANTED : SPACE_GONE;
+    space->act_ns = now_ns + below(spaces, 2 * SECOND);
+    if (space->unclear)
+        snprintf(space->name, sizeof space->name, "k%u.%u", at, space->life);
+    space->unclear = false;
+    space->returns = below(spaces, 2);
+}
+
+static bool begins(struct slice text, const char *word)
+{
+    size_t size = strlen(word);
+    return text.size >= size && memcmp(text.at, word, size) == 0;
+}
+
+static bool ends(struct slice text, const char *word)
+{
+    size_t size = strlen(word);
+    return text.size >= size && memcmp(text.at + text.size - size, word, size) == 0;
+}
+
+const char *spaces_answer(struct spaces *spaces, struct history *history, unsigned at,
+                          struct slice error, uint64_t now_ns)
+{
+    struct space *space = &spaces->at[at];
+    bool creates = space->state == SPACE_CREATING;
+    if (begins(error, "TRYAGAIN") || begins(error, "MISCONF") || begins(error, "NOREPLICAS")) {
+        space->act_ns = now_ns + RETRY_NS;
+        return NULL;
+    }
+    if (begins(error, "UNKNOWNOUTCOME")) {
+        spaces_lose(spaces, at, now_ns);
+        return NULL;
+    }
+    bool was_done = begins(error, creates ? "ERR keyspace " : "ERR there is no keyspace ") &&
+                    ends(error, creates ? " shows it" : " shows all");
+    if (error.at && !(was_done && space->unclear))
+        return "an error that this request cannot meet";
+    if (creates)
+        created(spaces, history, at, now_ns);
+    else
+        dropped(spaces, at, now_ns);
+    return NULL;
+}
+
+void spaces_lose(struct spaces *spaces, unsigned at, uint64_t now_ns)
+{
+    spaces->at[at].unclear = true;
+    spaces->at[at].act_ns = now_ns + RETRY_NS;
+}
+
+/* ---- the end of a run ---- */
+
+void spaces_settle(struct spaces *spaces, uint64_t now_ns)
+{
+    for (unsigned i = 1; i < spaces->count; i++) {
+        struct space *space = &spaces->at[i];
+        if (space->state == SPACE_OPEN)
+            space->act_ns = NEVER_NS;
+        if (space->state == SPACE_WANTED)
+            space->act_ns = now_ns;
+    }
+}
+
+bool spaces_are_settled(const struct spaces *spaces)
+{
+    for (unsigned i = 1; i < spaces->count; i++)
+        if (spaces->at[i].state != SPACE_OPEN && spaces->at[i].state != SPACE_GONE)
+            return false;
+    return true;
+}
+
+bool spaces_is_strict(const struct spaces *spaces, unsigned at, const struct spaces_fate *fate)
+{
+    const struct space *space = &spaces->at[at];
+    if (space->lax_sync && fate->unsure_elections)
+        return false;
+    return !(space->early && fate->failovers);
+}
