@@ -200,12 +200,11 @@ static bool only_reads(const struct client *client, const struct connection *con
     return !client->spread && (connection - client->connections) % READER_EVERY == READER_EVERY - 1;
 }
 
-/* Every second reader asks at its pace, whatever is unanswered: what arrives while a node is
- * stopped was asked late. */
+/* A reader asks at its pace, whatever is unanswered: what waits for a node that is stopped was
+ * asked at all times of the stop. */
 static bool may_ask(const struct client *client, const struct connection *connection)
 {
-    bool waits_not = only_reads(client, connection) && connection->entered &&
-                     (connection - client->connections) / READER_EVERY % 2 == 0;
+    bool waits_not = only_reads(client, connection) && connection->entered;
     return !connection->count || (waits_not && connection->count < WAITING_MAX / 2);
 }
 

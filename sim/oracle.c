@@ -267,8 +267,8 @@ static void check_persisted(struct oracle *oracle, unsigned node, size_t at,
 {
     struct watch *watch = &oracle->watches[node][at];
     uint64_t term = replica ? raft_term_at(replica_raft(replica), watch->persisted) : 0;
-    if (!watch->persisted || term == watch->persisted_term)
-        return;
+    if (!watch->persisted || term >= watch->persisted_term)
+        return; /* a higher one: a later leader has replaced it, in the turn that was the last */
     if (replica && replica_sync(replica) != WAL_SYNC_ALWAYS &&
         raft_view(replica_raft(replica))->unsure)
         return;

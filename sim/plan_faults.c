@@ -61,7 +61,7 @@ static void break_process(struct plan *plan, enum plan_fault fault, unsigned nod
     case PLAN_PAUSE:
         if (plan_below(plan, 2))
             world_pause_in_turn(plan->world, machine(plan, node),
-                                plan_below(plan, 2) ? plan->clients : (struct machine_id){0});
+                                plan_below(plan, 4) ? plan->clients : (struct machine_id){0});
         else
             world_pause(plan->world, machine(plan, node));
         plan_repair_later(plan, fault, node, 0);
