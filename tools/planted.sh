@@ -3,7 +3,7 @@
 # its find. What was found or missed is kept in BUILD/planted/state: a second call with the same program goes on where
 # the first one stopped.
 #   planted.sh [--again] [--turn N] [FAULT ...]     --again: forget the state; --turn N: N of them, others each day
-#   BUILD=build MINUTES=10 (for one fault) LIMIT=60 (minutes for all) SEED=1
+#   BUILD=build MINUTES=10 (for one fault) LIMIT=60 (minutes for all) JOBS=2 SEED=1
 cd "$(dirname "$0")/.." || exit 1
 build=${BUILD:-build}
 sim=$build/holdfast-sim
@@ -11,7 +11,7 @@ said=$build/planted
 [ -x "$sim" ] || make -s build BUILD="$build" || exit 1
 mkdir -p "$said"
 
-again= turn=
+again="" turn=""
 while [ $# -gt 0 ]; do
     case $1 in
     --again) again=1 ;;
@@ -46,7 +46,7 @@ end_s=$(($(date +%s) + ${LIMIT:-60} * 60))
 export minutes="${MINUTES:-10}" seed="${SEED:-1}"
 for fault in $faults; do
     echo "$fault"
-done | xargs -P 2 -n 1 sh -c '
+done | xargs -P "${JOBS:-2}" -n 1 sh -c '
     grep -q "^$0 " "$said/state" && exit 0
     left=$((end_s - $(date +%s)))
     [ $left -lt $((minutes * 60)) ] && exit 0
