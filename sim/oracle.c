@@ -3,7 +3,7 @@
 
 #include "base/memory.h"
 
-#define GROUPS        64   /* those of higher ids are not looked at */
+#define GROUPS        ORACLE_GROUPS_MAX
 #define DIGESTS       2048 /* a ring; half of it for the ends of logs */
 #define DIGEST_EVERY  8    /* indexes: digests are linear in the keys */
 #define COMPARE_DEPTH 512  /* entries of two logs looked at */
@@ -190,14 +190,13 @@ static void compare_group(struct oracle *oracle, const struct raft *a, const str
                          (unsigned long long)i);
 }
 
-void oracle_compare_logs(struct oracle *oracle, struct node *one, struct node *other)
+void oracle_compare_logs(struct oracle *oracle, struct group_id group, struct node *one,
+                         struct node *other)
 {
-    for (size_t i = 0; i < node_group_count(one); i++) {
-        struct replica *a = node_group_at(one, i);
-        struct replica *b = node_group(other, replica_group(a));
-        if (b)
-            compare_group(oracle, replica_raft(a), replica_raft(b), replica_group(a).value);
-    }
+    struct replica *a = node_group(one, group);
+    struct replica *b = node_group(other, group);
+    if (a && b)
+        compare_group(oracle, replica_raft(a), replica_raft(b), group.value);
 }
 
 /* ---- REPLICA-4, REPLICA-5 ---- */

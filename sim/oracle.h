@@ -19,7 +19,8 @@
 
 #include "node/node.h"
 
-#define ORACLE_NODES_MAX 8
+#define ORACLE_NODES_MAX  8
+#define ORACLE_GROUPS_MAX 64 /* those of higher ids are not looked at */
 
 struct oracle;
 
@@ -37,9 +38,10 @@ void oracle_destroy(struct oracle *oracle);
 /* A new process of this node; then after each of its turns. */
 void oracle_started(struct oracle *oracle, unsigned node);
 void oracle_turned(struct oracle *oracle, unsigned node, struct node *inside);
-/* Two living nodes: the logs of the groups that both carry. Linear in what is not yet committed on
- * both. */
-void oracle_compare_logs(struct oracle *oracle, struct node *one, struct node *other);
+/* The workers of two living nodes that have `group`: its logs. Linear in what is not yet committed
+ * on both. */
+void oracle_compare_logs(struct oracle *oracle, struct group_id group, struct node *one,
+                         struct node *other);
 struct oracle_facts oracle_facts(const struct oracle *oracle);
 
 #endif

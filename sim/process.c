@@ -172,10 +172,7 @@ void world_pause_in_turn(struct world *world, struct machine_id id, struct machi
 {
     struct machine *machine = world_machine(world, id);
     machine->stops_for = from;
-    if (machine->worker_count == 1)
-        machine->stops_in_turn = machine->running && !machine->paused;
-    else
-        world_pause(world, id);
+    machine->stops_in_turn = machine->running && !machine->paused;
 }
 
 void world_resume(struct world *world, struct machine_id id)

@@ -99,10 +99,12 @@ static void destroy(struct run *run)
 
 static void compare_logs_of(struct run *run, unsigned a, unsigned b)
 {
-    for (uint64_t group = 0; group <= GROUP_DEFAULT.value; group++)
-        oracle_compare_logs(run->cluster->oracle,
-                            worker_node(cluster_worker(run->cluster, a, (struct group_id){group})),
-                            worker_node(cluster_worker(run->cluster, b, (struct group_id){group})));
+    for (uint64_t i = 0; i < ORACLE_GROUPS_MAX; i++) {
+        struct group_id group = {i};
+        oracle_compare_logs(run->cluster->oracle, group,
+                            worker_node(cluster_worker(run->cluster, a, group)),
+                            worker_node(cluster_worker(run->cluster, b, group)));
+    }
 }
 
 static void compare_logs(struct run *run)

@@ -198,6 +198,15 @@ static bool hears_of(struct io *io, const struct io_event *events, size_t count,
     return machine.value == 0;
 }
 
+/* Messages between workers are not held: who dies meanwhile would lose them unseen. */
+static bool may_stop_in(struct io *io, const struct io_event *events, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (events[i].message)
+            return false;
+    return io->machine->stops_in_turn && hears_of(io, events, count, io->machine->stops_for);
+}
+
 /* The turn that has just gathered `count` events goes on when its process does. */
 static void hold_turn(struct io *io, const struct io_event *events, size_t count)
 {
@@ -286,7 +295,7 @@ static bool hand_out(struct world *world, struct world_turn *turn)
     size_t count = gather(io, world->events, draw_batch(world));
     if (count == 0)
         return false;
-    if (io->machine->stops_in_turn && hears_of(io, world->events, count, io->machine->stops_for)) {
+    if (may_stop_in(io, world->events, count)) {
         io->machine->stops_in_turn = false;
         hold_turn(io, world->events, count);
         return false;

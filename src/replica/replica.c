@@ -94,7 +94,7 @@ void replica_start(struct replica *replica, struct replica_turn *turn, bool born
     forget_recovery(replica);
     replica->old_term = last_term;
     replica->old_is_recovered = true;
-    replica->old_may_lack = !born && wal_unclean_other_boot(turn->wal);
+    replica->old_may_lack = !born && wal_may_have_lost(turn->wal);
     replica_start_snapshots(replica, turn);
     if (born && replica->initial.member_count == 1) {
         struct raft_event event = {.kind = RAFT_CAMPAIGN};
