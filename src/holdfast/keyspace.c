@@ -42,7 +42,7 @@ static void print_help(void)
         "  list                       all of them\n"
         "  info NAME                  its contract and where it is\n"
         "  explain NAME               what the contract promises, in plain words\n"
-        "  alter NAME [option ...]    --db, --short, and an --ack of the same quorums\n"
+        "  alter NAME [option ...]    --replicas, --ack, --failover, --short, --db\n"
         "  drop NAME                  it and all that is in it\n\n"
         "  --mode leader              the only one in this version\n"
         "  --replicas N               default 3, or 1 in a cluster of less than three nodes\n"
