@@ -36,10 +36,10 @@ static void merge_own(struct control *control)
 static bool ask(struct control *control, struct node_id node)
 {
     struct gather *gather = &control->gather;
+    struct peer_set *peers = node_peers(control->node);
+    struct peer_id peer = peer_of(peers, node, gather->group);
     struct wire_frame *frame =
-        peer_is_up(node_peers(control->node), peer_at(node, 0), WIRE_LINK_DATA)
-            ? peer_frame(node_peers(control->node), peer_at(node, 0), WIRE_LINK_DATA)
-            : NULL;
+        peer_is_up(peers, peer, WIRE_LINK_DATA) ? peer_frame(peers, peer, WIRE_LINK_DATA) : NULL;
     char group[24], term[24];
     struct buffer request;
     if (!frame)
@@ -77,11 +77,9 @@ static void begin(struct control *control, struct group_id group, uint64_t term,
     merge_own(control);
     for (size_t i = 0; i < formation->member_count; i++) {
         struct node_id node = formation->members[i].id;
-        if (node_id_equal(node, formation->self))
-            continue;
-        bool asked = ask(control, node);
+        bool asked = ask(control, node); /* of this node: another worker, if the group is there */
         gather->waits_for += asked;
-        gather->missing += !asked;
+        gather->missing += !asked && !node_id_equal(node, formation->self);
     }
 }
 

@@ -308,7 +308,7 @@ enum status node_open(struct io *io, const struct node_options *options, struct 
     if (!status)
         status = recover(node, why);
     if (!status)
-        ledger_load(node->ledger);
+        ledger_load(node->ledger, node->options.worker, node->options.workers);
     if (!status)
         status = check_lost_log(node, why);
     if (status) {

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #define RETRY_NS      (1000 * 1000000ull)
 #define FILE_SIZE_MAX ((size_t)1 << 30)
@@ -148,7 +149,7 @@ static bool is_cut(const char *name)
 
 /* What stands in the log and not in its file, or the other way round, is in memory afterwards; a
  * file is written again only when the log brought something. */
-void ledger_load(struct ledger *ledger)
+void ledger_load(struct ledger *ledger, unsigned worker, unsigned workers)
 {
     char *names = NULL, path[IO_PATH_SIZE];
     size_t count = 0;
@@ -157,7 +158,7 @@ void ledger_load(struct ledger *ledger)
     const char *name = names;
     for (size_t i = 0; i < count; i++, name += strlen(name) + 1) {
         snprintf(path, sizeof path, "%s/%s", ledger->dir, name);
-        if (is_cut(name))
+        if (is_cut(name) && strtoull(name, NULL, 10) % workers == worker)
             load_file(ledger, path);
     }
     memory_free(names);

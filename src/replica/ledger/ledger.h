@@ -82,7 +82,8 @@ void ledger_destroy(struct ledger *ledger);
 /* Recovery: each WAL_SET_ASIDE in log order, then once the files. INVALID: not such a record.
  * Blocks. */
 MUST_USE enum status ledger_recover(struct ledger *ledger, const struct wal_record *record);
-void ledger_load(struct ledger *ledger);
+/* Of several workers of the node each loads the files of its own groups. */
+void ledger_load(struct ledger *ledger, unsigned worker, unsigned workers);
 
 /* One entry that is about to be cut: appends the record to the open batch of `wal`, then keeps it.
  * `bytes` is borrowed; empty: not at hand. LEDGER-1 */
