@@ -28,6 +28,7 @@ static const struct {
     {"stale-segment", REPLICA_FAULT_STALE_SEGMENT},
     {"batches-unsettled", REPLICA_FAULT_BATCHES_UNSETTLED},
     {"early-safe", REPLICA_FAULT_EARLY_SAFE},
+    {"view-torn", REPLICA_FAULT_VIEW_TORN},
     {"snapshot-uncommitted", REPLICA_FAULT_SNAPSHOT_UNCOMMITTED},
     {"once-missing", REPLICA_FAULT_ONCE_MISSING},
 };

@@ -2,6 +2,7 @@
  * log that begins anew behind that. */
 #include "replica/replica.h"
 
+#include "base/memory.h"
 #include "replica/bootstrap/bootstrap.h"
 #include "replica/log/log.h"
 
@@ -19,6 +20,56 @@ bool replica_wants_snapshot(const struct replica *replica)
 {
     const struct raft_view *view = raft_view(replica->raft);
     return view->role != RAFT_LEADER && view->offered_index > view->commit;
+}
+
+/* ---- what the log will lose ---- */
+
+/* The first entry that the log will lose: one that the snapshot's history has not. 0: none. */
+static uint64_t first_lost(const struct replica *replica, const struct snapshot_meta *meta,
+                           const struct raft_term_start *terms, size_t count)
+{
+    const struct raft_view *view = raft_view(replica->raft);
+    size_t row = 0;
+    if (raft_term_at(replica->raft, meta->index) == meta->term)
+        return 0; /* the log has its last entry, and stays */
+    for (uint64_t index = view->commit + 1; index <= view->last_index; index++) {
+        while (row + 1 < count && terms[row + 1].first_index <= index)
+            row++;
+        if (index > meta->index || raft_term_at(replica->raft, index) != terms[row].term)
+            return index;
+    }
+    return 0;
+}
+
+static void set_aside_lost(struct replica *replica, struct replica_turn *turn)
+{
+    struct bootstrap_receiving *receiving = &replica->bootstrap->receiving;
+    const struct snapshot_meta *meta = snapshot_receive_meta(receiving->writer);
+    struct bootstrap_origin origin;
+    struct raft_term_start *terms;
+    size_t count;
+    if (bootstrap_read_sections(meta, &origin, &terms, &count)) {
+        bootstrap_end_receiving(replica->bootstrap);
+        return;
+    }
+    uint64_t from = first_lost(replica, meta, terms, count);
+    memory_free(terms);
+    if (from) {
+        replica_set_aside(replica, turn, from, raft_view(replica->raft)->last_term);
+        replica_save_state(replica, turn); /* synced, whatever the group's level */
+    }
+    receiving->ticket = from ? wal_next_ticket(turn->wal) : wal_durable_ticket(turn->wal);
+}
+
+/* R10: set aside durably before the snapshot gets its name: from then on the next start may drop
+ * what is set aside. */
+static void confirm_received(struct replica *replica, struct replica_turn *turn)
+{
+    struct bootstrap_receiving *receiving = &replica->bootstrap->receiving;
+    if (!receiving->ticket)
+        set_aside_lost(replica, turn);
+    if (receiving->ticket && wal_durable_ticket(turn->wal) >= receiving->ticket)
+        snapshot_confirm(receiving->writer);
 }
 
 /* ---- the new store ---- */
@@ -47,7 +98,9 @@ static bool install_in_raft(struct replica *replica, struct replica_turn *turn,
                                .terms = replica->bootstrap->terms};
     if (view->commit >= origin->index)
         return false;
+    replica->is_installing = true; /* what is cut now was set aside before */
     replica_step(replica, turn, &event);
+    replica->is_installing = false;
     if (view->commit < origin->index)
         return false;
     if (view->first_index == origin->index + 1 && view->last_index == origin->index)
@@ -133,6 +186,8 @@ bool replica_load_on(struct replica *replica, struct replica_turn *turn)
     if (bootstrap_is_loading(bootstrap)) {
         load(replica, turn);
     } else if (replica_wants_snapshot(replica)) {
+        if (bootstrap->receiving.state == BOOTSTRAP_SETTLING)
+            confirm_received(replica, turn);
         if (bootstrap_receive(bootstrap, turn, &want) == STATUS_END)
             begin_load(replica, turn, want.least);
     } else if (replica->rebuilding) {

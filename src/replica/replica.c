@@ -107,7 +107,8 @@ void replica_start(struct replica *replica, struct replica_turn *turn, bool born
 static void drop_from(struct replica *replica, struct replica_turn *turn, uint64_t from,
                       uint64_t last_term)
 {
-    replica_set_aside(replica, turn, from, last_term);
+    if (!replica->is_installing)
+        replica_set_aside(replica, turn, from, last_term);
     flight_cut(replica, turn, from);
     entries_truncate(&replica->entries, from);
     if (replica->sent_through >= from)

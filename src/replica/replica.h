@@ -111,8 +111,9 @@ enum replica_fault {
     REPLICA_FAULT_EARLY_SAFE = 1 << 18, /* FAILOVER safe: a write is acknowledged when only the
                                            leader has it persisted */
     REPLICA_FAULT_SNAPSHOT_UNCOMMITTED = 1 << 10, /* a snapshot does not wait for the commit */
-    REPLICA_FAULT_LEDGER_DROPPED = 1 << 14,       /* what is cut is not set aside */
-    REPLICA_FAULT_ONCE_MISSING = 1 << 15,         /* a snapshot leaves out the table of ONCE */
+    REPLICA_FAULT_VIEW_TORN = 1 << 16,      /* what changes during a snapshot is not kept for it */
+    REPLICA_FAULT_LEDGER_DROPPED = 1 << 14, /* what is cut is not set aside */
+    REPLICA_FAULT_ONCE_MISSING = 1 << 15,   /* a snapshot leaves out the table of ONCE */
 };
 
 struct replica *replica_create(const struct replica_options *options);

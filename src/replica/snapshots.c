@@ -91,6 +91,8 @@ static void consider(struct replica *replica, struct replica_turn *turn)
     if (!bootstrap_is_due(replica->bootstrap, turn->snapshots, &mark, turn->now_ns))
         return;
     bootstrap_begin(replica->bootstrap, turn, &mark);
+    if (turn->faults & REPLICA_FAULT_VIEW_TORN)
+        store_tear_view(replica->store);
 }
 
 /* ---- what the log may let go of ---- */

@@ -164,6 +164,8 @@ void snapshot_end(struct snapshot_writer *writer);
 MUST_USE enum status snapshot_receive_begin(struct snapshots *snapshots, struct group_id group,
                                             struct slice header, struct snapshot_writer **out,
                                             char why[SNAPSHOT_WHY_SIZE]);
+/* What its header says; borrowed until snapshot_end. */
+const struct snapshot_meta *snapshot_receive_meta(const struct snapshot_writer *writer);
 uint32_t snapshot_receive_next(const struct snapshot_writer *writer); /* number of the next chunk */
 
 /* That chunk, as snapshot_read_result gives it. Checked whole and written (not waited for).

@@ -135,6 +135,11 @@ enum status snapshot_receive_begin(struct snapshots *snapshots, struct group_id 
     return status;
 }
 
+const struct snapshot_meta *snapshot_receive_meta(const struct snapshot_writer *writer)
+{
+    return &writer->file->snapshot.meta;
+}
+
 uint32_t snapshot_receive_next(const struct snapshot_writer *writer)
 {
     return writer->file->snapshot.count;

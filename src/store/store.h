@@ -306,6 +306,8 @@ bool store_has_view(const struct store *store);
  * may not grow so far. On trouble `out` is as before. */
 MUST_USE enum status store_view_next(struct store_view *view, uint16_t slot_last, size_t size_max,
                                      struct buffer *out, struct store_piece *piece);
+/* A planted fault: what changes from now on is not kept for the view that is open, if one is. */
+void store_tear_view(struct store *store);
 uint64_t store_view_memory_bytes(const struct store_view *view); /* beside the store's own */
 
 /* ---- ONCE: what clients have asked for by number, and what was answered ----

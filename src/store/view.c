@@ -21,6 +21,7 @@ struct store_view {
     size_t aside_max;
     struct store_position next; /* the cursor */
     struct buffer scratch;      /* one record */
+    bool is_torn;               /* planted */
 };
 
 struct store_view *store_view_begin(struct store *store, size_t aside_max)
@@ -55,6 +56,12 @@ void store_view_end(struct store_view *view)
     memory_free(view);
 }
 
+void store_tear_view(struct store *store)
+{
+    if (store->view)
+        store->view->is_torn = true;
+}
+
 bool store_has_view(const struct store *store)
 {
     return store->view != NULL;
@@ -78,7 +85,7 @@ static bool is_behind(const struct store_view *view, uint32_t slot, uint64_t has
 void store_view_keep(struct store *store, const struct store_key *key)
 {
     struct store_view *view = store->view;
-    if (!view->aside || view->base != store ||
+    if (!view->aside || view->base != store || view->is_torn ||
         is_behind(view, key->slot, store_key_hash(store, key)) || store_find(view->aside, key))
         return;
     const struct store_entry *entry = store_find(store, key);

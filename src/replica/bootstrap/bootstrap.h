@@ -55,7 +55,7 @@ enum bootstrap_receiving_state {
     BOOTSTRAP_IDLE,
     BOOTSTRAP_ASKED,     /* for a header */
     BOOTSTRAP_RECEIVING, /* chunks */
-    BOOTSTRAP_SETTLING,  /* all are here: synced, named */
+    BOOTSTRAP_SETTLING,  /* all are here: synced, confirmed by src/replica (R10), named */
 };
 
 /* One that comes from a peer. */
@@ -69,6 +69,7 @@ struct bootstrap_receiving {
     bool is_whole;       /* it waits for the disk */
     struct replica_id source;
     unsigned refusals; /* in a row */
+    uint64_t ticket;   /* SETTLING: of the log batch that has what was set aside; 0: not yet */
     uint64_t moved_ns; /* when something last came, or was asked for */
     uint64_t retry_ns;
 };

@@ -199,7 +199,6 @@ void bootstrap_hear_answer(struct bootstrap *bootstrap, struct replica_turn *tur
 
 /* ---- from turn to turn ---- */
 
-/* R10: what this replica's log will lose has been set aside before the confirmation. */
 static void settle(struct bootstrap *bootstrap, struct replica_turn *turn)
 {
     char why[SNAPSHOT_WHY_SIZE] = "";
@@ -210,7 +209,6 @@ static void settle(struct bootstrap *bootstrap, struct replica_turn *turn)
         fail(bootstrap, turn, status, why);
         return;
     }
-    snapshot_confirm(receiving->writer);
     receiving->state = BOOTSTRAP_SETTLING;
 }
 

@@ -143,6 +143,7 @@ struct replica {
     uint64_t base_term; /* of the entry behind which the log begins */
     bool has_base;      /* that place is known */
     bool on_base;       /* the log has the entry there */
+    bool is_installing; /* raft takes a snapshot: what it cuts was set aside before */
     bool rebuilding;    /* the store is empty until a snapshot has been loaded */
     bool begins_anew;   /* the log's new beginning is to be noted */
     /* scratch for appends received */
