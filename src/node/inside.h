@@ -126,6 +126,8 @@ void node_sign_path(const struct node *node, char path[IO_PATH_SIZE]);
 /* share.c */
 /* Worker 0, before any log is opened: INVALID with one line. */
 MUST_USE enum status node_check_share(struct node *node, char why[NODE_WHY_SIZE]);
+/* DAMAGED, with the line for people. */
+enum status node_say_lost_log(const struct node *node, char why[NODE_WHY_SIZE]);
 
 /* groups.c */
 void node_create_groups(struct node *node);

@@ -145,11 +145,7 @@ static enum status check_lost_log(struct node *node, char why[NODE_WHY_SIZE])
     if (node->formed || io_file_open(node->io, path, IO_FILE_READ, &file))
         return STATUS_OK;
     io_file_close(node->io, file);
-    snprintf(why, NODE_WHY_SIZE,
-             "%s belongs to a cluster but its log is gone: votes and entries are lost; "
-             "this node stays out, the others go on; taking it back comes with a later version",
-             node->dir);
-    return STATUS_DAMAGED;
+    return node_say_lost_log(node, why);
 }
 
 enum status node_make_dir(struct node *node, const char *path)

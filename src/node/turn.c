@@ -77,10 +77,10 @@ static void save_sign(struct node *node)
 {
     char path[IO_PATH_SIZE], text[256];
     node_sign_path(node, path);
-    int size = snprintf(text, sizeof text, "cluster %016llx%016llx\nnode %llu\n",
+    int size = snprintf(text, sizeof text, "cluster %016llx%016llx\nnode %llu\nworkers %u\n",
                         (unsigned long long)node->formation.cluster.high,
                         (unsigned long long)node->formation.cluster.low,
-                        (unsigned long long)node->formation.self.value);
+                        (unsigned long long)node->formation.self.value, node->options.workers);
     io_file_save_start(node->io, path, slice_of(text, (size_t)size), UINT64_MAX);
 }
 
