@@ -129,7 +129,7 @@ static void take_store(struct replica *replica, struct replica_turn *turn, struc
     replica->store = store;
     replica->executed = origin->index;
     replica->executed_us = origin->time_us;
-    replica->log_size = 0;
+    replica->log_size = replica->bootstrap->log_between = 0;
     replica->rebuilding = false;
 }
 

@@ -128,6 +128,8 @@ static enum status recover_keep(struct replica *replica, const struct wire_entry
     replica->clock.last_entry_us = entry->time_us;
     if (entry->index > replica->executed)
         replica->log_size += bytes.size;
+    else
+        replica->bootstrap->log_between += bytes.size;
     struct buffer *room = entries_room(&replica->entries, bytes.size);
     uint8_t *at = room->at + room->size;
     if (buffer_append(room, bytes.at, bytes.size))
@@ -209,7 +211,7 @@ enum status replica_recover_end(struct replica *replica)
         set_base(replica, NULL);
     if (origin && recovered_term_at(replica, origin->index) != origin->term) {
         set_base(replica, origin);
-        replica->log_size = 0;
+        replica->log_size = replica->bootstrap->log_between = 0;
         replica->begins_anew = true;
     }
     if (origin && replica->clock.last_entry_us < origin->time_us)

@@ -6,6 +6,7 @@
 
 #define HELD_PART 4 /* so many times what one is due for: then nobody is waited for */
 #define HELD_MORE (4ull << 20)
+#define OWN_PART  4 /* less than that part of what it holds up is its own: it is idle */
 #define SILENT_PART                                                                                \
     10 /* of the longest election time-out: who was not heard for longer is away                   \
         */
@@ -120,16 +121,18 @@ static uint64_t needed_by_others(const struct replica *replica, const struct rep
 }
 
 /* BOOT-4: up to the older of two snapshots, so that a damaged file costs a longer replay and not
- * the replica. An idle group must not hold up the log of the others for ever: past a bound one is
- * enough. */
+ * the replica. Past a bound nobody else is waited for; and where little of what is held up is the
+ * group's own, one is enough: an idle group must not hold up the log of the others for ever. */
 static void release(struct replica *replica, struct replica_turn *turn)
 {
     const struct snapshot *newer, *older;
     const struct raft_view *view = raft_view(replica->raft);
-    uint64_t bound = HELD_PART * turn->snapshots->log_bytes + HELD_MORE;
-    bool holds_up = wal_held_size(turn->wal, replica->options.group) > bound;
+    uint64_t due = bootstrap_due_size(turn->snapshots, replica->store);
+    uint64_t held = wal_held_size(turn->wal, replica->options.group);
+    uint64_t own = replica->bootstrap->log_between + replica->log_size;
+    bool holds_up = held > HELD_PART * due + HELD_MORE;
     snapshots_newest_two(turn->snapshots->files, replica->options.group, &newer, &older);
-    const struct snapshot *through = holds_up ? newer : older;
+    const struct snapshot *through = holds_up && own < held / OWN_PART ? newer : older;
     if (!through)
         return;
     uint64_t index =
@@ -150,8 +153,10 @@ static void write_on(struct replica *replica, struct replica_turn *turn)
     struct bootstrap *bootstrap = replica->bootstrap;
     uint64_t before = bootstrap->log_size;
     confirm(replica, turn);
-    if (bootstrap_write(bootstrap, turn))
+    if (bootstrap_write(bootstrap, turn)) {
         replica->log_size -= before; /* what came since is behind it */
+        bootstrap->log_between = before;
+    }
     if (bootstrap->writer && turn->snapshots->next_step_ns < turn->snapshots->wake_ns)
         turn->snapshots->wake_ns = turn->snapshots->next_step_ns;
 }

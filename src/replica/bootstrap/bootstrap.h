@@ -86,9 +86,10 @@ struct bootstrap {
     uint64_t ticket; /* of the log batch that makes the log durable through the mark; 0: not asked
                         for; only below WAL_SYNC_ALWAYS */
 
-    uint64_t newest;    /* index of the newest valid one; 0: none */
-    uint64_t looked_ns; /* when that was so, or the start */
-    uint64_t retry_ns;  /* after trouble: not before */
+    uint64_t log_between; /* bytes of the entries between the older and the newest one */
+    uint64_t newest;      /* index of the newest valid one; 0: none */
+    uint64_t looked_ns;   /* when that was so, or the start */
+    uint64_t retry_ns;    /* after trouble: not before */
     bool trouble_is_said;
 
     /* one that is being loaded */
@@ -140,6 +141,8 @@ struct bootstrap_mark {
     uint64_t log_held; /* bytes of the shared log that its entries hold up */
 };
 
+/* Bytes of log after which one is due. */
+uint64_t bootstrap_due_size(const struct replica_snapshots *share, const struct store *store);
 bool bootstrap_is_due(const struct bootstrap *bootstrap, const struct replica_snapshots *share,
                       const struct bootstrap_mark *mark, uint64_t now_ns);
 void bootstrap_begin(struct bootstrap *bootstrap, struct replica_turn *turn,

@@ -39,14 +39,19 @@ void bootstrap_deinit(struct bootstrap *bootstrap, struct replica_snapshots *sha
 
 /* ---- when ---- */
 
+uint64_t bootstrap_due_size(const struct replica_snapshots *share, const struct store *store)
+{
+    uint64_t part = store_memory_bytes(store) / STORE_PART;
+    return part > share->log_bytes ? part : share->log_bytes;
+}
+
 bool bootstrap_is_due(const struct bootstrap *bootstrap, const struct replica_snapshots *share,
                       const struct bootstrap_mark *mark, uint64_t now_ns)
 {
     if (mark->index <= bootstrap->newest || now_ns < bootstrap->retry_ns)
         return false;
-    uint64_t part = store_memory_bytes(mark->store) / STORE_PART;
-    uint64_t due = part > share->log_bytes ? part : share->log_bytes;
-    return mark->log_size >= due || mark->log_held >= HELD_PART * share->log_bytes ||
+    uint64_t due = bootstrap_due_size(share, mark->store);
+    return mark->log_size >= due || mark->log_held >= HELD_PART * due ||
            now_ns >= bootstrap->looked_ns + share->period_ns;
 }
 
