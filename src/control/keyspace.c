@@ -140,6 +140,13 @@ static void create(struct keyspace_work *work, const struct control_keyspace *ke
     memory_free(places);
 }
 
+/* Nobody could open a keyspace of that name. */
+static bool is_number(struct slice name)
+{
+    int64_t number;
+    return slice_to_i64(name, &number) == STATUS_OK;
+}
+
 void keyspace_create(struct keyspace_work *work)
 {
     const struct command_call *call = work->call;
@@ -147,9 +154,10 @@ void keyspace_create(struct keyspace_work *work)
     struct control_keyspace keyspace = {.id = work->catalogue.next_keyspace,
                                         .contract = cluster_contract_default};
     char why[CLUSTER_LINE_SIZE];
-    if (!cluster_name_is_valid(name)) {
+    if (!cluster_name_is_valid(name) || is_number(name)) {
         keyspace_fail(work,
-                      "ERR a keyspace has a name of 1 to %d letters, digits, '-', '_' and '.'",
+                      "ERR a keyspace has a name of 1 to %d letters, digits, '-', '_' and '.', and "
+                      "no number: SELECT takes a number for a database",
                       CLUSTER_NAME_SIZE - 1);
         return;
     }
@@ -200,7 +208,8 @@ static bool may_change(struct keyspace_work *work, const struct control_keyspace
 }
 
 /* False: it was refused. While the groups change there is one way only, back: each of them has then
- * one of two contracts, and KEYSPACE EXPLAIN can say what holds. */
+ * one of two contracts, and KEYSPACE EXPLAIN can say what holds. But a copy that goes cannot be
+ * called back: it would come under a new id (R5), to a node that still has the old one. */
 static bool may_become(struct keyspace_work *work, const struct control_keyspace *old,
                        const struct cluster_contract *new)
 {
@@ -213,6 +222,11 @@ static bool may_become(struct keyspace_work *work, const struct control_keyspace
                       "ERR keyspace %s is still changing, see KEYSPACE INFO %s: wait, or ALTER it "
                       "back to what it was",
                       old->name, old->name);
+    else if (old->changing && new->replicas > old->contract.replicas)
+        keyspace_fail(work,
+                      "ERR keyspace %s still loses copies, see KEYSPACE INFO %s: wait until it is "
+                      "settled, then ALTER it to REPLICAS %u",
+                      old->name, old->name, new->replicas);
     else
         return true;
     return false;

@@ -136,6 +136,8 @@ static void five_grow_and_change(void **state)
     stage_run(stage, STAGE_SECOND);
     expect_quorums(stage, carts, 5, 3, 3);
     assert_string_equal("OK", stage_ask(stage, client, "KEYSPACE ALTER carts REPLICAS 2"));
+    assert_non_null(strstr(stage_ask(stage, client, "KEYSPACE ALTER carts REPLICAS 5"),
+                           "wait until it is settled"));
     settle(stage, client, "carts");
     stage_run(stage, 2 * STAGE_SECOND);
     expect_quorums(stage, carts, 2, 2, 2);

@@ -12,6 +12,7 @@ static void test_refusals(void **state)
         {"KEYSPACE CREATE", "wrong number of arguments"},
         {"KEYSPACE MAKE x", "unknown subcommand 'MAKE'"},
         {"KEYSPACE CREATE a:b", "a keyspace has a name of"},
+        {"KEYSPACE CREATE 12", "SELECT takes a number for a database"},
         {"KEYSPACE CREATE default", "keyspace default exists"},
         {"KEYSPACE CREATE SYSTEM", "keyspace SYSTEM exists"},
         {"KEYSPACE CREATE carts", "keyspace carts exists"},
