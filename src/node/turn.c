@@ -197,10 +197,19 @@ static void settle_doubt(struct node *node)
     wal_run_settle(node->wal);
 }
 
+/* What the log let go of before it stands in a file would be lost with the next crash (LEDGER-3).
+ */
+static void let_go_of_set_aside(struct node *node)
+{
+    if (wal_holds_set_aside(node->wal) && ledger_is_saved(node->ledger))
+        wal_release_set_aside(node->wal);
+}
+
 void node_tick(struct node *node)
 {
     wal_tick(node->wal, node->turn.now_ns);
     ledger_tick(node->ledger, node->turn.now_ns);
+    let_go_of_set_aside(node);
     if (!node->started)
         return;
     awake_tick(node);

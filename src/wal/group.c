@@ -159,6 +159,18 @@ void wal_release(struct wal *wal, struct group_id id, uint64_t index)
         group->places[group->dropped++].segment->places--;
 }
 
+bool wal_holds_set_aside(const struct wal *wal)
+{
+    return wal->holds_set_aside;
+}
+
+void wal_release_set_aside(struct wal *wal)
+{
+    for (size_t i = 0; i < wal->chain.count; i++)
+        wal->chain.at[i]->has_set_aside = false;
+    wal->holds_set_aside = false;
+}
+
 uint64_t wal_held_size(const struct wal *wal, struct group_id id)
 {
     const struct wal_group *group = wal_group_find(wal, id);
@@ -200,6 +212,7 @@ void wal_note_record(struct wal *wal, const struct wal_record *record,
         wal->run_clean = false;
         break;
     case WAL_KIND_CLEAN: wal->run_clean = true; break;
+    case WAL_SET_ASIDE: wal->holds_set_aside = place->segment->has_set_aside = true; break;
     default: break;
     }
 }

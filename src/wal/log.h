@@ -39,6 +39,7 @@ struct wal_segment {
     struct wal_batch_header opening;  /* during recovery, if `opens` */
     bool opens;                       /* the opening batch is valid */
     size_t places;                    /* entries' places in it that somebody still needs */
+    bool has_set_aside;               /* records of that kind that are nowhere else yet */
     unsigned reads;                   /* under way; it is not recycled meanwhile */
 };
 
@@ -153,6 +154,7 @@ struct wal {
     bool preparing, disk_is_full;
     uint64_t prepare_file_id, prepare_wanted, prepare_retry_ns;
 
+    bool holds_set_aside; /* some segment has them */
     struct wal_groups groups;
     struct wal_identity *identities;
     size_t identity_count;

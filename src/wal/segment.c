@@ -222,7 +222,8 @@ uint64_t wal_first_life_needed(const struct wal *wal)
     size_t i = 0;
     if (!wal->chain.count)
         return wal->next_life;
-    while (i + 1 < wal->chain.count && wal->chain.at[i]->places == 0)
+    while (i + 1 < wal->chain.count && wal->chain.at[i]->places == 0 &&
+           !wal->chain.at[i]->has_set_aside)
         i++;
     return wal->chain.at[i]->header.life;
 }
@@ -234,7 +235,7 @@ void wal_recycle(struct wal *wal)
         struct wal_segment *oldest = wal->chain.at[0];
         if (oldest->header.life >= wal->first_life_durable || oldest->reads)
             break;
-        assert(oldest->places == 0);
+        assert(oldest->places == 0 && !oldest->has_set_aside); /* LEDGER-1 */
         wal_spare_keep(wal, wal_files_remove(&wal->chain, 0));
     }
     if (wal->disk_is_full && wal_spare_find(wal, wal->prepare_wanted, &at))

@@ -64,7 +64,7 @@ enum wal_record_kind {
      * through there, and all entries before the record are void. */
     WAL_MARK,
     /* An entry of `index` and `term` that the next entries of its group cut, kept for the ledger.
-     * It holds up no segment. */
+     * Its segment stays until wal_release_set_aside. */
     WAL_SET_ASIDE = 8,
 };
 
@@ -186,6 +186,11 @@ void wal_read_end(struct wal *wal, struct group_id group);
  * are recycled. Not remembered by the log: after a start the owner says it again, and recovery may
  * hand out entries that were released. */
 void wal_release(struct wal *wal, struct group_id group, uint64_t index);
+
+/* True: some segment is held by records of WAL_SET_ASIDE that were written or recovered. The owner
+ * releases them, all that are in segments by now, when he has each of them durable elsewhere. */
+bool wal_holds_set_aside(const struct wal *wal);
+void wal_release_set_aside(struct wal *wal);
 
 /* Bytes of the segments from the oldest one that the group's entries hold up to the log's end. */
 uint64_t wal_held_size(const struct wal *wal, struct group_id group);

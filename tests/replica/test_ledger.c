@@ -56,6 +56,13 @@ static bool is_saved(struct stage *stage, void *argument)
     return saved;
 }
 
+/* No segment is held for what is in a file. */
+static bool log_is_free(struct stage *stage, void *argument)
+{
+    struct node *node = worker_node(stage->nodes[*(unsigned *)argument].worker);
+    return !wal_holds_set_aside(node_wal(node));
+}
+
 /* The old leader is cut off; it answers one write at async and another waits in vain at quorum;
  * then another leads and writes. */
 struct scene {
@@ -118,6 +125,7 @@ static void acknowledged_and_cut(void **state)
     stage_heal(scene.stage);
     assert_true(stage_wait(scene.stage, is_saved, &scene.old, 10 * STAGE_SECOND));
     expect_cut(&scene, LEDGER_ACKNOWLEDGED); /* LEDGER-2 */
+    assert_true(stage_wait(scene.stage, log_is_free, &scene.old, STAGE_SECOND));
     stage_kill(scene.stage, scene.old);
     assert_true(stage_start(scene.stage, scene.old));
     expect_cut(&scene, LEDGER_ACKNOWLEDGED); /* LEDGER-3 */

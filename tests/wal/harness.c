@@ -130,7 +130,9 @@ static enum status recover(struct harness *harness)
     struct wal_record record;
     size_t count = 0;
     enum status status;
+    harness->set_aside = 0;
     while ((status = wal_recover_next(harness->wal, &record, why)) == STATUS_OK) {
+        harness->set_aside += record.kind == WAL_SET_ASIDE;
         uint64_t number = record_check(harness, &record);
         if (!harness->releases)
             assert_int_equal(number, count); /* WAL-2: in order, all */

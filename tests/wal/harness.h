@@ -26,6 +26,7 @@ struct harness {
     size_t count, capacity;
     size_t durable; /* so many of the model must survive anything */
     uint64_t next_index[HARNESS_GROUPS], released[HARNESS_GROUPS];
+    size_t set_aside; /* records of that kind that the last recovery gave back */
     bool releases;    /* old records may be missing at recovery */
     bool lazy;        /* harness_work appends entries with INTERVAL and OS only */
     bool writes_fail; /* harness_work lets a write find no space now and then */

@@ -481,6 +481,40 @@ static void a_read_holds_its_segment(void **state)
     harness_deinit(&h);
 }
 
+static void use_segments(struct harness *h)
+{
+    for (size_t i = 0; i < 30; i++) {
+        harness_append(h, WAL_ENTRY, 2, 30000, WAL_SYNC_ALWAYS);
+        harness_settle(h);
+        harness_release(h, 2, h->next_index[2] - 1);
+    }
+}
+
+/* LEDGER-3: records that are in no file yet hold their segment, over a start too. */
+static void what_is_set_aside_holds_its_segment(void **state)
+{
+    (void)state;
+    struct harness h;
+    begin(&h);
+    h.releases = true;
+    assert_false(wal_holds_set_aside(h.wal));
+    harness_append(&h, WAL_SET_ASIDE, 1, 100, WAL_SYNC_ALWAYS);
+    harness_settle(&h);
+    for (unsigned start = 0; start < 3; start++) {
+        assert_true(wal_holds_set_aside(h.wal));
+        use_segments(&h);
+        reopen(&h, FAKE_LOSE_ALL);
+        assert_int_equal(h.set_aside, 1);
+    }
+    wal_release_set_aside(h.wal);
+    assert_false(wal_holds_set_aside(h.wal));
+    use_segments(&h);
+    assert_true(files_of(&h) <= 6);
+    reopen(&h, FAKE_LOSE_ALL);
+    assert_int_equal(h.set_aside, 0);
+    harness_deinit(&h);
+}
+
 /* ---- a full disk ---- */
 
 static void fill(struct harness *h)
@@ -678,6 +712,7 @@ int main(void)
         cmocka_unit_test(damage_is_found_by_a_read),
         cmocka_unit_test(released_segments_are_used_again),
         cmocka_unit_test(a_read_holds_its_segment),
+        cmocka_unit_test(what_is_set_aside_holds_its_segment),
         cmocka_unit_test(a_full_disk_is_told_and_recovers),
         cmocka_unit_test(a_full_disk_recovers_by_release),
         cmocka_unit_test(a_small_disk_gets_small_segments),

@@ -63,6 +63,14 @@ static struct ledger_cut *first_unsaved(struct ledger *ledger)
     return NULL;
 }
 
+bool ledger_is_saved(const struct ledger *ledger)
+{
+    for (size_t i = 0; i < ledger->count; i++)
+        if (ledger->cuts[i].unsaved)
+            return false;
+    return true;
+}
+
 void ledger_tick(struct ledger *ledger, uint64_t now_ns)
 {
     struct ledger_cut *cut = ledger->is_saving ? NULL : first_unsaved(ledger);

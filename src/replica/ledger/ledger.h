@@ -115,6 +115,7 @@ void ledger_add_note(struct ledger *ledger, const struct ledger_note *note);
 const struct ledger_note *ledger_first_note(const struct ledger *ledger);
 void ledger_drop_note(struct ledger *ledger);
 
+bool ledger_is_saved(const struct ledger *ledger); /* all that is in memory is in files */
 bool ledger_handle_event(struct ledger *ledger, const struct io_event *event);
 void ledger_tick(struct ledger *ledger, uint64_t now_ns);
 uint64_t ledger_deadline_ns(const struct ledger *ledger);
