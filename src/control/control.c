@@ -105,6 +105,7 @@ void control_destroy(struct control *control)
     gather_deinit(control);
     catalogue_deinit(&control->catalogue);
     report_deinit(control);
+    short_deinit(control);
     memory_free(control->join);
     memory_free(control->client_address);
     memory_free(control->peer_address);
@@ -145,6 +146,7 @@ void control_tick(struct control *control)
         loss_tick(control);
         failover_tick(control);
         reconcile_tick(control);
+        short_tick(control);
         report_tick(control);
     } else if (!control->options.follows) {
         for (size_t i = 0; i < control->probe_count; i++)

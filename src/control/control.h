@@ -182,6 +182,7 @@ void control_execute_member(struct command_call *call);
 #define CONTROL_REPORTS_MAX     256 /* that wait at once */
 #define CONTROL_FAILOVERS_MAX   1000
 #define CONTROL_LOSSES_MAX      10000
+#define CONTROL_SHORTS_MAX      10000
 
 /* Copies both. False: no such kind, too large, or as many as may wait do: say it later. */
 bool control_report(struct control *control, const char *key, struct slice text);
@@ -195,6 +196,10 @@ struct control_reported {
 /* For data commands of the system group: the records of a kind ("loss:"), the oldest first.
  * Returns how many; *out goes with memory_free. */
 size_t control_reported(struct store *store, const char *kind, struct control_reported **out);
+
+/* SHORT degrade: whether a write is to be acknowledged with the copies of its commit now. */
+bool control_is_short(const struct cluster_contract *contract, const struct replica *replica,
+                      uint64_t now_ns);
 
 /* ---- losses (R10) ---- */
 

@@ -52,6 +52,23 @@ struct gather {
     struct ledger *found; /* owned; never saved */
 };
 
+/* short.c: groups that were led here under SHORT degrade, and what was said of them. */
+struct short_group {
+    struct group_id group;
+    uint64_t keyspace, reported_term;
+    bool is_short, reported_short;
+};
+struct short_keyspace {
+    uint64_t id;
+    bool told;
+};
+struct shorts {
+    struct short_group *groups;       /* owned */
+    struct short_keyspace *keyspaces; /* owned */
+    size_t group_count, keyspace_count;
+    uint64_t next_ns;
+};
+
 struct control {
     struct io *io;
     struct node *node;
@@ -82,6 +99,7 @@ struct control {
     bool is_changing; /* a group that is led here is not what the catalogue wants */
     uint64_t change_ticket, change_terms; /* the question that a change waits for; 0: none */
     char line[CONTROL_LINE_SIZE];
+    struct shorts shorts;
     uint64_t next_ns;
     char failure[CONTROL_LINE_SIZE], waits_for[CONTROL_LINE_SIZE];
 };
@@ -188,6 +206,13 @@ void report_deinit(struct control *control);
 bool report_handle_peer(struct control *control, const struct wire_forward_reply *reply);
 void report_tick(struct control *control);
 uint64_t report_deadline_ns(const struct control *control);
+
+/* short.c */
+void short_tick(struct control *control);
+void short_deinit(struct control *control);
+/* Partitions of the keyspace whose leader last said that it answers with fewer copies. */
+size_t short_count(struct store *store, const struct control_catalogue *catalogue,
+                   uint64_t keyspace);
 
 /* loss.c and gather.c */
 void loss_tick(struct control *control);

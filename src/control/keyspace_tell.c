@@ -94,11 +94,12 @@ static void tell_info(struct keyspace_work *work)
     struct reply *reply = work->call->reply;
     if (!keyspace)
         return;
-    reply_map(reply, CONTRACT_PAIRS + 4);
+    reply_map(reply, CONTRACT_PAIRS + 5);
     tell_contract(reply, keyspace);
     pair_number(reply, "commit_quorum", cluster_commit_quorum(&keyspace->contract));
     pair_number(reply, "election_quorum", cluster_election_quorum(&keyspace->contract));
     pair_number(reply, "losses_open", loss_count_open(work->call->store, catalogue, keyspace->id));
+    pair_number(reply, "short_partitions", short_count(work->call->store, catalogue, keyspace->id));
     reply_text(reply, "placement");
     reply_array(reply, living_partitions(catalogue, keyspace->id));
     for (size_t i = 0; i < catalogue->partition_count; i++)

@@ -27,6 +27,7 @@ static const struct report_kind {
     {"failover:", CONTROL_FAILOVERS_MAX, true},
     {"failover-cut:", CONTROL_FAILOVERS_MAX, true},
     {"loss:", CONTROL_LOSSES_MAX, false},
+    {"short:", CONTROL_SHORTS_MAX, true},
     {"settled:", 0, false}, /* not kept: it changes the catalogue (wanted.c) */
 };
 
@@ -179,7 +180,8 @@ void control_execute_report(struct command_call *call)
     struct store_key place = store_key_of(REPORT_DATABASE, key);
     struct control_reported old;
     if (!may_be_reported(key, text)) {
-        fail(call, "ERR nodes report failovers and losses, and nothing else");
+        fail(call,
+             "ERR nodes report failovers, losses and copies that are short, and nothing else");
         return;
     }
     if (kind_of(key)->max == 0) {

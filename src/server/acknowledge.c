@@ -57,23 +57,14 @@ static uint8_t stronger(uint8_t contract, uint8_t asked, unsigned voters)
     return asked == WIRE_ACK_QUORUM ? (uint8_t)(voters / 2 + 1) : asked;
 }
 
-/* SHORT degrade asks for no more than can be reached; a connection's own ACK stays. */
-static bool is_short(struct server *server, const struct replica *replica,
-                     const struct cluster_contract *contract)
-{
-    if (contract->short_of != CLUSTER_SHORT_DEGRADE ||
-        cluster_ack_copies(contract) <= cluster_commit_quorum(contract))
-        return false;
-    uint64_t now_ns = node_turn(server->node)->now_ns;
-    return replica_voters_heard(replica, now_ns) < cluster_ack_copies(contract);
-}
-
 void keyspace_choose_ack(struct server *server, const struct replica *replica,
                          struct pending *pending)
 {
     const struct cluster_contract *contract = contract_of_group(server, pending->group);
     bool available = contract->failover == CLUSTER_FAILOVER_AVAILABLE;
-    uint8_t own = is_short(server, replica, contract) ? WIRE_ACK_QUORUM : level_of(contract);
+    /* SHORT degrade asks for no more than can be reached; a connection's own ACK stays. */
+    bool is_short = control_is_short(contract, replica, node_turn(server->node)->now_ns);
+    uint8_t own = is_short ? WIRE_ACK_QUORUM : level_of(contract);
     uint8_t asked = pending->ack;
     pending->gate.early = available;
     if (asked == WIRE_ACK_CONTRACT)

@@ -151,7 +151,8 @@ static void the_oldest_failovers_go(void **state)
     assert_int_equal(CONTROL_FAILOVERS_MAX, control_reported(store, "failover:", &found));
     assert_true(slice_equal(slice_of_text("failover:2"), found[0].key));
     memory_free(found);
-    assert_string_equal("-ERR nodes report failovers and losses, and nothing else",
+    assert_string_equal("-ERR nodes report failovers, losses and copies that are short, "
+                        "and nothing else",
                         stage_ask(stage, client, "REPORT keyspace:1 x"));
     stage_destroy(stage);
 }

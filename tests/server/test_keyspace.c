@@ -384,6 +384,48 @@ static void transactions(void **state)
     stage_destroy(stage);
 }
 
+static void expect_short(struct stage *stage, unsigned client, const char *request,
+                         const char *words)
+{
+    for (unsigned i = 0; i < 100 && !strstr(stage_ask(stage, client, request), words); i++)
+        stage_run(stage, 100 * STAGE_MS);
+    if (!strstr(stage_ask(stage, client, request), words))
+        fail_msg("%s: '%s' lacks '%s'", request, stage_ask(stage, client, request), words);
+}
+
+static bool has_said(struct stage *stage, void *words)
+{
+    for (unsigned i = 0; i < stage->options.nodes; i++)
+        if (stage->nodes[i].worker && strstr(stage->nodes[i].lines, words))
+            return true;
+    return false;
+}
+
+/* SHORT degrade is said where it begins and where it ends, and KEYSPACE INFO shows it meanwhile,
+ * whoever leads then. */
+static void fewer_copies_are_told(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_formed(3);
+    struct group_id group = first_group;
+    char begins[] = "keyspace soft: too few replicas", ends[] = "keyspace soft: no partition";
+    unsigned client = stage_connect(stage, 0);
+    expect(stage, client, "KEYSPACE CREATE soft ACK all SHORT degrade", "OK");
+    assert_true(stage_wait(stage, has_group, &group, 5 * STAGE_SECOND));
+    expect_short(stage, client, "KEYSPACE INFO soft", "short_partitions 0");
+    assert_false(has_said(stage, begins));
+    unsigned leader = leader_of(stage, group), victim = leader ? leader : 2;
+    stage_kill(stage, victim);
+    assert_true(stage_wait(stage, has_said, begins, 9 * STAGE_SECOND));
+    expect_short(stage, client, "KEYSPACE INFO soft", "short_partitions 1");
+    expect(stage, client, "SELECT soft", "OK");
+    expect(stage, client, "SET k 1", "OK");
+    assert_true(stage_start(stage, victim));
+    assert_true(stage_wait(stage, has_said, ends, 9 * STAGE_SECOND));
+    expect_short(stage, client, "KEYSPACE INFO soft", "short_partitions 0");
+    stage_destroy(stage);
+}
+
 /* ACK all is more than the commit: one silent replica stops the writes, or SHORT degrade lets them
  * go on. */
 static void all_copies(void **state)
@@ -566,6 +608,7 @@ int main(void)
         cmocka_unit_test(several_partitions),
         cmocka_unit_test(transactions),
         cmocka_unit_test(all_copies),
+        cmocka_unit_test(fewer_copies_are_told),
         cmocka_unit_test(unsure_after_a_power_cut),
         cmocka_unit_test(one_node),
         cmocka_unit_test(local_and_safe),
