@@ -8,14 +8,17 @@
 
 #include <ctype.h>
 #include <math.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#define TIMEOUT_MS 8000 /* longer than a node waits for a leader and for a commit */
-#define NAME_SIZE  64
-#define DEPTH_MAX  8
+#define TIMEOUT_MS  8000 /* longer than a node waits for a leader and for a commit */
+#define AGAIN_MS    100
+#define PATIENCE_MS 10000
+#define NAME_SIZE   64
+#define DEPTH_MAX   8
 
 /* ---- reading ---- */
 
@@ -260,14 +263,36 @@ static int refused(const char *address, struct slice verb, struct slice text)
                     (const char *)text.at + prefix);
 }
 
+/* TRYAGAIN promises that nothing happened: a leader is being elected, or the cluster has just
+ * formed. Whoever types a command waits for that, and a script need not know of it. */
+static bool is_passing(const struct ask *ask)
+{
+    struct slice text = slice_of_buffer(&ask->answer);
+    static const char again[] = "TRYAGAIN ";
+    return ask->status == STATUS_REFUSED && text.size >= sizeof again - 1 &&
+           memcmp(text.at, again, sizeof again - 1) == 0;
+}
+
+static void ask_patiently(struct ask *ask, const char *address, const struct slice *words,
+                          size_t count)
+{
+    for (int waited_ms = 0;; waited_ms += AGAIN_MS) {
+        ask_init(ask, ASK_WORDS, address, "");
+        ask->words = words;
+        ask->word_count = count;
+        ask_all(ask, 1, TIMEOUT_MS);
+        if (!is_passing(ask) || waited_ms >= PATIENCE_MS)
+            return;
+        ask_deinit(ask);
+        (void)poll(NULL, 0, AGAIN_MS);
+    }
+}
+
 json_t *answer_ask(const char *address, const struct slice *words, size_t count, int *code)
 {
     struct ask ask;
     json_t *answer = NULL;
-    ask_init(&ask, ASK_WORDS, address, "");
-    ask.words = words;
-    ask.word_count = count;
-    ask_all(&ask, 1, TIMEOUT_MS);
+    ask_patiently(&ask, address, words, count);
     *code = EXIT_GOOD;
     if (ask.status == STATUS_OK)
         answer = answer_read(slice_of_buffer(&ask.answer));

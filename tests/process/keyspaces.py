@@ -49,6 +49,14 @@ class Keyspaces(unittest.TestCase):
                 with self.assertRaisesRegex(ReplyError, "was dropped"):
                     wait_until(lambda: not client.call("GET", "k1"), 10, "the drop is known")
 
+    def test_create_while_the_cluster_forms(self):
+        """A script that starts nodes and makes its keyspace need not wait in between."""
+        with Cluster(3) as cluster:
+            for node in cluster.nodes:
+                node.start()
+            wait_until(lambda: all(node.role() in ("master", "slave") for node in cluster.nodes), 20, "all have formed")
+            self.assertEqual(keyspace(cluster.nodes[0], "create", "early"), "OK\n")
+
     def test_create_waits_for_leaders(self):
         """What it says OK to serves at once, on every slot."""
         with Cluster(3) as cluster:
