@@ -11,6 +11,7 @@
 #define TIMER       0
 #define READER_EVERY                                                                               \
     3 /* connections: one that only reads, so that no write of its own holds it up */
+#define READER_MS   20 /* for each unanswered one it waits longer: so it asks on for seconds */
 #define LEAVE_EVERY 50 /* requests */
 
 enum connection_state {
@@ -132,6 +133,11 @@ static void enter(struct client *client, struct connection *connection, unsigned
     connection->entered = space == 0;
 }
 
+static bool only_reads(const struct client *client, const struct connection *connection)
+{
+    return !client->spread && (connection - client->connections) % READER_EVERY == READER_EVERY - 1;
+}
+
 static void open_connection(struct client *client, unsigned at)
 {
     struct connection *connection = &client->connections[at];
@@ -150,6 +156,8 @@ static void open_connection(struct client *client, unsigned at)
     connection->state = CONNECTION_OPENING;
     connection->timeout_ns =
         draw(client, client->options.timeout_min_ns, client->options.timeout_max_ns);
+    if (only_reads(client, connection)) /* it is still there when a stopped leader goes on */
+        connection->timeout_ns *= 2;
     connection->deadline_ns = now_ns + connection->timeout_ns;
 }
 
@@ -191,13 +199,9 @@ static struct request *push_request(struct client *client, struct connection *co
 
 static void set_next(struct client *client, struct connection *connection)
 {
-    connection->next_ns = world_now_ns(client->world) +
+    uint64_t patience_ns = connection->count * READER_MS * WORLD_MS;
+    connection->next_ns = world_now_ns(client->world) + patience_ns +
                           draw(client, client->options.think_min_ns, client->options.think_max_ns);
-}
-
-static bool only_reads(const struct client *client, const struct connection *connection)
-{
-    return !client->spread && (connection - client->connections) % READER_EVERY == READER_EVERY - 1;
 }
 
 /* A reader asks at its pace, whatever is unanswered: what waits for a node that is stopped was

@@ -251,7 +251,7 @@ unsigned cluster_leader(const struct cluster *cluster)
     for (unsigned i = 0; i < cluster->options.nodes; i++) {
         struct replica *replica = replica_at(cluster, i, GROUP_DEFAULT);
         const struct raft_view *view = replica ? raft_view(replica_raft(replica)) : NULL;
-        if (view && view->role == RAFT_LEADER && view->term > term) {
+        if (view && replica_is_serving(replica) && view->term > term) {
             term = view->term;
             leader = i;
         }

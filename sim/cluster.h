@@ -73,7 +73,7 @@ void cluster_died(struct cluster *cluster, const struct world_turn *turn);
 
 /* The worker of a node that is up and has `group`, or would have it. */
 struct worker *cluster_worker(const struct cluster *cluster, unsigned node, struct group_id group);
-/* The node that leads `default` in the highest term; CLUSTER_NODES_MAX: none. */
+/* The node that serves `default` in the highest term; CLUSTER_NODES_MAX: none. */
 unsigned cluster_leader(const struct cluster *cluster);
 bool cluster_is_formed(const struct cluster *cluster, unsigned node);
 /* All living nodes have executed the same entries of every group, and their stores are equal. */

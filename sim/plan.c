@@ -6,12 +6,28 @@
 #include <stdio.h>
 
 const char *const plan_fault_names[PLAN_FAULTS] = {
-    "kill",          "kill-all",  "kill-at-call", "power",       "power-all",
-    "power-at-call", "pause",     "slow-turns",   "cut-one-way", "cut-both",
-    "isolate",       "bridge",    "cut-clients",  "reset",       "half-open",
-    "spikes",        "slow-link", "slow-disk",    "stall-disk",  "hold-syncs",
-    "sync-fails",    "disk-full", "clock-jump",   "clock-rate",  "bit-rot",
+    "kill",       "kill-all",      "kill-at-call", "power",       "power-all", "power-at-call",
+    "pause",      "pause-in-turn", "slow-turns",   "cut-one-way", "cut-both",  "isolate",
+    "bridge",     "cut-clients",   "reset",        "half-open",   "spikes",    "slow-link",
+    "slow-disk",  "stall-disk",    "hold-syncs",   "sync-fails",  "disk-full", "clock-jump",
+    "clock-rate", "bit-rot",
 };
+
+/* One plan in six stops leaders and does nothing else: each has a successor soon, and readers wait
+ * at it meanwhile. */
+static void draw_kinds(struct plan *plan)
+{
+    uint64_t share = 1 + plan_below(plan, 4); /* of 5: how many kinds take part */
+    for (unsigned i = 0; i < PLAN_FAULTS; i++)
+        if (plan_below(plan, 5) < share)
+            plan->enabled[plan->enabled_count++] = (enum plan_fault)i;
+    plan->gap_max_ns = plan_between(plan, 300 * WORLD_MS, 6 * WORLD_SECOND);
+    if (plan_below(plan, 6) == 0) {
+        plan->enabled[0] = PLAN_PAUSE_IN_TURN;
+        plan->enabled_count = 1;
+        plan->gap_max_ns = 4 * WORLD_SECOND;
+    }
+}
 
 struct plan *plan_create(struct cluster *cluster, struct machine_id clients, uint64_t seed,
                          bool trace)
@@ -22,11 +38,7 @@ struct plan *plan_create(struct cluster *cluster, struct machine_id clients, uin
     plan->clients = clients;
     plan->trace = trace;
     random_init(&plan->random, seed ^ 0xfa017);
-    uint64_t share = 1 + plan_below(plan, 4); /* of 5: how many kinds take part */
-    for (unsigned i = 0; i < PLAN_FAULTS; i++)
-        if (plan_below(plan, 5) < share)
-            plan->enabled[plan->enabled_count++] = (enum plan_fault)i;
-    plan->gap_max_ns = plan_between(plan, 300 * WORLD_MS, 6 * WORLD_SECOND);
+    draw_kinds(plan);
     plan->length_max_ns = plan_between(plan, 200 * WORLD_MS, 8 * WORLD_SECOND);
     /* One in four begins before the cluster has formed. */
     plan->next_ns = world_now_ns(plan->world) + (plan_below(plan, 4) ? 3 * WORLD_SECOND : 0) +
@@ -59,14 +71,18 @@ void plan_say(struct plan *plan, const char *text, unsigned node)
 
 /* ---- repairs ---- */
 
-/* Undoes `fault` later; when the list is full it is undone at the next look, which is early. */
-void plan_repair_later(struct plan *plan, enum plan_fault fault, unsigned a, unsigned b)
+void plan_repair_within(struct plan *plan, enum plan_fault fault, unsigned a, unsigned b,
+                        uint64_t max_ns)
 {
-    uint64_t at_ns =
-        world_now_ns(plan->world) + plan_between(plan, 50 * WORLD_MS, plan->length_max_ns);
+    uint64_t at_ns = world_now_ns(plan->world) + plan_between(plan, 10 * WORLD_MS, max_ns);
     if (plan->repair_count == PLAN_REPAIRS_MAX)
         plan_repair(plan, &plan->repairs[--plan->repair_count]);
     plan->repairs[plan->repair_count++] = (struct plan_repair){at_ns, fault, a, b};
+}
+
+void plan_repair_later(struct plan *plan, enum plan_fault fault, unsigned a, unsigned b)
+{
+    plan_repair_within(plan, fault, a, b, plan->length_max_ns);
 }
 
 static void repair_due(struct plan *plan, uint64_t now_ns)

@@ -19,6 +19,7 @@ enum plan_fault {
     PLAN_POWER_ALL,
     PLAN_POWER_AT_CALL,
     PLAN_PAUSE,
+    PLAN_PAUSE_IN_TURN,
     PLAN_SLOW_TURNS,
     PLAN_CUT_ONE_WAY,
     PLAN_CUT_BOTH,

@@ -3,7 +3,8 @@
 
 #include <stdio.h>
 
-#define MS WORLD_MS
+#define MS        WORLD_MS
+#define STOPS_MAX 40 /* looks for a successor of a stopped leader: then it goes on without */
 
 static struct machine_id machine(const struct plan *plan, unsigned node)
 {
@@ -46,6 +47,32 @@ static void take_all_down(struct plan *plan, bool power)
         take_down(plan, i, power);
 }
 
+/* A leader in the middle of a turn with requests, until another one leads and has acknowledged
+ * writes, and before the clients have given up: what it answers then must not be from before. */
+static void pause_in_turn(struct plan *plan, unsigned node)
+{
+    unsigned leader = cluster_leader(plan->cluster);
+    if (leader < nodes(plan))
+        node = leader;
+    world_pause_in_turn(plan->world, machine(plan, node),
+                        plan_below(plan, 8) ? plan->clients : (struct machine_id){0});
+    plan_repair_within(plan, PLAN_PAUSE_IN_TURN, node, 0, 600 * MS);
+}
+
+/* A stopped leader waits for its successor, and then leaves it some time for writes. False: it
+ * waits on. */
+static bool goes_on(struct plan *plan, unsigned node, unsigned waited)
+{
+    if (plan->healed || waited == STOPS_MAX || plan->repair_count + 1 >= PLAN_REPAIRS_MAX) {
+        world_resume(plan->world, machine(plan, node));
+        return true;
+    }
+    bool leads = cluster_leader(plan->cluster) == node;
+    plan_repair_within(plan, PLAN_PAUSE_IN_TURN, node, leads ? waited + 1 : STOPS_MAX,
+                       leads ? 200 * MS : 800 * MS);
+    return false;
+}
+
 static void break_process(struct plan *plan, enum plan_fault fault, unsigned node)
 {
     switch (fault) {
@@ -59,13 +86,10 @@ static void break_process(struct plan *plan, enum plan_fault fault, unsigned nod
                             fault == PLAN_POWER_AT_CALL);
         break;
     case PLAN_PAUSE:
-        if (plan_below(plan, 2))
-            world_pause_in_turn(plan->world, machine(plan, node),
-                                plan_below(plan, 4) ? plan->clients : (struct machine_id){0});
-        else
-            world_pause(plan->world, machine(plan, node));
+        world_pause(plan->world, machine(plan, node));
         plan_repair_later(plan, fault, node, 0);
         break;
+    case PLAN_PAUSE_IN_TURN: pause_in_turn(plan, node); break;
     default: /* PLAN_SLOW_TURNS */
         world_turn_cost(plan->world, machine(plan, node), MS, 1 + plan_between(plan, MS, 30 * MS));
         plan_repair_later(plan, fault, node, 0);
@@ -267,6 +291,10 @@ void plan_repair(struct plan *plan, const struct plan_repair *repair)
     switch (repair->fault) {
     case PLAN_KILL: cluster_start(plan->cluster, repair->a); break;
     case PLAN_PAUSE: world_resume(plan->world, a); break;
+    case PLAN_PAUSE_IN_TURN:
+        if (!goes_on(plan, repair->a, repair->b))
+            return;
+        break;
     case PLAN_CUT_ONE_WAY:
     case PLAN_CUT_BOTH: world_heal_both(plan->world, a, b); break;
     case PLAN_ISOLATE: isolate(plan, repair->a, false); break;

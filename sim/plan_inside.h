@@ -32,7 +32,11 @@ struct plan {
 uint64_t plan_below(struct plan *plan, uint64_t bound);
 uint64_t plan_between(struct plan *plan, uint64_t min, uint64_t max);
 void plan_say(struct plan *plan, const char *text, unsigned node);
+/* Undoes `fault` after 10 ms to what this plan has drawn as longest; _within: after 10 ms to
+ * `max_ns`. When the list is full another one is undone at once. */
 void plan_repair_later(struct plan *plan, enum plan_fault fault, unsigned a, unsigned b);
+void plan_repair_within(struct plan *plan, enum plan_fault fault, unsigned a, unsigned b,
+                        uint64_t max_ns);
 
 /* plan_faults.c */
 void plan_break(struct plan *plan, enum plan_fault fault);

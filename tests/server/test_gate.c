@@ -95,6 +95,40 @@ static void refused_write_waits_like_a_read(void **state)
     stage_destroy(scene.stage);
 }
 
+/* The leader's process stops in the turn that has just gathered a read, and its clock with it; when
+ * it goes on, another leads and has acknowledged a write. What it answers, into `reply`. */
+static void read_across_a_stop(uint32_t faults, char reply[STAGE_TEXT_SIZE])
+{
+    struct stage *stage = stage_formed_with(&(struct stage_options){.nodes = 3, .faults = faults});
+    unsigned leader = stage_leader(stage), reader = stage_connect(stage, leader);
+    assert_string_equal("OK", stage_ask(stage, reader, "SET k 0"));
+    world_pause_in_turn(stage->world, stage->nodes[leader].machine, stage->clients_machine);
+    stage_say(stage, reader, "GET k");
+    assert_true(stage_wait(stage, stage_has_other_leader, &leader, 5 * STAGE_SECOND));
+    unsigned writer = stage_connect(stage, stage_leader(stage));
+    assert_string_equal("OK", stage_ask(stage, writer, "SET k 1"));
+    world_resume(stage->world, stage->nodes[leader].machine);
+    snprintf(reply, STAGE_TEXT_SIZE, "%s", stage_reply(stage, reader, 8 * STAGE_SECOND));
+    stage_destroy(stage);
+}
+
+static void lease_is_judged_when_the_reply_goes(void **state)
+{
+    (void)state;
+    char reply[STAGE_TEXT_SIZE];
+    read_across_a_stop(0, reply);
+    assert_true(strncmp(reply, "-TRYAGAIN", 9) == 0); /* REPLICA-1, R11 */
+}
+
+/* Judged by the time at which the turn began, it lets the old value go: the test above can fail. */
+static void lease_of_the_turns_beginning_is_too_old(void **state)
+{
+    (void)state;
+    char reply[STAGE_TEXT_SIZE];
+    read_across_a_stop(REPLICA_FAULT_LEASE_BEFORE, reply);
+    assert_string_equal("0", reply);
+}
+
 /* More keys than the gate table takes by name: every read waits. */
 static void write_of_many_keys_holds_every_read(void **state)
 {
@@ -146,6 +180,8 @@ int main(void)
         cmocka_unit_test(read_of_another_key_needs_the_lease),
         cmocka_unit_test(read_needs_a_round_without_leases),
         cmocka_unit_test(refused_write_waits_like_a_read),
+        cmocka_unit_test(lease_is_judged_when_the_reply_goes),
+        cmocka_unit_test(lease_of_the_turns_beginning_is_too_old),
         cmocka_unit_test(write_of_many_keys_holds_every_read),
         cmocka_unit_test(whole_reads_wait_for_everything),
         cmocka_unit_test(replies_come_when_the_cut_ends),
