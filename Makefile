@@ -58,14 +58,18 @@ test-asan:
 # TSan cannot place its shadow where the kernel randomises addresses widely: without randomisation where that is allowed.
 STEADY = $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
-# Only folders that have threads: the rest is one thread by design.
+# Only folders that have threads, and real nodes of several workers: the rest is one thread by design.
 THREADED = $(or $(SUITE),$(foreach folder,io http,$(if $(wildcard test*/$(folder)/meson.build),$(folder))))
+
+TSAN = halt_on_error=1:second_deadlock_stack=1
 
 test-tsan:
 	$(call configure,build-tsan,-Db_sanitize=thread -Db_lundef=false)
-	flock build-tsan ninja -C build-tsan -j $(JOBS) -k 0 $(addprefix tests-,$(THREADED))
-	TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 $(STEADY) meson test -C build-tsan --no-rebuild \
+	flock build-tsan ninja -C build-tsan -j $(JOBS) -k 0 $(addprefix tests-,$(THREADED)) $(if $(SUITE),,tests-process)
+	TSAN_OPTIONS=$(TSAN) $(STEADY) meson test -C build-tsan --no-rebuild \
 	    --print-errorlogs --num-processes $(JOBS) $(addprefix --suite ,$(THREADED))
+	$(if $(SUITE),,TSAN_OPTIONS=$(TSAN) $(STEADY) meson test -C build-tsan --no-rebuild --print-errorlogs \
+	    --suite process workers)
 
 analyze: build
 	ANALYZE=1 python3 tools/check/tidy.py build

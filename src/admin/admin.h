@@ -20,12 +20,27 @@ struct admin {
     size_t option_count;
     const char *dir, *version;
     uint64_t process;        /* its id, for INFO */
-    struct control *control; /* borrowed */
+    struct control *control; /* borrowed, as the next three */
+    struct io *io;
+    struct node *node;
+    struct server *server;
+    /* shares.c: what the other workers of this node have to say */
+    unsigned worker, workers;     /* which of how many */
+    uint32_t others;              /* bits of those that can be asked */
+    uint64_t tag;                 /* io tags used: tag .. tag + ADMIN_TAGS - 1 */
+    struct admin_question *asked; /* owned; NULL at first */
     /* states.c: since when each replica is in its state; all zero at first */
     struct admin_seen *seen; /* owned */
     size_t seen_count, seen_capacity;
     uint64_t next_look_ns;
 };
+
+#define ADMIN_TAGS (2 * PEER_WORKERS_MAX)
+
+/* What another worker asked or answered; false: not for this part. */
+bool admin_handle_event(struct admin *admin, const struct io_event *event);
+/* CLIENT LIST of all workers, for the server: see server_options. */
+bool admin_tell_clients(void *admin, struct server_call *call, struct buffer *out);
 
 struct server_verbs admin_verbs(struct admin *admin);
 

@@ -4,8 +4,77 @@
 
 #include "admin/admin.h"
 
+/* ---- shares.c: what each worker of this node has to say, put together ---- */
+
+enum admin_share_kind { /* what is asked for beside the numbers that every share has */
+    SHARE_NUMBERS = 0,
+    SHARE_COUNTS,     /* keys of each group */
+    SHARE_DIGESTS,    /* of each group of one keyspace */
+    SHARE_PARTITIONS, /* text: the objects of STATUS, with commas between them */
+    SHARE_CLIENTS,    /* text: the lines of CLIENT LIST */
+};
+
+struct admin_count {
+    struct group_id group;
+    uint64_t keys, deadlines, digest;
+};
+
+/* The replica of keyspace default, on the worker that has it. */
+struct admin_default {
+    bool is_here;
+    uint64_t lease_until_ns; /* clock of io; 0: it does not serve as leader */
+    uint64_t term, commit, applied;
+    struct node_id leader; /* 0: unknown */
+    uint64_t keys[STORE_DATABASES], deadlines[STORE_DATABASES];
+    size_t member_count;
+    struct {
+        struct node_id node;
+        uint64_t persisted;
+    } members[RAFT_MEMBERS_MAX];
+};
+
+/* One allocation: it goes from worker to worker. */
+struct admin_share {
+    uint32_t ticket;
+    struct server_facts facts;
+    char address[IO_ADDRESS_SIZE]; /* where the worker listens */
+    uint64_t incarnation, memory_bytes;
+    uint64_t durable, written, room; /* of its log: batches, bytes */
+    bool disk_is_full;
+    struct admin_default first;
+    size_t count;
+    struct admin_count *counts; /* behind the share, as the text */
+    struct slice text;
+};
+
+/* All shares together. One that did not come in time is NULL, and in no sum (ADMIN-2). Borrowed
+ * until the end of the turn. */
+struct admin_view {
+    struct admin_share **shares; /* by worker */
+    unsigned count;
+    struct server_facts facts; /* sums, but started_ns */
+    uint64_t memory_bytes, durable, written, room;
+    bool disk_is_full;
+    const struct admin_share *lowest;  /* worker 0's, which listens; else the first that came */
+    const struct admin_default *first; /* NULL: not known, or not on this node */
+};
+
+/* True: here is what all workers say, or did in time. False: they are asked, `call->later` is set.
+ * `keyspace`: of SHARE_DIGESTS. */
+MUST_USE bool admin_ask(struct server_call *call, enum admin_share_kind kind, uint64_t keyspace,
+                        struct admin_view *out);
+
+void admin_forget_shares(struct admin *admin);
+
+/* info.c */
+void admin_serve_info(struct server_call *call);
+void admin_serve_role(struct server_call *call);
+
+/* status.c */
 /* Appends this node's view as one JSON object. */
-void admin_status(struct server_call *call, struct buffer *out);
+void admin_status(struct server_call *call, const struct admin_view *view, struct buffer *out);
+/* The partitions of this worker, for SHARE_PARTITIONS. */
+void admin_status_partitions(struct server_call *call, struct buffer *out);
 
 /* text.c */
 void admin_add(struct buffer *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -18,7 +87,8 @@ void admin_status_keyspaces(struct server_call *call, struct buffer *out);
 /* The beginning of a partition's object: keyspace, id, slots. */
 void admin_status_place(struct server_call *call, struct group_id group, struct buffer *out);
 /* INFO keyspace: what the replicas of this node hold. */
-void admin_info_keyspaces(struct server_call *call, struct buffer *out);
+void admin_info_keyspaces(struct server_call *call, const struct admin_view *view,
+                          struct buffer *out);
 
 /* loss.c */
 void admin_serve_loss(struct server_call *call);

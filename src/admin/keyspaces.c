@@ -69,33 +69,33 @@ static void add_database(struct buffer *out, unsigned database, uint64_t keys, u
 }
 
 /* A number that another keyspace has taken no longer opens a database of `default`. */
-static void add_default(struct server_call *call, struct buffer *out)
+static void add_default(struct server_call *call, const struct admin_view *view, struct buffer *out)
 {
-    struct replica *replica = node_group(call->node, GROUP_DEFAULT);
-    for (uint8_t database = 0; replica && database < STORE_DATABASES; database++)
+    for (uint8_t database = 0; view->first && database < STORE_DATABASES; database++)
         if (!catalogue_find_database(catalogue_of(call), database))
-            add_database(out, database, store_count(replica_store(replica), database),
-                         store_count_deadlines(replica_store(replica), database));
+            add_database(out, database, view->first->keys[database],
+                         view->first->deadlines[database]);
 }
 
 /* Sums over the partitions that are here; a keyspace of which nothing is here is left out
  * (ADMIN-2). */
-static void add_other(struct server_call *call, struct buffer *out,
+static void add_other(struct server_call *call, const struct admin_view *view, struct buffer *out,
                       const struct control_keyspace *keyspace)
 {
     const struct control_catalogue *catalogue = catalogue_of(call);
     uint64_t keys = 0, deadlines = 0;
     unsigned here = 0;
-    for (size_t i = 0; i < catalogue->partition_count; i++) {
-        const struct control_partition *partition = &catalogue->partitions[i];
-        struct replica *replica =
-            partition->keyspace == keyspace->id ? node_group(call->node, partition->group) : NULL;
-        if (!replica)
-            continue;
-        here++;
-        keys += store_count(replica_store(replica), 0);
-        deadlines += store_count_deadlines(replica_store(replica), 0);
-    }
+    for (unsigned i = 0; i < view->count; i++)
+        for (size_t k = 0; view->shares[i] && k < view->shares[i]->count; k++) {
+            const struct admin_count *count = &view->shares[i]->counts[k];
+            const struct control_partition *partition =
+                catalogue_find_group(catalogue, count->group);
+            if (!partition || partition->keyspace != keyspace->id)
+                continue;
+            here++;
+            keys += count->keys;
+            deadlines += count->deadlines;
+        }
     if (!here)
         return;
     if (keyspace->contract.database)
@@ -105,14 +105,15 @@ static void add_other(struct server_call *call, struct buffer *out,
               keyspace->contract.partitions);
 }
 
-void admin_info_keyspaces(struct server_call *call, struct buffer *out)
+void admin_info_keyspaces(struct server_call *call, const struct admin_view *view,
+                          struct buffer *out)
 {
     const struct control_catalogue *catalogue = catalogue_of(call);
     admin_add(out, "# Keyspace\r\n");
     if (!node_is_started(call->node))
         return;
-    add_default(call, out);
+    add_default(call, view, out);
     for (size_t i = 0; i < catalogue->keyspace_count; i++)
         if (catalogue->keyspaces[i].id > KEYSPACE_DEFAULT && !catalogue->keyspaces[i].dropped)
-            add_other(call, out, &catalogue->keyspaces[i]);
+            add_other(call, view, out, &catalogue->keyspaces[i]);
 }

@@ -145,4 +145,5 @@ void admin_deinit(struct admin *admin)
     memory_free(admin->seen);
     admin->seen = NULL;
     admin->seen_count = admin->seen_capacity = 0;
+    admin_forget_shares(admin);
 }

@@ -3,8 +3,6 @@
  * not what they applied. */
 #include "admin/inside.h"
 
-#include "wal/wal.h"
-
 static const char *node_state(struct server_call *call, struct node_id id)
 {
     if (node_id_equal(id, node_formation(call->node)->self))
@@ -13,14 +11,15 @@ static const char *node_state(struct server_call *call, struct node_id id)
 }
 
 /* ADMIN-2: each node knows its own disk only. */
-static const char *node_disk(struct server_call *call, struct node_id id)
+static const char *node_disk(struct server_call *call, const struct admin_view *view,
+                             struct node_id id)
 {
     if (!node_id_equal(id, node_formation(call->node)->self))
         return "null";
-    return wal_disk_is_full(node_wal(call->node)) ? "\"full\"" : "\"ok\"";
+    return view->disk_is_full ? "\"full\"" : "\"ok\"";
 }
 
-static void add_nodes(struct server_call *call, struct buffer *out)
+static void add_nodes(struct server_call *call, const struct admin_view *view, struct buffer *out)
 {
     const struct node_formation *formation = node_formation(call->node);
     for (size_t i = 0; formation && i < formation->member_count; i++) {
@@ -35,7 +34,7 @@ static void add_nodes(struct server_call *call, struct buffer *out)
         admin_add(out, ",\"host\":");
         admin_add_text(out, member->host);
         admin_add(out, ",\"state\":\"%s\",\"disk\":%s}", node_state(call, member->id),
-                  node_disk(call, member->id));
+                  node_disk(call, view, member->id));
     }
 }
 
@@ -124,13 +123,23 @@ static void add_partition(struct server_call *call, struct buffer *out, struct r
     admin_add(out, "]}");
 }
 
-void admin_status(struct server_call *call, struct buffer *out)
+void admin_status_partitions(struct server_call *call, struct buffer *out)
 {
-    const struct node_formation *formation = node_formation(call->node);
-    bool started = node_is_started(call->node);
     struct admin *admin = call->owner;
     admin->next_look_ns = 0; /* a state that is told is a state that was seen */
     admin_tick(admin, call->node);
+    for (size_t i = 0; node_is_started(call->node) && i < node_group_count(call->node); i++) {
+        admin_add(out, "%s", i ? "," : "");
+        add_partition(call, out, node_group_at(call->node, i));
+    }
+}
+
+void admin_status(struct server_call *call, const struct admin_view *view, struct buffer *out)
+{
+    const struct node_formation *formation = node_formation(call->node);
+    bool started = node_is_started(call->node);
+    const struct admin *admin = call->owner;
+    bool first = true;
     if (formation)
         admin_add(out, "{\"cluster_id\":\"%016llx%016llx\",\"node\":%llu",
                   (unsigned long long)formation->cluster.high,
@@ -140,15 +149,19 @@ void admin_status(struct server_call *call, struct buffer *out)
         admin_add(out, "{\"cluster_id\":null,\"node\":null");
     admin_add(out, ",\"nodes\":[");
     if (started)
-        add_nodes(call, out);
+        add_nodes(call, view, out);
     admin_add(out, "],\"keyspaces\":");
     admin_status_keyspaces(call, out);
     admin_add(out, ",\"waits_for\":");
     admin_add_text(out, control_waits_for(admin->control));
     admin_add(out, ",\"partitions\":[");
-    for (size_t i = 0; started && i < node_group_count(call->node); i++) {
-        admin_add(out, "%s", i ? "," : "");
-        add_partition(call, out, node_group_at(call->node, i));
+    for (unsigned i = 0; i < view->count; i++) {
+        struct slice text = view->shares[i] ? view->shares[i]->text : slice_of(NULL, 0);
+        if (!text.size)
+            continue;
+        admin_add(out, "%s", first ? "" : ",");
+        (void)!buffer_append(out, text.at, text.size);
+        first = false;
     }
     admin_add(out, "]}");
 }

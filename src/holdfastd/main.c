@@ -1,10 +1,13 @@
-/* holdfastd: options, one worker, its loop, its end. */
+/* holdfastd: options, its workers, their threads and loops, their end. */
+#include "base/memory.h"
 #include "holdfastd/options.h"
 #include "http/http.h"
 #include "io/real.h"
 #include "worker/worker.h"
 
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,15 +15,23 @@
 #include <time.h>
 #include <unistd.h>
 
+_Static_assert(WORKER_COUNT_MAX <= HTTP_WORKERS_MAX, "each has its place in the facts");
+
 /* A signal handler can only reach what is global: the one exception to "no global state". */
-static volatile sig_atomic_t stop_asked;
+static atomic_bool stop_asked;
 static struct io *signal_io; /* style: set once before the handler is installed, read by it */
+
+/* Async-signal-safe, and from any thread. Worker 0 wakes the others. */
+static void stop_all(void)
+{
+    atomic_store(&stop_asked, true);
+    io_wake(signal_io);
+}
 
 static void on_signal(int number)
 {
     (void)number;
-    stop_asked = 1;
-    io_wake(signal_io);
+    stop_all();
 }
 
 static void install_signals(struct io *io)
@@ -67,17 +78,6 @@ static bool raise_descriptors(void)
     return limit.rlim_cur >= DESCRIPTORS_MIN;
 }
 
-static void publish(struct worker *worker, struct io *io, struct http_facts *facts)
-{
-    char line[WORKER_LINE_SIZE];
-    const char *reason = worker_unready(worker);
-    atomic_store_explicit(&facts->reason, reason, memory_order_relaxed);
-    atomic_store_explicit(&facts->ready, !reason, memory_order_relaxed);
-    atomic_store_explicit(&facts->turn_ns, io_now_ns(io), memory_order_relaxed);
-    while (worker_take_line(worker, line))
-        log_line(line);
-}
-
 static double seconds_of(struct timeval time)
 {
     return (double)time.tv_sec + (double)time.tv_usec / 1e6;
@@ -99,50 +99,122 @@ static struct metrics_process measure_process(bool ready)
     return process;
 }
 
-static void give_metrics(struct worker *worker, struct http *http, bool ready)
+/* ---- one worker, on its thread ---- */
+
+struct program;
+
+struct share { /* of the node */
+    struct program *program;
+    unsigned number;
+    struct worker *worker;
+    pthread_t thread; /* not of worker 0: that one has the first thread */
+};
+
+struct program {
+    unsigned count;
+    struct share shares[WORKER_COUNT_MAX];
+    struct io *ios[WORKER_COUNT_MAX];
+    struct http_facts facts;
+    struct http *http;
+};
+
+static void publish(struct share *share)
 {
-    struct metrics_process process = measure_process(ready);
-    struct metrics_sample *sample = worker_measure(worker);
-    const struct metrics_sample *samples[] = {sample};
-    struct buffer page;
-    buffer_init(&page, METRICS_PAGE_SIZE_MAX);
-    metrics_render(&process, samples, 1, &page);
-    metrics_destroy(sample);
-    http_give_metrics(http, &page);
+    struct http_facts *facts = &share->program->facts;
+    char line[WORKER_LINE_SIZE];
+    uint64_t now_ns = io_now_ns(share->program->ios[share->number]);
+    if (share->number == 0) { /* it knows of the others */
+        const char *reason = worker_unready(share->worker);
+        atomic_store_explicit(&facts->reason, reason, memory_order_relaxed);
+        atomic_store_explicit(&facts->ready, !reason, memory_order_relaxed);
+    }
+    atomic_store_explicit(&facts->turn_ns[share->number], now_ns, memory_order_relaxed);
+    while (worker_take_line(share->worker, line))
+        log_line(line);
 }
 
-static void loop(struct worker *worker, struct io *io, struct http_facts *facts, struct http *http)
+/* Worker 0: the page, once all workers have given their numbers. */
+static void give_metrics(struct share *share)
+{
+    struct http_facts *facts = &share->program->facts;
+    struct metrics_sample *samples[WORKER_COUNT_MAX];
+    if (atomic_load_explicit(&facts->metrics_wanted, memory_order_relaxed) &&
+        atomic_exchange(&facts->metrics_wanted, false))
+        worker_ask_samples(share->worker);
+    size_t count = worker_take_samples(share->worker, samples);
+    if (!count)
+        return;
+    struct metrics_process process = measure_process(atomic_load(&facts->ready));
+    struct buffer page;
+    buffer_init(&page, METRICS_PAGE_SIZE_MAX);
+    metrics_render(&process, (const struct metrics_sample *const *)samples, count, &page);
+    for (size_t i = 0; i < count; i++)
+        memory_free(samples[i]);
+    http_give_metrics(share->program->http, &page);
+}
+
+static void stop(struct share *share)
+{
+    struct program *program = share->program;
+    worker_stop(share->worker);
+    for (unsigned i = 1; share->number == 0 && i < program->count; i++)
+        io_wake(program->ios[i]);
+}
+
+static void loop(struct share *share)
 {
     enum {
         TIMER_ALIVE = 2
     };
+    struct worker *worker = share->worker;
+    struct io *io = share->program->ios[share->number];
     struct io_event events[IO_EVENTS_MAX];
     uint64_t alive_ns = 0;
     size_t count = 0;
+    bool stopping = false;
     while (worker_turn(worker, events, count)) {
         uint64_t now_ns = io_now_ns(io);
         if (now_ns >= alive_ns) { /* a turn at least each 200 ms, so that /livez means something */
-            publish(worker, io, facts);
+            publish(share);
             alive_ns = now_ns + 200 * 1000000ull;
             io_timer_set(io, TIMER_ALIVE, alive_ns);
         }
-        if (atomic_load_explicit(&facts->metrics_wanted, memory_order_relaxed) &&
-            atomic_exchange(&facts->metrics_wanted, false))
-            give_metrics(worker, http, atomic_load(&facts->ready));
+        if (share->number == 0)
+            give_metrics(share);
         count = io_gather(io, events, IO_EVENTS_MAX);
-        if (stop_asked)
-            worker_stop(worker);
+        if (!stopping && atomic_load_explicit(&stop_asked, memory_order_relaxed)) {
+            stop(share);
+            stopping = true;
+        }
     }
-    publish(worker, io, facts);
+    publish(share);
+    if (worker_failure(worker)[0])
+        stop_all(); /* a node is all of its workers, or none */
 }
 
-static int serve(const struct options *options)
+static void *run(void *argument)
 {
-    struct http_facts facts = {0};
-    char why[WORKER_LINE_SIZE] = "";
+    loop(argument);
+    return NULL;
+}
+
+/* ---- all of them ---- */
+
+static void create_ios(struct program *program, const struct options *options)
+{
     const char *boot_id_file = options_get(options, "boot-id-file");
     struct io_real_options io_options = {.boot_id_file = boot_id_file[0] ? boot_id_file : NULL};
-    struct io *io = io_create(&io_options);
+    for (unsigned i = 0; i < program->count; i++) {
+        io_options.worker = i;
+        program->ios[i] = io_create(&io_options);
+    }
+    io_connect_workers(program->ios, program->count);
+}
+
+static enum status create_workers(struct program *program, const struct options *options,
+                                  char why[WORKER_LINE_SIZE])
+{
+    enum status status = STATUS_OK;
     struct worker_options worker_options = {
         .dir = options_get(options, "dir"),
         .listen = options_get(options, "listen"),
@@ -158,25 +230,66 @@ static int serve(const struct options *options)
         .shown = options->shown,
         .shown_count = options->shown_count,
         .process = (uint64_t)getpid(),
+        .workers = program->count,
     };
-    struct worker *worker = NULL;
-    struct http *http = NULL;
+    for (unsigned i = 0; !status && i < program->count; i++) {
+        worker_options.worker = i;
+        program->shares[i] = (struct share){.program = program, .number = i};
+        status = worker_create(program->ios[i], &worker_options, &program->shares[i].worker, why);
+    }
+    return status;
+}
+
+/* The first thread is worker 0's. */
+static void run_all(struct program *program)
+{
+    for (unsigned i = 1; i < program->count; i++)
+        if (pthread_create(&program->shares[i].thread, NULL, run, &program->shares[i]))
+            fatal("cannot start the thread of worker %u", i);
+    loop(&program->shares[0]);
+    for (unsigned i = 1; i < program->count; i++)
+        pthread_join(program->shares[i].thread, NULL);
+}
+
+static int tell_end(const struct program *program)
+{
+    for (unsigned i = 0; i < program->count; i++)
+        if (worker_failure(program->shares[i].worker)[0])
+            return fail(worker_failure(program->shares[i].worker));
+    log_line("stopped");
+    return 0;
+}
+
+static void destroy_all(struct program *program)
+{
+    void *message;
+    http_stop(program->http);
+    for (unsigned i = 0; i < program->count; i++)
+        worker_destroy(program->shares[i].worker);
+    for (unsigned i = 0; i < program->count; i++)
+        while ((message = io_take_lost_message(program->ios[i])) != NULL)
+            memory_free(message);
+    for (unsigned i = 0; i < program->count; i++)
+        io_destroy(program->ios[i]);
+}
+
+static int serve(const struct options *options)
+{
+    struct program program = {.count = options_workers(options)};
+    char why[WORKER_LINE_SIZE] = "";
     int code = 1;
-    if (worker_create(io, &worker_options, &worker, why)) {
-        fail(why);
-    } else if (http_start(options_get(options, "http-listen"), &facts, &http, why)) {
+    program.facts.workers = program.count;
+    create_ios(&program, options);
+    if (create_workers(&program, options, why) ||
+        http_start(options_get(options, "http-listen"), &program.facts, &program.http, why)) {
         fail(why);
     } else {
-        install_signals(io);
+        install_signals(program.ios[0]);
         log_line("started");
-        loop(worker, io, &facts, http);
-        code = worker_failure(worker)[0] ? fail(worker_failure(worker)) : 0;
-        if (!code)
-            log_line("stopped");
+        run_all(&program);
+        code = tell_end(&program);
     }
-    http_stop(http);
-    worker_destroy(worker);
-    io_destroy(io);
+    destroy_all(&program);
     return code;
 }
 

@@ -1,12 +1,15 @@
 /* Options: flags `--name value`, or lines `name value` of a file; flags win. */
 #include "holdfastd/options.h"
 
+#include "worker/worker.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 static const struct {
     const char *name, *argument, *words;
@@ -19,7 +22,7 @@ static const struct {
     {"site", "NAME", "fault domain, outermost"},
     {"zone", "NAME", "fault domain inside the site"},
     {"host", "NAME", "fault domain inside the zone"},
-    {"workers", "N", "1 in this version"},
+    {"workers", "N", "threads that serve, 1 to 16, or auto: one for each core (default 1)"},
     {"boot-id-file", "PATH", "instead of the kernel's boot id (tests of power cuts)"},
     {"proto-max-bulk-len", "BYTES", "longest value that a client may send (default 16mb)"},
     {"snapshot-log-bytes", "BYTES", "log after which a snapshot is written (default 64mb)"},
@@ -146,15 +149,38 @@ static enum status check_boot_id(const char *name, const char *path, char why[40
     return STATUS_INVALID;
 }
 
+/* 0: not a number of workers. */
+static unsigned workers_of(const char *text)
+{
+    char *end;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (strcasecmp(text, "auto") == 0)
+        return cores < 1 ? 1 : cores > WORKER_COUNT_MAX ? WORKER_COUNT_MAX : (unsigned)cores;
+    long number = isdigit((unsigned char)text[0]) ? strtol(text, &end, 10) : 0;
+    return number >= 1 && number <= WORKER_COUNT_MAX && !*end ? (unsigned)number : 0;
+}
+
+unsigned options_workers(const struct options *options)
+{
+    const char *value = options_get(options, "workers");
+    return value[0] ? workers_of(value) : 1;
+}
+
+static enum status check_workers(const char *name, const char *value, char why[400])
+{
+    if (workers_of(value))
+        return STATUS_OK;
+    snprintf(why, 400, "--%s: '%.20s' is not a number from 1 to %d, nor auto", name, value,
+             WORKER_COUNT_MAX);
+    return STATUS_INVALID;
+}
+
 static enum status check(const char *name, const char *value, char why[400])
 {
     if (strstr(name, "listen"))
         return check_address(name, value, why);
-    if (strcmp(name, "workers") == 0 && strcmp(value, "1") != 0) {
-        snprintf(why, 400, "--workers %.20s: this version runs one worker; give 1 or leave it out",
-                 value);
-        return STATUS_INVALID;
-    }
+    if (strcmp(name, "workers") == 0)
+        return check_workers(name, value, why);
     if (strcmp(name, "snapshot-log-bytes") == 0)
         return check_size(name, value, 1u << 20, 1ull << 40, why);
     if (strcmp(name, "snapshot-seconds") == 0)

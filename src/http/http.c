@@ -61,8 +61,10 @@ static void answer(struct evhttp_request *request, bool good, const char *yes, c
 static void on_livez(struct evhttp_request *request, void *argument)
 {
     struct http *http = argument;
-    uint64_t turn_ns = atomic_load(&http->facts->turn_ns);
-    answer(request, now_ns() < turn_ns + LIVE_NS, "live", "the worker does not turn");
+    bool live = true;
+    for (unsigned i = 0; i == 0 || i < http->facts->workers; i++)
+        live &= now_ns() < atomic_load(&http->facts->turn_ns[i]) + LIVE_NS;
+    answer(request, live, "live", "the worker does not turn");
 }
 
 static void on_readyz(struct evhttp_request *request, void *argument)

@@ -17,11 +17,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define HTTP_WORKERS_MAX 16
+
 struct http_facts {
+    unsigned workers; /* set before the start; 0: 1 */
     atomic_bool ready;
     _Atomic(const char *) reason; /* why it is not; static text, NULL before the first turn */
-    atomic_uint_fast64_t
-        turn_ns;                /* clock of the worker's last turn; it turns at least each 200 ms */
+    /* clock of each worker's last turn; it turns at least each 200 ms */
+    atomic_uint_fast64_t turn_ns[HTTP_WORKERS_MAX];
     atomic_bool metrics_wanted; /* set here, cleared by who then gives the page */
 };
 

@@ -27,10 +27,10 @@ struct metrics_process {
 
 struct metrics_sample;
 
-/* One worker's numbers now. `dir` is where its log lies. The caller's: metrics_destroy. */
+/* One worker's numbers now. `dir` is where its log lies. The caller's, one allocation: it may be
+ * posted, and goes with memory_free. */
 struct metrics_sample *metrics_take(struct io *io, struct server *server, struct node *node,
                                     struct control *control, const char *dir);
-void metrics_destroy(struct metrics_sample *sample); /* NULL is fine */
 
 /* Appends the page; `out` is bounded by METRICS_PAGE_SIZE_MAX or more. */
 void metrics_render(const struct metrics_process *process,

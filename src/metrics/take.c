@@ -114,6 +114,39 @@ static void take_partition(struct metrics_sample *sample, struct replica *replic
     sample->partition_count++;
 }
 
+static void *put(uint8_t **at, const void *from, size_t size)
+{
+    uint8_t *to = *at;
+    if (size)
+        memcpy(to, from, size);
+    *at += size;
+    return to;
+}
+
+/* As one allocation, which may go from worker to worker: what it owns is behind it. The lists have
+ * the alignment of 8 bytes and sizes of as many. */
+static struct metrics_sample *pack(struct metrics_sample *loose)
+{
+    size_t links = loose->link_count * sizeof *loose->links;
+    size_t keyspaces = loose->keyspace_count * sizeof *loose->keyspaces;
+    size_t partitions = loose->partition_count * sizeof *loose->partitions;
+    size_t followers = loose->follower_count * sizeof *loose->followers;
+    struct metrics_sample *sample =
+        memory_allocate(sizeof *sample + links + keyspaces + partitions + followers);
+    uint8_t *at = (uint8_t *)(sample + 1);
+    *sample = *loose;
+    sample->links = put(&at, loose->links, links);
+    sample->keyspaces = put(&at, loose->keyspaces, keyspaces);
+    sample->partitions = put(&at, loose->partitions, partitions);
+    sample->followers = put(&at, loose->followers, followers);
+    memory_free(loose->links);
+    memory_free(loose->keyspaces);
+    memory_free(loose->partitions);
+    memory_free(loose->followers);
+    memory_free(loose);
+    return sample;
+}
+
 struct metrics_sample *metrics_take(struct io *io, struct server *server, struct node *node,
                                     struct control *control, const char *dir)
 {
@@ -130,21 +163,10 @@ struct metrics_sample *metrics_take(struct io *io, struct server *server, struct
     take_self(sample, node);
     take_keyspaces(sample, control);
     if (!sample->self.value)
-        return sample;
+        return pack(sample);
     take_links(sample, node);
     sample->partitions = memory_zeroed(node_group_count(node) + 1, sizeof *sample->partitions);
     for (size_t i = 0; i < node_group_count(node); i++)
         take_partition(sample, node_group_at(node, i), control_catalogue(control), now_ns);
-    return sample;
-}
-
-void metrics_destroy(struct metrics_sample *sample)
-{
-    if (!sample)
-        return;
-    memory_free(sample->links);
-    memory_free(sample->keyspaces);
-    memory_free(sample->partitions);
-    memory_free(sample->followers);
-    memory_free(sample);
+    return pack(sample);
 }

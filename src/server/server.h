@@ -64,6 +64,10 @@ struct server_options {
     uint32_t faults;
     unsigned worker, workers; /* of this node; 0 workers: 1 */
     struct control *control;  /* borrowed: keyspaces and their partitions */
+    /* CLIENT LIST of all workers, by whoever can ask them: false with call->later. NULL: of this
+     * one. */
+    bool (*tell_clients)(void *owner, struct server_call *call, struct buffer *out);
+    void *clients_owner;
 };
 
 #define SERVER_VERBS_MAX 8
@@ -110,6 +114,8 @@ struct server_facts {
     uint64_t started_ns;
 };
 void server_facts(const struct server *server, struct server_facts *out);
+/* The lines of CLIENT LIST for the clients of this worker. */
+void server_tell_clients(struct server *server, struct buffer *out);
 /* Bytes of replies that wait here for clients of other nodes. */
 size_t server_staged_bytes(const struct server *server);
 

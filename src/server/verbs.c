@@ -151,12 +151,12 @@ static void serve_hello(struct server_call *call)
 
 /* ---- CLIENT ---- */
 
-static void client_line(const struct server_call *call, const struct client *client, char out[512])
+static void client_line(const struct server *server, const struct client *client, char out[512])
 {
     char theirs[IO_ADDRESS_SIZE], ours[IO_ADDRESS_SIZE];
-    io_stream_address(call->io, client->stream, false, theirs);
-    io_stream_address(call->io, client->stream, true, ours);
-    uint64_t now_ns = node_turn(call->node)->now_ns, age_ns = now_ns - client->opened_ns;
+    io_stream_address(server->io, client->stream, false, theirs);
+    io_stream_address(server->io, client->stream, true, ours);
+    uint64_t now_ns = node_turn(server->node)->now_ns, age_ns = now_ns - client->opened_ns;
     uint64_t idle_ns = client->heard_ns ? now_ns - client->heard_ns : age_ns;
     snprintf(
         out, 512,
@@ -167,20 +167,30 @@ static void client_line(const struct server_call *call, const struct client *cli
         client->database, client->protocol, client->library, client->library_version);
 }
 
-static void client_list(struct server_call *call)
+void server_tell_clients(struct server *server, struct buffer *out)
 {
-    struct server *server = call->server;
-    struct buffer text;
     char line[512];
-    buffer_init(&text, REPLY_SIZE_MAX);
     for (uint32_t i = 0; i < server->client_capacity; i++) {
         const struct client *client = server->clients[i];
         if (!client || !client->used)
             continue;
-        client_line(call, client, line);
-        (void)!buffer_append(&text, line, strlen(line));
+        client_line(server, client, line);
+        (void)!buffer_append(out, line, strlen(line));
     }
-    reply_verbatim(call->reply, slice_of_buffer(&text));
+}
+
+static void client_list(struct server_call *call)
+{
+    const struct server_options *options = &call->server->options;
+    struct buffer text;
+    bool told = true;
+    buffer_init(&text, REPLY_SIZE_MAX);
+    if (options->tell_clients)
+        told = options->tell_clients(options->clients_owner, call, &text);
+    else
+        server_tell_clients(call->server, &text);
+    if (told)
+        reply_verbatim(call->reply, slice_of_buffer(&text));
     buffer_deinit(&text);
 }
 
@@ -239,7 +249,7 @@ static void serve_client(struct server_call *call)
     } else if (slice_is_word(word, "SETINFO")) {
         client_setinfo(call, client);
     } else if (slice_is_word(word, "INFO")) {
-        client_line(call, client, line);
+        client_line(call->server, client, line);
         reply_verbatim(call->reply, slice_of_text(line));
     } else if (slice_is_word(word, "LIST")) {
         client_list(call);

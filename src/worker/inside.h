@@ -12,6 +12,7 @@
 #define TAG_SERVER   (4ull << 40)
 #define TAG_SNAPSHOT (5ull << 40)
 #define TAG_OTHERS   (6ull << 40)
+#define TAG_ADMIN    (7ull << 40)
 #define TAG_LEDGER   (9ull << 40)
 
 /* What a worker knows of the others of its node, and they of it. */
@@ -20,6 +21,13 @@ struct others {
     uint32_t begun;       /* bits of workers that have begun and not ended */
     bool told, may_begin; /* told: the others know that this one has begun */
     uint64_t epoch;       /* of the catalogue that the others were told of */
+    const char *said;     /* why this one is not ready, as worker 0 was told; NULL: it is */
+    uint64_t next_say_ns;
+    /* worker 0: what it has of the others */
+    const char *unready[PEER_WORKERS_MAX];
+    unsigned asked[PEER_WORKERS_MAX];                 /* for a sample, and not answered yet */
+    struct metrics_sample *samples[PEER_WORKERS_MAX]; /* owned */
+    bool measures;                                    /* samples are wanted */
 };
 
 struct worker {
@@ -46,6 +54,9 @@ struct worker {
 /* True: it was for this part, or for nobody: what came with it is gone. */
 bool others_handle_event(struct worker *worker, const struct io_event *event);
 void others_tick(struct worker *worker);
+/* NULL: all are ready, as far as this worker 0 was told; else why not, in static words. */
+const char *others_unready(const struct worker *worker);
+void others_deinit(struct worker *worker);
 void others_end(struct worker *worker); /* nothing of this worker comes after it */
 
 #endif

@@ -117,7 +117,11 @@ static enum status build(struct worker *worker, const struct worker_options *opt
                                    .dir = options->dir,
                                    .version = "0.1.0",
                                    .process = options->process,
-                                   .control = worker->control};
+                                   .control = worker->control,
+                                   .io = worker->io,
+                                   .worker = worker->others.self,
+                                   .workers = worker->others.count,
+                                   .tag = TAG_ADMIN};
     struct server_verbs tables[] = {admin_verbs(&worker->admin)};
     worker->commands = server_build_table(tables, 1, &worker->rows);
     status = open_node(worker, options, why);
@@ -130,8 +134,12 @@ static enum status build(struct worker *worker, const struct worker_options *opt
                                     .faults = options->faults,
                                     .worker = worker->others.self,
                                     .workers = worker->others.count,
-                                    .control = worker->control};
+                                    .control = worker->control,
+                                    .tell_clients = admin_tell_clients,
+                                    .clients_owner = &worker->admin};
     worker->server = server_create(worker->io, worker->node, worker->commands, tables, 1, &server);
+    worker->admin.node = worker->node;
+    worker->admin.server = worker->server;
     status = listen_to_clients(worker, options, why);
     if (status)
         return status;
@@ -165,6 +173,7 @@ void worker_destroy(struct worker *worker)
     node_destroy(worker->node);
     control_destroy(worker->control);
     admin_deinit(&worker->admin);
+    others_deinit(worker);
     command_table_destroy(worker->commands);
     memory_free(worker->rows);
     memory_free(worker->lines);
@@ -255,7 +264,8 @@ static void handle_events(struct worker *worker, const struct io_event *events, 
             hear_peers(worker); /* what a link brought is borrowed until its next event */
             continue;
         }
-        if (!control_handle_event(worker->control, event))
+        if (!control_handle_event(worker->control, event) &&
+            !admin_handle_event(&worker->admin, event))
             (void)others_handle_event(worker, event);
     }
 }
@@ -367,7 +377,8 @@ const char *worker_unready(const struct worker *worker)
             replica_bootstrap_percent(replica) >= 0)
             return "not every replica on this node has caught up";
     }
-    return control_unready(worker->control);
+    const char *unready = control_unready(worker->control);
+    return unready ? unready : others_unready(worker);
 }
 
 bool worker_is_ready(const struct worker *worker)

@@ -61,7 +61,8 @@ const char *worker_failure(const struct worker *worker);
 /* Begins a graceful end: no new clients, what waits is answered, the log is marked clean. */
 void worker_stop(struct worker *worker);
 
-/* Every replica placed here is ready: /readyz. Formed and its groups know a leader. */
+/* Every replica placed here is ready: /readyz. Formed and its groups know a leader. Worker 0 knows
+ * it of all workers of its node, a tenth of a second late; another only of itself. */
 bool worker_is_ready(const struct worker *worker);
 /* NULL: it is ready; else why not, in static words. */
 const char *worker_unready(const struct worker *worker);
@@ -70,6 +71,10 @@ bool worker_take_line(struct worker *worker, char out[WORKER_LINE_SIZE]);
 
 /* Its numbers now, for /metrics; the caller's. Between two turns. */
 struct metrics_sample *worker_measure(struct worker *worker);
+/* Worker 0: those of all workers of the node. take: how many, this one's first; 0: not all have
+ * answered yet. They are the caller's. */
+void worker_ask_samples(struct worker *worker);
+size_t worker_take_samples(struct worker *worker, struct metrics_sample *out[WORKER_COUNT_MAX]);
 
 /* For oracles and tests. */
 struct node *worker_node(struct worker *worker);

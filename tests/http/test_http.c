@@ -87,7 +87,7 @@ static void live_is_not_ready(void **state)
     char page[2048];
     (void)state;
     struct http *http = start(&facts, &port);
-    atomic_store(&facts.turn_ns, now_ns());
+    atomic_store(&facts.turn_ns[0], now_ns());
     assert_int_equal(200, code_of(port, "GET", "/livez")); /* HTTP-1: no leader, no quorum: lives */
     assert_int_equal(503, code_of(port, "GET", "/readyz"));
     atomic_store(&facts.reason, "no leader");
@@ -96,7 +96,7 @@ static void live_is_not_ready(void **state)
     atomic_store(&facts.ready, true);
     assert_int_equal(200, code_of(port, "GET", "/readyz"));
     assert_int_equal(200, code_of(port, "HEAD", "/readyz"));
-    atomic_store(&facts.turn_ns, now_ns() - 6 * SECOND_NS);
+    atomic_store(&facts.turn_ns[0], now_ns() - 6 * SECOND_NS);
     assert_int_equal(503, code_of(port, "GET", "/livez")); /* HTTP-1: it does not turn any more */
     assert_int_equal(200, code_of(port, "GET", "/readyz"));
     http_stop(http);
@@ -115,7 +115,7 @@ static void other_requests(void **state)
     assert_true(code == 405 || code == 501);
     ask(port, "*1\r\n$4\r\nPING\r\n\r\n", answer); /* a client at the wrong port */
     assert_true(!answer[0] || strstr(answer, " 400 "));
-    atomic_store(&facts.turn_ns, now_ns());
+    atomic_store(&facts.turn_ns[0], now_ns());
     assert_int_equal(200, code_of(port, "GET", "/livez"));
     http_stop(http);
 }
@@ -202,7 +202,7 @@ static void a_stuck_worker_gives_none(void **state)
     uint16_t port;
     (void)state;
     struct http *http = start(&facts, &port);
-    atomic_store(&facts.turn_ns, now_ns());
+    atomic_store(&facts.turn_ns[0], now_ns());
     for (size_t i = 0; i < 20; i++) /* some past the most that may wait */
         begin_to_ask(&askers[i], port);
     assert_true(is_wanted(&facts));

@@ -127,7 +127,7 @@ static void measure(struct stage *stage, unsigned node, struct page *page)
     struct metrics_sample *sample = worker_measure(stage->nodes[node].worker);
     const struct metrics_sample *samples[] = {sample};
     read_page(page, samples, 1);
-    metrics_destroy(sample);
+    memory_free(sample);
 }
 
 static void of_a_leader_and_a_follower(void **state)

@@ -66,7 +66,8 @@ class CommandLine(unittest.TestCase):
             self.refused(2, "is not an option", HOLDFASTD, "--dir", place, "extra")
             self.refused(2, "needs a value", HOLDFASTD, "--dir")
             self.refused(2, "not HOST:PORT", HOLDFASTD, "--dir", place, "--listen", "6379")
-            self.refused(2, "one worker", HOLDFASTD, "--dir", place, "--workers", "4")
+            for number in ("0", "17", "two", "-1", "2x"):
+                self.refused(2, "a number from 1 to 16", HOLDFASTD, "--dir", place, "--workers", number)
             self.refused(2, "not available in this version", HOLDFASTD, "--dir", place, "--requirepass", "secret")
             self.refused(2, "cannot read the config file", HOLDFASTD, os.path.join(folder, "absent.conf"))
             self.assertFalse(os.path.exists(place), "a refused start leaves nothing behind")

@@ -1,9 +1,11 @@
 /* WORKER-2, and nodes of several workers: each group on its worker, requests and connections find
  * the way. */
+#include "base/memory.h"
 #include "tests/server/stage.h"
 
 #include "server/server.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static struct stage *stage_of(unsigned nodes, unsigned workers)
@@ -161,6 +163,100 @@ static void another_number_of_workers_is_refused(void **state)
     stage_destroy(stage);
 }
 
+/* ---- a node answers as one ---- */
+
+static bool says(struct stage *stage, unsigned client, const char *request, const char *text)
+{
+    return strstr(stage_ask(stage, client, request), text) != NULL;
+}
+
+/* One client on each worker of the leader of default. */
+static void every_worker_tells_of_all(void **state)
+{
+    struct stage *stage = stage_of(3, 2);
+    unsigned leader = stage_leader(stage), other = stage_connect(stage, (leader + 1) % 3),
+             first = stage_connect(stage, leader), second = stage_connect(stage, leader);
+    (void)state;
+    make_keyspace(stage, other);
+    select_many(stage, other);
+    set_keys(stage, other, 20);
+    assert_string_equal("OK", stage_ask(stage, first, "CLIENT SETNAME first"));
+    assert_string_equal("OK", stage_ask(stage, second, "CLIENT SETNAME second"));
+    assert_string_equal("OK", stage_ask(stage, second, "SET a 1"));
+    assert_int_equal(1, connections(stage, leader, 0)); /* it has asked for no key */
+    assert_int_equal(1, connections(stage, leader, 1));
+    for (unsigned i = 0; i < 2; i++) {
+        unsigned client = i ? second : first;
+        assert_true(says(stage, client, "ROLE", "master"));
+        assert_true(says(stage, client, "INFO", "role:master"));
+        assert_true(says(stage, client, "INFO", "partitions_here=4,partitions=4"));
+        assert_true(says(stage, client, "INFO", "tcp_port:6379"));
+        assert_true(says(stage, client, "INFO", "connected_clients:2"));
+        assert_true(says(stage, client, "CLIENT LIST", "name=first"));
+        assert_true(says(stage, client, "CLIENT LIST", "name=second"));
+        for (unsigned group = 0; group < 6; group++) {
+            char text[32];
+            snprintf(text, sizeof text, "\"id\":%u,\"slots\"", group);
+            assert_true(says(stage, client, "STATUS", text));
+        }
+    }
+    stage_destroy(stage);
+}
+
+struct asked {
+    struct worker *worker;
+    struct metrics_sample *samples[WORKER_COUNT_MAX];
+    size_t count;
+};
+
+static bool has_samples(struct stage *stage, void *argument)
+{
+    struct asked *asked = argument;
+    (void)stage;
+    asked->count = worker_take_samples(asked->worker, asked->samples);
+    return asked->count != 0;
+}
+
+/* A question that was asked again before it was answered is answered once, by the newest. */
+static void worker_0_gathers_the_numbers(void **state)
+{
+    struct stage *stage = stage_of(1, 3);
+    struct asked asked = {.worker = stage_worker(stage, 0, 0)};
+    (void)state;
+    assert_false(has_samples(stage, &asked));
+    worker_ask_samples(asked.worker);
+    worker_ask_samples(asked.worker);
+    assert_true(stage_wait(stage, has_samples, &asked, STAGE_SECOND));
+    assert_int_equal(3, asked.count);
+    for (size_t i = 0; i < asked.count; i++)
+        memory_free(asked.samples[i]);
+    assert_false(has_samples(stage, &asked));
+    worker_ask_samples(asked.worker); /* and nobody takes them */
+    stage_destroy(stage);
+}
+
+static bool worker_0_is_ready(struct stage *stage, void *argument)
+{
+    (void)argument;
+    return worker_is_ready(stage_worker(stage, 0, 0));
+}
+
+static bool worker_0_is_unready(struct stage *stage, void *argument)
+{
+    return !worker_0_is_ready(stage, argument);
+}
+
+/* Group 1 is on worker 1, which alone sees that it has no leader any more. */
+static void worker_0_speaks_for_all(void **state)
+{
+    struct stage *stage = stage_of(3, 2);
+    (void)state;
+    assert_true(stage_wait(stage, worker_0_is_ready, NULL, 20 * STAGE_SECOND));
+    stage_isolate(stage, 0);
+    assert_true(stage_wait(stage, worker_0_is_unready, NULL, 20 * STAGE_SECOND));
+    stage_destroy(stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +264,9 @@ int main(void)
         cmocka_unit_test(a_connection_moves_to_its_first_key),
         cmocka_unit_test(keys_of_all_partitions_are_found),
         cmocka_unit_test(a_node_comes_back),
+        cmocka_unit_test(every_worker_tells_of_all),
+        cmocka_unit_test(worker_0_gathers_the_numbers),
+        cmocka_unit_test(worker_0_speaks_for_all),
         cmocka_unit_test(another_number_of_workers_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
