@@ -71,9 +71,9 @@ struct scene {
     uint64_t term;
 };
 
-static struct scene cut_off(void)
+static struct scene cut_off_with(const struct stage_options *options)
 {
-    struct scene scene = {.stage = stage_formed(3)};
+    struct scene scene = {.stage = stage_formed_with(options)};
     struct stage *stage = scene.stage;
     unsigned client = stage_connect(stage, 0);
     expect(stage, client, "KEYSPACE CREATE fast ACK async FAILOVER available", "OK");
@@ -96,6 +96,11 @@ static struct scene cut_off(void)
     assert_string_equal("(none)", stage_reply(stage, careful, 100 * STAGE_MS));
     assert_true(stage_wait(stage, has_another, &scene.old, 10 * STAGE_SECOND));
     return scene;
+}
+
+static struct scene cut_off(void)
+{
+    return cut_off_with(&(struct stage_options){.nodes = 3});
 }
 
 static bool has_commands(const struct ledger_item *item, const char *key)
@@ -185,13 +190,66 @@ static void the_record_comes_first(void **state)
     }
 }
 
+static const struct raft_view *view_of(struct stage *stage, unsigned at)
+{
+    return raft_view(replica_raft(stage_replica(stage, at, group)));
+}
+
+/* Until the new leader's log begins behind all that the old one has. */
+static void write_past(struct scene *scene)
+{
+    char line[32];
+    struct stage *stage = scene->stage;
+    uint64_t last = view_of(stage, scene->old)->last_index;
+    stage_run(stage, 10 * STAGE_SECOND); /* nobody waits for the old one any more */
+    unsigned at = (scene->old + 1) % 3, client = stage_connect(stage, at);
+    expect(stage, client, "SELECT fast", "OK");
+    for (unsigned i = 0; i < 600 && view_of(stage, at)->first_index <= last + 1; i++) {
+        snprintf(line, sizeof line, "SET k%u v%u", i % 20, i);
+        expect(stage, client, line, "OK");
+    }
+    assert_true(view_of(stage, at)->first_index > last + 1);
+}
+
+static bool has_installed(struct stage *stage, void *argument)
+{
+    unsigned old = *(unsigned *)argument;
+    return has_leader(stage, NULL) && stage_replica(stage, old, group) &&
+           view_of(stage, old)->commit == view_of(stage, leader(stage))->commit;
+}
+
+/* LEDGER-1, R10: the same where a snapshot takes the place of the old leader's log: whatever call
+ * is the last one, what it cut is still there. */
+static void what_a_snapshot_cuts(void **state)
+{
+    (void)state;
+    for (unsigned call = 0; call <= 120; call += 4) {
+        struct scene scene = cut_off_with(&(struct stage_options){
+            .nodes = 3, .snapshot_log_bytes = 2000, .snapshot_period_ns = 30 * STAGE_SECOND});
+        struct stage *stage = scene.stage;
+        write_past(&scene);
+        uint64_t last = view_of(stage, scene.old)->last_index;
+        world_crash_at_call(stage->world, stage->nodes[scene.old].machine, call, call % 8);
+        stage_heal(stage);
+        stage_run(stage, 3 * STAGE_SECOND);
+        world_crash_at_call(stage->world, stage->nodes[scene.old].machine, 0, false);
+        if (!stage->nodes[scene.old].worker)
+            assert_true(stage_start(stage, scene.old));
+        assert_true(stage_wait(stage, has_installed, &scene.old, 30 * STAGE_SECOND));
+        assert_true(view_of(stage, scene.old)->first_index > last + 1); /* by a snapshot */
+        const struct ledger_cut *cut = ledger_find(ledger_of(stage, scene.old), group, scene.term);
+        assert_true(cut && cut->count == 2); /* LEDGER-1 */
+        assert_true(has_commands(&cut->items[0], "lost"));
+        stage_destroy(stage);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(acknowledged_and_cut),
-        cmocka_unit_test(a_restarted_leader_does_not_know),
-        cmocka_unit_test(discarded_stays_away),
-        cmocka_unit_test(the_record_comes_first),
+        cmocka_unit_test(acknowledged_and_cut), cmocka_unit_test(a_restarted_leader_does_not_know),
+        cmocka_unit_test(discarded_stays_away), cmocka_unit_test(the_record_comes_first),
+        cmocka_unit_test(what_a_snapshot_cuts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -102,6 +102,36 @@ static void a_damaged_one(void **state)
     }
 }
 
+/* A full disk stops the snapshot and nothing else: a line says so, and later it is tried again. */
+static void a_full_disk(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_formed_with(&(struct stage_options){.nodes = 1, OFTEN});
+    struct stage_node *node = &stage->nodes[0];
+    unsigned client = stage_connect(stage, 0);
+    write_noise(stage, client);
+    write_some(stage, client, 0, 100);
+    uint64_t newest = bootstrap_of(stage, 0)->newest;
+    assert_true(newest > 0);
+    world_disk_capacity(stage->world, node->machine, world_disk_used(stage->world, node->machine));
+    unsigned written = 100;
+    while (written < 300 && !strstr(node->lines, "no snapshot was written ("))
+        write_some(stage, client, written++, 1); /* there is room in the log */
+    assert_non_null(strstr(node->lines, "no space left"));
+    uint64_t stuck = bootstrap_of(stage, 0)->newest;
+    stage_kill(stage, 0); /* while it is full */
+    assert_true(stage_start(stage, 0));
+    assert_true(stage_wait(stage, stage_has_leader, NULL, 5 * STAGE_SECOND));
+    client = stage_connect(stage, 0);
+    expect_values(stage, client, written);
+    world_disk_capacity(stage->world, node->machine, 0);
+    stage_run(stage, 31 * STAGE_SECOND); /* its next try */
+    write_some(stage, client, written, 100);
+    assert_true(bootstrap_of(stage, 0)->newest > stuck);
+    expect_values(stage, client, written + 100);
+    stage_destroy(stage);
+}
+
 /* Returns the number of the value that it could not write. */
 static unsigned write_until_death(struct stage *stage, unsigned client, unsigned value)
 {
@@ -229,8 +259,11 @@ static void a_crash_while_it_is_received(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_start_from_a_snapshot),      cmocka_unit_test(a_damaged_one),
-        cmocka_unit_test(a_crash_at_every_call),        cmocka_unit_test(who_was_away_catches_up),
+        cmocka_unit_test(a_start_from_a_snapshot),
+        cmocka_unit_test(a_damaged_one),
+        cmocka_unit_test(a_full_disk),
+        cmocka_unit_test(a_crash_at_every_call),
+        cmocka_unit_test(who_was_away_catches_up),
         cmocka_unit_test(a_crash_while_it_is_received),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
