@@ -141,29 +141,37 @@ static enum status recover_keep(struct replica *replica, const struct wire_entry
     return STATUS_OK;
 }
 
-enum status replica_recover_entry(struct replica *replica, const struct wal_record *record)
+/* Kept, so it is looked at with its own checksum: what comes here may be sent and applied. */
+static enum status recover_above(struct replica *replica, const struct wal_record *record)
 {
     struct slice from = record->payload;
     struct wire_entry entry;
     enum status status = wire_entry_take(&from, &entry);
     if (status)
         return status;
-    bool fits = entry.index == record->index && entry.index >= 1 &&
-                (!replica->scanned || entry.index <= replica->scanned + 1) && from.size == 0 &&
-                entry.group.value == replica->options.group.value;
-    if (!fits)
+    if (entry.index != record->index || entry.term != record->term || from.size ||
+        entry.group.value != replica->options.group.value)
         return STATUS_INVALID;
-    replica->scanned = entry.index;
+    recover_truncate(replica, entry.index);
+    return replica->on_base ? recover_keep(replica, &entry, record->payload) : STATUS_OK;
+}
+
+enum status replica_recover_entry(struct replica *replica, const struct wal_record *record)
+{
+    if (record->index < 1 || (replica->scanned && record->index > replica->scanned + 1))
+        return STATUS_INVALID;
+    replica->scanned = record->index;
     /* The first ones that are left may be of a tail that was cut. */
-    if (!replica->has_base && !find_base(replica, entry.index - 1))
+    if (!replica->has_base && !find_base(replica, record->index - 1))
         return STATUS_OK;
     uint64_t base = replica->restart.snapshot_index;
-    recover_truncate(replica, entry.index > base ? entry.index : base + 1);
-    if (entry.index <= base) {
-        replica->on_base = entry.index == base && entry.term == replica->base_term;
-        return STATUS_OK;
-    }
-    return replica->on_base ? recover_keep(replica, &entry, record->payload) : STATUS_OK;
+    if (record->index > base)
+        return recover_above(replica, record);
+    /* A snapshot has it: nothing of it counts but its place and term, and these are the record's,
+     * whose checksum the log has looked at. */
+    recover_truncate(replica, base + 1);
+    replica->on_base = record->index == base && record->term == replica->base_term;
+    return STATUS_OK;
 }
 
 enum status replica_recover_mark(struct replica *replica, const struct wal_record *record)
