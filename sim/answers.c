@@ -50,11 +50,19 @@ static bool is_of_the_dropped(const struct workload *workload, const struct requ
             begins(text, "ERR there is no keyspace"));
 }
 
+/* An earlier write of the connection was cut; this request did not run. Where nothing is answered
+ * before its commit that cannot be. */
+static bool is_told_of_a_loss(const struct workload *workload, const struct request *request,
+                              struct slice text)
+{
+    return begins(text, "WRITELOST") && workload->spaces->at[request->space].early;
+}
+
 static const char *take_error(struct workload *workload, const struct request *request,
                               struct slice text, uint64_t now_ns, bool *refused)
 {
     *refused = true;
-    if (is_refusal(text)) {
+    if (is_refusal(text) || is_told_of_a_loss(workload, request, text)) {
         end_all(workload, request, OUTCOME_REFUSED, now_ns);
         return NULL;
     }
