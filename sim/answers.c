@@ -222,9 +222,9 @@ static const char *take_cas(struct workload *workload, const struct request *req
 static const char *check_wait(const struct workload *workload, const struct request *request,
                               const struct resp_item *item)
 {
-    unsigned replicas = workload->spaces->at[request->space].replicas;
-    int64_t least = request->strict ? replicas / 2 + 1 : 0;
-    int64_t most = request->strict ? replicas : replicas - 1;
+    const struct space *space = &workload->spaces->at[request->space];
+    int64_t least = request->strict ? space->replicas_min / 2 + 1 : 0;
+    int64_t most = space->replicas_max - !request->strict;
     return item->type == ':' && item->integer >= least && item->integer <= most
                ? NULL
                : "WAIT counts copies that cannot be";

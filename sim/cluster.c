@@ -22,6 +22,8 @@ struct cluster *cluster_create(struct world *world, const struct cluster_options
     struct cluster *cluster = memory_zeroed(1, sizeof *cluster);
     cluster->world = world;
     cluster->options = *options;
+    if (!cluster->options.founders)
+        cluster->options.founders = options->nodes;
     if (!cluster->options.validate_every)
         cluster->options.validate_every = 2048;
     cluster->verdict = verdict;
@@ -37,8 +39,9 @@ struct cluster *cluster_create(struct world *world, const struct cluster_options
             node->worker_count = 1 + (node->worker_count + i) % CLUSTER_WORKERS_MAX;
         snprintf(node->listen, sizeof node->listen, "10.0.0.%u:6379", i + 1);
         snprintf(node->peer_listen, sizeof node->peer_listen, "10.0.0.%u:16379", i + 1);
-        used += (size_t)snprintf(cluster->join + used, sizeof cluster->join - used, "%s%s",
-                                 i ? "," : "", node->listen);
+        if (i < cluster->options.founders)
+            used += (size_t)snprintf(cluster->join + used, sizeof cluster->join - used, "%s%s",
+                                     i ? "," : "", node->listen);
     }
     return cluster;
 }
@@ -81,13 +84,19 @@ static void refused(struct cluster *cluster, unsigned at)
     node->sync_fails = false;
 }
 
+/* A cluster of one is founded without asking anybody. */
+static const char *joins(const struct cluster *cluster, const struct cluster_node *node)
+{
+    return cluster->options.founders == 1 && node == &cluster->nodes[0] ? "" : cluster->join;
+}
+
 /* False: refused, or an armed crash came first. */
 static bool create_workers(struct cluster *cluster, struct cluster_node *node)
 {
     struct worker_options options = {.dir = "/node",
                                      .listen = node->listen,
                                      .peer_listen = node->peer_listen,
-                                     .join = cluster->options.nodes > 1 ? cluster->join : "",
+                                     .join = joins(cluster, node),
                                      .readindex_reads = cluster->options.readindex_reads,
                                      .wal_segment_size = 1u << 20,
                                      .snapshot_log_bytes = cluster->options.snapshot_log_bytes,
@@ -298,6 +307,19 @@ static bool worker_is_converged(const struct cluster *cluster, struct worker *wo
         if (is_judged(group, all_there) && !group_is_converged(cluster, group))
             return false;
     }
+    return true;
+}
+
+bool cluster_is_settled(const struct cluster *cluster)
+{
+    for (unsigned i = 0; i < cluster->options.nodes; i++)
+        for (unsigned w = 0; w < cluster->nodes[i].worker_count; w++) {
+            struct worker *worker = cluster->nodes[i].workers[w];
+            if (cluster->nodes[i].state == CLUSTER_REFUSED)
+                continue;
+            if (!worker || !worker_is_ready(worker) || !worker_is_settled(worker))
+                return false;
+        }
     return true;
 }
 

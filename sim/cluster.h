@@ -38,7 +38,8 @@ struct cluster_node {
 
 struct cluster_options {
     unsigned nodes;
-    uint32_t faults; /* enum replica_fault */
+    unsigned founders; /* the first so many; the others join them. 0: all */
+    uint32_t faults;   /* enum replica_fault */
     bool readindex_reads;
     unsigned workers;                                /* of each node; 0: 1 */
     bool workers_differ;                             /* from node to node */
@@ -76,6 +77,8 @@ struct worker *cluster_worker(const struct cluster *cluster, unsigned node, stru
 /* The node that serves `default` in the highest term; CLUSTER_NODES_MAX: none. */
 unsigned cluster_leader(const struct cluster *cluster);
 bool cluster_is_formed(const struct cluster *cluster, unsigned node);
+/* Every node carries what it is to carry, and every group has the members that it is to have. */
+bool cluster_is_settled(const struct cluster *cluster);
 /* All living nodes have executed the same entries of every group, and their stores are equal. */
 bool cluster_is_converged(const struct cluster *cluster);
 /* Where each replica stands, in one line. */

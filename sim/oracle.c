@@ -11,7 +11,8 @@
 struct election {
     uint64_t term;
     unsigned node;
-    uint32_t below; /* nodes that came back with a smaller term than this */
+    uint32_t below; /* its voters, by place, that came back with a smaller term than this */
+    struct raft_configuration voters;
 };
 
 struct digest {
@@ -32,7 +33,8 @@ struct watch { /* what a node said of a group when it was last looked at */
     uint64_t persisted, persisted_term;
     uint64_t digested;
     int64_t entry_us;
-    bool fresh; /* of a new process, not looked at yet */
+    struct replica_id replica; /* a later one of the same group knows nothing of this one (R5) */
+    bool fresh;                /* of a new process, not looked at yet */
 };
 
 struct oracle {
@@ -121,24 +123,38 @@ static void note_leader(struct oracle *oracle, unsigned node, size_t at, const s
         group->elections =
             memory_resize(group->elections, group->election_capacity * sizeof *group->elections);
     }
-    group->elections[group->election_count++] = (struct election){.term = term, .node = node};
+    group->elections[group->election_count++] =
+        (struct election){.term = term, .node = node, .voters = *raft_configuration(raft)};
+}
+
+/* In one half of the configuration that elected: so many may not remember, and no more. */
+static bool may_forget(const struct election *election, bool old)
+{
+    const struct raft_configuration *voters = &election->voters;
+    unsigned count = 0, below = 0;
+    for (size_t i = 0; i < voters->member_count; i++) {
+        const struct raft_member *member = &voters->members[i];
+        bool votes = (old ? member->old_kind : member->kind) == RAFT_VOTER;
+        count += votes;
+        below += votes && (election->below & 1u << i);
+    }
+    return below + (old ? voters->old_election_quorum : voters->election_quorum) <= count;
 }
 
 /* A quorum made its term durable before its leader led: fewer than that may come back with less. */
-static void check_terms(struct oracle *oracle, unsigned node, size_t at,
-                        const struct replica *replica)
+static void check_terms(struct oracle *oracle, size_t at, const struct replica *replica)
 {
     const struct raft *raft = replica_raft(replica);
-    const struct raft_configuration *configuration = raft_configuration(raft);
-    unsigned may_lack = (unsigned)configuration->member_count - configuration->election_quorum;
     uint64_t term = raft_view(raft)->term;
     struct group_oracle *group = oracle->groups[at];
     for (size_t i = 0; i < group->election_count; i++) {
         struct election *election = &group->elections[i];
         if (election->term <= term)
             continue;
-        election->below |= 1u << node;
-        if ((unsigned)__builtin_popcount(election->below) > may_lack)
+        for (size_t place = 0; place < election->voters.member_count; place++)
+            if (replica_id_equal(election->voters.members[place].replica, replica_self(replica)))
+                election->below |= 1u << place;
+        if (!may_forget(election, false) || (election->voters.joint && !may_forget(election, true)))
             verdict_fail(oracle->verdict, "durable-votes",
                          "group %zu: term %llu was led by node %u, but no quorum remembers it", at,
                          (unsigned long long)election->term, election->node);
@@ -296,7 +312,7 @@ static void look_first(struct oracle *oracle, unsigned node, size_t at,
     oracle->watches[node][at].fresh = false;
     check_persisted(oracle, node, at, replica);
     if (replica)
-        check_terms(oracle, node, at, replica);
+        check_terms(oracle, at, replica);
 }
 
 void oracle_turned(struct oracle *oracle, unsigned node, struct node *inside)
@@ -314,7 +330,10 @@ void oracle_turned(struct oracle *oracle, unsigned node, struct node *inside)
             continue;
         if (!oracle->groups[at])
             oracle->groups[at] = memory_zeroed(1, sizeof *oracle->groups[at]);
-        if (oracle->watches[node][at].fresh)
+        struct watch *watch = &oracle->watches[node][at];
+        if (!replica_id_equal(watch->replica, replica_self(replica)))
+            *watch = (struct watch){.replica = replica_self(replica)};
+        if (watch->fresh)
             look_first(oracle, node, at, replica);
         look(oracle, node, at, replica);
     }

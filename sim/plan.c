@@ -29,6 +29,19 @@ static void draw_kinds(struct plan *plan)
     }
 }
 
+/* Who founds nothing comes while faults happen. What a cluster of one has on its disk is there
+ * once: it does not rot. */
+static void plan_joins(struct plan *plan)
+{
+    const struct cluster_options *options = &plan->cluster->options;
+    for (unsigned i = options->founders; i < options->nodes; i++)
+        plan->repairs[plan->repair_count++] = (struct plan_repair){
+            world_now_ns(plan->world) + plan_below(plan, 25 * WORLD_SECOND), PLAN_KILL, i, 0};
+    for (size_t i = 0; options->founders < options->nodes && i < plan->enabled_count; i++)
+        if (plan->enabled[i] == PLAN_BIT_ROT)
+            plan->enabled[i] = plan->enabled[--plan->enabled_count];
+}
+
 struct plan *plan_create(struct cluster *cluster, struct machine_id clients, uint64_t seed,
                          bool trace)
 {
@@ -43,6 +56,7 @@ struct plan *plan_create(struct cluster *cluster, struct machine_id clients, uin
     /* One in four begins before the cluster has formed. */
     plan->next_ns = world_now_ns(plan->world) + (plan_below(plan, 4) ? 3 * WORLD_SECOND : 0) +
                     plan_between(plan, 0, 2 * WORLD_SECOND);
+    plan_joins(plan);
     return plan;
 }
 

@@ -11,6 +11,7 @@
 #define COMPARE_EVERY     256 /* turns between two comparisons of logs */
 #define PROGRESS_MAX_NS   (20 * WORLD_SECOND)
 #define CONVERGE_MAX_NS   (20 * WORLD_SECOND)
+#define SETTLE_MAX_NS     (40 * WORLD_SECOND)
 #define FINAL_READ_MAX_NS (30 * WORLD_SECOND)
 #define TOLERANCE_NS      (WORLD_SECOND) /* of deadlines: group time against the world's */
 #define STEPS_MAX         400000
@@ -54,6 +55,16 @@ static void draw_snapshots(const struct run *run, struct cluster_options *cluste
     cluster->snapshot_period_ns = WORLD_SECOND * (1 + random_below(&random, 20));
 }
 
+/* One cluster in three begins with one node, or with three of five; the others join it. */
+static unsigned draw_founders(const struct run *run, unsigned nodes)
+{
+    struct random random;
+    random_init(&random, run->options->seed ^ 0x901e5);
+    if (random_below(&random, 3))
+        return nodes;
+    return nodes == 5 && random_below(&random, 2) ? 3 : 1;
+}
+
 static void create(struct run *run)
 {
     struct world_options world = world_options_calm(run->options->seed);
@@ -66,12 +77,13 @@ static void create(struct run *run)
                                       .readindex_reads = random_below(&run->random, 3) == 0,
                                       .workers_differ = run->options->seed % 5 == 0,
                                       .workers = 1 + (unsigned)(run->options->seed % 3)};
+    cluster.founders = draw_founders(run, cluster.nodes);
     draw_snapshots(run, &cluster);
     run->cluster = cluster_create(run->world, &cluster, &run->verdict);
     run->cluster->talks = run->options->trace;
     run->history = history_create();
     add_slots(run);
-    spaces_init(&run->spaces, run->history, cluster.nodes, run->options->seed);
+    spaces_init(&run->spaces, run->history, cluster.nodes, cluster.founders, run->options->seed);
     uint64_t think_ns = between(run, 15, 100) * WORLD_MS;
     struct client_options client = {.connections = (unsigned)between(run, 5, 10),
                                     .think_min_ns = think_ns / 4,
@@ -196,6 +208,11 @@ static bool are_settled(struct run *run)
     return spaces_are_settled(&run->spaces);
 }
 
+static bool has_grown(struct run *run)
+{
+    return cluster_is_settled(run->cluster);
+}
+
 static bool is_idle(struct run *run)
 {
     return client_is_idle(run->client);
@@ -234,6 +251,10 @@ static void check_progress(struct run *run)
     run->result->progress_ns = world_now_ns(run->world) - run->healed_ns;
     if (!run->spaces.only_default && !pass_until(run, are_settled, PROGRESS_MAX_NS))
         verdict_fail(&run->verdict, "progress", "healed, but a keyspace is not created or dropped");
+    if (!run->spaces.only_default && !pass_until(run, has_grown, SETTLE_MAX_NS))
+        verdict_fail(&run->verdict, "growth",
+                     "healed, but a group does not get the members that it is to have:%s",
+                     describe(run, text, sizeof text));
     client_pause(run->client);
     if (!pass_until(run, is_idle, 10 * WORLD_SECOND))
         verdict_fail(&run->verdict, "progress", "a client waits for ever");
@@ -286,6 +307,8 @@ static void fill_result(struct run *run)
     result->digests = facts.digests;
     result->unsure_elections = facts.unsure_elections;
     result->spaces = run->spaces.count - 1;
+    result->altered = run->spaces.altered;
+    result->joined = run->cluster->options.nodes - run->cluster->options.founders;
     result->keys = run->history->key_count;
     result->done = run->history->done;
     result->refused = run->history->refused;
@@ -299,7 +322,7 @@ void run_seed(const struct run_options *options, struct run_result *result)
     memset(result, 0, sizeof *result);
     random_init(&run.random, options->seed);
     create(&run);
-    for (unsigned i = 0; i < run.cluster->options.nodes; i++)
+    for (unsigned i = 0; i < run.cluster->options.founders; i++)
         cluster_start(run.cluster, i);
     pass(&run, between(&run, 20, 80) * WORLD_SECOND);
     if (!run.verdict.failed && quorum_is_alive(&run))

@@ -43,10 +43,19 @@ static void draw_sync(struct spaces *spaces, struct space *space, char *out, siz
         snprintf(out, size, "SYNC %s", what == 3 ? "os" : "always");
 }
 
-static void draw_contract(struct spaces *spaces, struct space *space, unsigned nodes)
+static void draw_replicas(struct spaces *spaces, struct space *space)
+{
+    space->replicas = below(spaces, 2) ? 3 : 1 + (unsigned)below(spaces, spaces->nodes);
+    if (!space->replicas_max || space->replicas < space->replicas_min)
+        space->replicas_min = space->replicas;
+    if (space->replicas > space->replicas_max)
+        space->replicas_max = space->replicas;
+}
+
+static void draw_contract(struct spaces *spaces, struct space *space)
 {
     char ack[48], sync[24];
-    space->replicas = below(spaces, 2) ? 3 : 1 + (unsigned)below(spaces, nodes);
+    draw_replicas(spaces, space);
     space->partitions = below(spaces, 2) ? 1 : 2 + (unsigned)below(spaces, 3);
     draw_ack(spaces, space, ack, sizeof ack);
     draw_sync(spaces, space, sync, sizeof sync);
@@ -60,23 +69,30 @@ static uint64_t draw_end(struct spaces *spaces, uint64_t now_ns)
     return below(spaces, 3) ? NEVER_NS : now_ns + (1 + below(spaces, 30)) * SECOND;
 }
 
-void spaces_init(struct spaces *spaces, struct history *history, unsigned nodes, uint64_t seed)
+void spaces_init(struct spaces *spaces, struct history *history, unsigned nodes, unsigned founders,
+                 uint64_t seed)
 {
     static const enum key_kind kinds[] = {KEY_STRING, KEY_COUNTER, KEY_LIST, KEY_PAIR, KEY_LEASE};
     memset(spaces, 0, sizeof *spaces);
     random_init(&spaces->random, seed ^ 0x59ace5);
+    spaces->nodes = nodes;
+    spaces->alter_gap_ns = below(spaces, 3) ? (1 + below(spaces, 8)) * SECOND : 0;
     spaces->at[0] = (struct space){.state = SPACE_OPEN,
                                    .name = "default",
                                    .replicas = nodes < 3 ? nodes : 3,
+                                   .replicas_min = founders < 3 ? 1 : 3,
+                                   .replicas_max = 3,
                                    .partitions = 1,
-                                   .act_ns = NEVER_NS};
+                                   .act_ns = NEVER_NS,
+                                   .alter_ns = NEVER_NS};
     spaces->count = 1 + (unsigned)below(spaces, SPACES_MAX);
     for (unsigned i = 1; i < spaces->count; i++) {
         struct space *space = &spaces->at[i];
         snprintf(space->name, sizeof space->name, "k%u", i);
-        draw_contract(spaces, space, nodes);
+        draw_contract(spaces, space);
         space->returns = below(spaces, 3) > 0;
         space->act_ns = below(spaces, 15 * SECOND);
+        space->alter_ns = NEVER_NS;
         uint64_t first = below(spaces, 5);
         for (uint64_t k = 0; k < 2 + below(spaces, 3); k++)
             history_add_slot(history, kinds[(first + k) % 5], i);
@@ -99,12 +115,33 @@ bool spaces_is_open(const struct spaces *spaces, unsigned space, unsigned life)
 
 /* ---- changes ---- */
 
-static void ask_create(const struct space *space, struct buffer *out)
+static void draw_alter(struct spaces *spaces, struct space *space, uint64_t now_ns)
+{
+    space->alters = false;
+    space->alter_ns =
+        spaces->alter_gap_ns ? now_ns + 1 + below(spaces, 2 * spaces->alter_gap_ns) : NEVER_NS;
+}
+
+/* What its contract allows to be lost, it allows for good: an old one may still hold somewhere. */
+static void begin_alter(struct spaces *spaces, struct space *space)
+{
+    char ack[48];
+    bool early = space->early;
+    draw_replicas(spaces, space);
+    space->early = false;
+    draw_ack(spaces, space, ack, sizeof ack);
+    space->early |= early;
+    snprintf(space->change, sizeof space->change, "REPLICAS %u %s", space->replicas, ack);
+    space->alters = true;
+}
+
+static void ask_contract(const struct space *space, const char *verb, const char *contract,
+                         struct buffer *out)
 {
     char line[SPACE_WORDS_SIZE + 48];
     struct slice words[24];
     size_t count = 0;
-    snprintf(line, sizeof line, "KEYSPACE CREATE %s %s", space->name, space->words);
+    snprintf(line, sizeof line, "KEYSPACE %s %s %s", verb, space->name, contract);
     for (char *at = line, *rest; (at = strtok_r(at, " ", &rest)) != NULL; at = NULL)
         words[count++] = slice_of_text(at);
     resp_request(out, words, count);
@@ -117,6 +154,22 @@ static void ask_drop(const struct space *space, struct buffer *out)
     resp_request(out, words, 3);
 }
 
+static bool ask_alter(struct spaces *spaces, uint64_t now_ns, unsigned *at, struct buffer *out)
+{
+    for (unsigned i = 1; i < spaces->count; i++) {
+        struct space *space = &spaces->at[i];
+        if (space->state != SPACE_OPEN || now_ns < space->alter_ns)
+            continue;
+        if (!space->alters)
+            begin_alter(spaces, space);
+        space->alter_ns = NEVER_NS; /* until the answer */
+        ask_contract(space, "ALTER", space->change, out);
+        *at = i;
+        return true;
+    }
+    return false;
+}
+
 bool spaces_ask(struct spaces *spaces, uint64_t now_ns, unsigned *at, struct buffer *out)
 {
     for (unsigned i = 1; i < spaces->count; i++) {
@@ -127,13 +180,13 @@ bool spaces_ask(struct spaces *spaces, uint64_t now_ns, unsigned *at, struct buf
         space->state = creates ? SPACE_CREATING : SPACE_DROPPING;
         space->act_ns = NEVER_NS; /* until the answer */
         if (creates)
-            ask_create(space, out);
+            ask_contract(space, "CREATE", space->words, out);
         else
             ask_drop(space, out);
         *at = i;
         return true;
     }
-    return false;
+    return ask_alter(spaces, now_ns, at, out);
 }
 
 static void created(struct spaces *spaces, struct history *history, unsigned at, uint64_t now_ns)
@@ -143,16 +196,19 @@ static void created(struct spaces *spaces, struct history *history, unsigned at,
     space->unclear = false;
     space->life++;
     space->act_ns = draw_end(spaces, now_ns);
+    space->alter_lost = false;
+    draw_alter(spaces, space, now_ns);
     history_begin_life(history, at, space->life);
 }
 
-/* A DROP that may still come must not meet the next life: that gets another name. */
+/* A DROP or an ALTER that may still come must not meet the next life: that gets another name. */
 static void dropped(struct spaces *spaces, unsigned at, uint64_t now_ns)
 {
     struct space *space = &spaces->at[at];
     space->state = space->returns ? SPACE_WANTED : SPACE_GONE;
+    space->alters = false;
     space->act_ns = now_ns + below(spaces, 2 * SECOND);
-    if (space->unclear)
+    if (space->unclear || space->alter_lost)
         snprintf(space->name, sizeof space->name, "k%u.%u", at, space->life);
     space->unclear = false;
     space->returns = below(spaces, 2);
@@ -170,12 +226,44 @@ static bool ends(struct slice text, const char *word)
     return text.size >= size && memcmp(text.at + text.size - size, word, size) == 0;
 }
 
+/* The same one again: it says the same however often it comes. */
+static void lose_alter(struct space *space, uint64_t now_ns)
+{
+    space->alter_lost = true;
+    space->alter_ns = now_ns + RETRY_NS;
+}
+
+/* More copies than there are nodes yet. */
+static bool waits_for_nodes(struct slice error)
+{
+    return begins(error, "ERR REPLICAS ") && ends(error, " works");
+}
+
+static const char *take_altered(struct spaces *spaces, struct space *space, struct slice error,
+                                uint64_t now_ns)
+{
+    bool busy = begins(error, "ERR keyspace ") && ends(error, "back to what it was");
+    if (begins(error, "TRYAGAIN") || begins(error, "MISCONF") || begins(error, "NOREPLICAS"))
+        space->alter_ns = now_ns + RETRY_NS;
+    else if (begins(error, "UNKNOWNOUTCOME"))
+        lose_alter(space, now_ns);
+    else if (error.at && !busy && !waits_for_nodes(error))
+        return "an error that this request cannot meet";
+    else
+        draw_alter(spaces, space, now_ns); /* another one, where this was refused */
+    spaces->altered += !error.at;
+    return NULL;
+}
+
 const char *spaces_answer(struct spaces *spaces, struct history *history, unsigned at,
                           struct slice error, uint64_t now_ns)
 {
     struct space *space = &spaces->at[at];
     bool creates = space->state == SPACE_CREATING;
-    if (begins(error, "TRYAGAIN") || begins(error, "MISCONF") || begins(error, "NOREPLICAS")) {
+    if (space->state == SPACE_OPEN)
+        return take_altered(spaces, space, error, now_ns);
+    if (begins(error, "TRYAGAIN") || begins(error, "MISCONF") || begins(error, "NOREPLICAS") ||
+        (creates && waits_for_nodes(error))) {
         space->act_ns = now_ns + RETRY_NS;
         return NULL;
     }
@@ -196,18 +284,26 @@ const char *spaces_answer(struct spaces *spaces, struct history *history, unsign
 
 void spaces_lose(struct spaces *spaces, unsigned at, uint64_t now_ns)
 {
-    spaces->at[at].unclear = true;
-    spaces->at[at].act_ns = now_ns + RETRY_NS;
+    struct space *space = &spaces->at[at];
+    if (space->state == SPACE_OPEN) {
+        lose_alter(space, now_ns);
+        return;
+    }
+    space->unclear = true;
+    space->act_ns = now_ns + RETRY_NS;
 }
 
 /* ---- the end of a run ---- */
 
 void spaces_settle(struct spaces *spaces, uint64_t now_ns)
 {
+    spaces->alter_gap_ns = 0;
     for (unsigned i = 1; i < spaces->count; i++) {
         struct space *space = &spaces->at[i];
         if (space->state == SPACE_OPEN)
             space->act_ns = NEVER_NS;
+        if (!space->alters)
+            space->alter_ns = NEVER_NS;
         if (space->state == SPACE_WANTED)
             space->act_ns = now_ns;
     }
@@ -216,7 +312,8 @@ void spaces_settle(struct spaces *spaces, uint64_t now_ns)
 bool spaces_are_settled(const struct spaces *spaces)
 {
     for (unsigned i = 1; i < spaces->count; i++)
-        if (spaces->at[i].state != SPACE_OPEN && spaces->at[i].state != SPACE_GONE)
+        if (spaces->at[i].alters ||
+            (spaces->at[i].state != SPACE_OPEN && spaces->at[i].state != SPACE_GONE))
             return false;
     return true;
 }

@@ -1,6 +1,6 @@
 /* spaces.h - the keyspaces of a run. Number 0 is `default`; the others have contracts drawn from
  * the seed, are created while faults run, and some are dropped and created again under the same
- * name.
+ * name. While one is open, ALTER gives it other numbers of copies and other promises.
  *
  *     WANTED -> CREATING -> OPEN -> DROPPING -> GONE or, in its next life, WANTED
  *
@@ -17,8 +17,9 @@
 
 #include "base/random.h"
 
-#define SPACES_MAX       HISTORY_SPACES_MAX
-#define SPACE_WORDS_SIZE 160
+#define SPACES_MAX        HISTORY_SPACES_MAX
+#define SPACE_WORDS_SIZE  160
+#define SPACE_CHANGE_SIZE 64
 
 enum space_state {
     SPACE_WANTED,
@@ -31,21 +32,29 @@ enum space_state {
 struct space {
     enum space_state state;
     char name[16];
-    char words[SPACE_WORDS_SIZE]; /* its contract, as KEYSPACE CREATE takes it */
+    char words[SPACE_WORDS_SIZE];   /* its contract, as KEYSPACE CREATE takes it */
+    char change[SPACE_CHANGE_SIZE]; /* the newest ALTER */
     unsigned replicas, partitions;
-    bool lax_sync;   /* SYNC interval or os: power cuts may take what was acknowledged */
-    bool early;      /* acknowledged before the commit: a failover may take it */
-    bool returns;    /* after a drop it is created again */
-    bool unclear;    /* an attempt at what is under way is of unknown outcome */
-    unsigned life;   /* rises when it is created */
-    uint64_t act_ns; /* WANTED: to be created then; OPEN: to be dropped then */
+    unsigned replicas_min, replicas_max; /* of this run: what is asked for comes later */
+    bool lax_sync;     /* SYNC interval or os: power cuts may take what was acknowledged */
+    bool early;        /* acknowledged before the commit: a failover may take it */
+    bool returns;      /* after a drop it is created again */
+    bool unclear;      /* an attempt at what is under way is of unknown outcome */
+    bool alters;       /* OPEN: an ALTER is asked, or to be asked again */
+    bool alter_lost;   /* one of this life is of unknown outcome: it may come at any time */
+    unsigned life;     /* rises when it is created */
+    uint64_t act_ns;   /* WANTED: to be created then; OPEN: to be dropped then */
+    uint64_t alter_ns; /* OPEN: to be altered then */
 };
 
 struct spaces {
     struct space at[SPACES_MAX];
     unsigned count;
+    unsigned nodes; /* that there will be; not all are there from the first */
     struct random random;
-    bool only_default; /* a node is down for good: the others may have lost their quorum */
+    uint64_t alter_gap_ns; /* about so long between two changes; 0: none */
+    uint64_t altered;      /* changes that were acknowledged */
+    bool only_default;     /* a node is down for good: the others may have lost their quorum */
 };
 
 /* What has happened to the groups of all but the first two. */
@@ -54,7 +63,9 @@ struct spaces_fate {
     bool failovers;
 };
 
-void spaces_init(struct spaces *spaces, struct history *history, unsigned nodes, uint64_t seed);
+/* `founders`: so many nodes begin. */
+void spaces_init(struct spaces *spaces, struct history *history, unsigned nodes, unsigned founders,
+                 uint64_t seed);
 
 /* One that is open; `default` half of the time. */
 unsigned spaces_pick(struct spaces *spaces);
@@ -68,7 +79,8 @@ const char *spaces_answer(struct spaces *spaces, struct history *history, unsign
 /* The outcome is not known. */
 void spaces_lose(struct spaces *spaces, unsigned space, uint64_t now_ns);
 
-/* No more drops; what is wanted is created at once. spaces_are_settled when all is done. */
+/* No more drops or changes; what is wanted is created at once. spaces_are_settled when all is done.
+ */
 void spaces_settle(struct spaces *spaces, uint64_t now_ns);
 bool spaces_are_settled(const struct spaces *spaces);
 

@@ -201,7 +201,7 @@ struct sums {
     uint64_t seeds, found;
     double simulated_s, node_s, progress_worst_s;
     uint64_t counts[PLAN_FAULTS], elections, done, refused, unknown, undecided, digests;
-    uint64_t spaces, keys, unjudged, unsure_elections;
+    uint64_t spaces, altered, joined, keys, unjudged, unsure_elections;
 };
 
 static void add(struct sums *sums, const struct run_result *result)
@@ -219,6 +219,8 @@ static void add(struct sums *sums, const struct run_result *result)
     sums->undecided += result->undecided;
     sums->digests += result->digests;
     sums->spaces += result->spaces;
+    sums->altered += result->altered;
+    sums->joined += result->joined;
     sums->keys += result->keys;
     sums->unjudged += result->unjudged;
     sums->unsure_elections += result->unsure_elections;
@@ -248,6 +250,8 @@ static void print_sums(const struct sums *sums)
         "that may lose, in runs that may have; %llu elections with unsure voters\n",
         (unsigned long long)sums->spaces, (unsigned long long)sums->keys,
         (unsigned long long)sums->unjudged, (unsigned long long)sums->unsure_elections);
+    printf("swarm: %llu nodes joined, contracts were altered %llu times\n",
+           (unsigned long long)sums->joined, (unsigned long long)sums->altered);
     printf("swarm: faults:");
     for (size_t i = 0; i < PLAN_FAULTS; i++)
         printf(" %s %llu", plan_fault_names[i], (unsigned long long)sums->counts[i]);

@@ -85,6 +85,9 @@ const char *control_waits_for(const struct control *control);
 bool control_take_event(struct control *control, char out[CONTROL_LINE_SIZE]);
 /* NULL: this node carries what it is to carry; else why not, in static words. */
 const char *control_unready(const struct control *control);
+/* No growth or change of a contract is under way, as far as is known here, and the groups of this
+ * node have the members that they are to have. For oracles and tests. */
+bool control_is_settled(const struct control *control);
 
 /* ---- the catalogue ---- */
 
@@ -110,6 +113,9 @@ struct control_partition {
     /* What its leader brings it to: voters and quorums; no members: as it was born. R1: what it has
      * is in its own log. */
     struct raft_configuration wanted;
+    /* While that is under way: what was wanted before. Who of it is wanted again is the same
+     * replica: its group may never have let go of it. */
+    struct raft_configuration before;
     uint64_t change, settled;       /* how often that was changed; which of them its leader has
                                        reported as done: equal, nothing is under way */
     struct replica_id next_replica; /* rises, never reused (R5) */

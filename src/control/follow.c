@@ -74,14 +74,19 @@ static void first_configuration(const struct control_partition *partition, struc
         *out = partition->initial;
 }
 
-/* The change is done and does without the replica that is here (R5). An old view knows nothing of a
- * replica that came later. */
+/* The change is done and does without the replica that is here (R5); or it was done, and the next
+ * one names another replica of this node. An old view knows nothing of a replica that came later.
+ */
 static bool is_left_over(struct control *control, const struct control_partition *partition)
 {
     const struct replica *replica = node_group(control->node, partition->group);
-    return replica && partition->change && partition->settled == partition->change &&
-           replica_self(replica).value < partition->next_replica.value &&
-           !has_replica(&partition->wanted, replica_self(replica));
+    if (!replica || !partition->change ||
+        replica_self(replica).value >= partition->next_replica.value ||
+        has_replica(&partition->wanted, replica_self(replica)))
+        return false;
+    struct node_id self = node_formation(control->node)->self;
+    return partition->settled == partition->change ||
+           replica_on(&partition->wanted, self).value > replica_self(replica).value;
 }
 
 /* CONTROL-6: a partition that is not in the catalogue says nothing; an old view of the catalogue,

@@ -208,8 +208,8 @@ static bool may_change(struct keyspace_work *work, const struct control_keyspace
 }
 
 /* False: it was refused. While the groups change there is one way only, back: each of them has then
- * one of two contracts, and KEYSPACE EXPLAIN can say what holds. But a copy that goes cannot be
- * called back: it would come under a new id (R5), to a node that still has the old one. */
+ * one of two contracts, and KEYSPACE EXPLAIN can say what holds. A copy that goes and is called
+ * back is the same one, under its old id (wanted.c). */
 static bool may_become(struct keyspace_work *work, const struct control_keyspace *old,
                        const struct cluster_contract *new)
 {
@@ -222,11 +222,6 @@ static bool may_become(struct keyspace_work *work, const struct control_keyspace
                       "ERR keyspace %s is still changing, see KEYSPACE INFO %s: wait, or ALTER it "
                       "back to what it was",
                       old->name, old->name);
-    else if (old->changing && new->replicas > old->contract.replicas)
-        keyspace_fail(work,
-                      "ERR keyspace %s still loses copies, see KEYSPACE INFO %s: wait until it is "
-                      "settled, then ALTER it to REPLICAS %u",
-                      old->name, old->name, new->replicas);
     else
         return true;
     return false;

@@ -173,6 +173,21 @@ static void bring_on_all(struct control *control)
     }
 }
 
+bool control_is_settled(const struct control *control)
+{
+    const struct control_catalogue *catalogue = &control->catalogue;
+    for (size_t i = 0; i < catalogue->partition_count; i++) {
+        const struct control_partition *partition = &catalogue->partitions[i];
+        if (partition->dropped || !partition->change)
+            continue;
+        struct replica *replica = node_group(control->node, partition->group);
+        if (partition->settled < partition->change ||
+            (replica && !has_become(raft_configuration(replica_raft(replica)), &partition->wanted)))
+            return false;
+    }
+    return true;
+}
+
 /* ---- the in-sync set ---- */
 
 /* Behind for longer than the time-out: it is out. Back when it has everything, or under load as

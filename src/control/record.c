@@ -104,11 +104,14 @@ static json_t *json_of_members(const struct raft_configuration *configuration)
 static json_t *json_of_change(const struct control_partition *partition)
 {
     const struct raft_configuration *wanted = &partition->wanted;
-    return json_pack(
+    json_t *change = json_pack(
         "{s:I,s:I,s:I,s:I,s:o,s:i,s:i}", "number", (json_int_t)partition->change, "settled",
         (json_int_t)partition->settled, "next_replica", (json_int_t)partition->next_replica.value,
         "joiner", (json_int_t)partition->joiner.value, "replicas", json_of_members(wanted),
         "commit", (int)wanted->commit_quorum, "election", (int)wanted->election_quorum);
+    if (partition->before.member_count)
+        json_object_set_new(change, "before", json_of_members(&partition->before));
+    return change;
 }
 
 void record_of_partition(struct record *record, const struct control_partition *partition)
@@ -291,6 +294,7 @@ static bool take_change(const json_t *object, struct control_partition *partitio
                 take_number(object, "next_replica", INT64_MAX, &partition->next_replica.value) &&
                 take_number(object, "joiner", INT64_MAX, &partition->joiner.value) &&
                 take_members(json_object_get(object, "replicas"), wanted) &&
+                take_members(json_object_get(object, "before"), &partition->before) &&
                 take_number(object, "commit", RAFT_MEMBERS_MAX, &commit) &&
                 take_number(object, "election", RAFT_MEMBERS_MAX, &election);
     wanted->commit_quorum = (uint32_t)commit;

@@ -53,15 +53,19 @@ void wanted_set(const struct control_catalogue *catalogue, const struct control_
     write_birth(catalogue, before->contract.replicas, &partition->initial);
     if (partition->next_replica.value <= partition->initial.member_count)
         partition->next_replica.value = partition->initial.member_count + 1;
-    struct raft_configuration was = *partition_wanted(partition);
-    for (size_t i = 0; i < was.member_count; i++)
-        now[i] = was.members[i].node;
+    struct raft_configuration was = *partition_wanted(partition), base = was;
+    bool open = partition->settled < partition->change;
+    if (open && partition->before.member_count == keyspace->contract.replicas)
+        base = partition->before; /* back: the only way while it changes, but for a growth */
+    for (size_t i = 0; i < base.member_count; i++)
+        now[i] = base.members[i].node;
     cluster_resize(&keyspace->contract, catalogue->nodes, catalogue->node_count,
-                   partition->group.value, now, was.member_count, nodes);
+                   partition->group.value, now, base.member_count, nodes);
     partition->wanted = (struct raft_configuration){
         .commit_quorum = cluster_commit_quorum(&keyspace->contract),
         .election_quorum = cluster_election_quorum(&keyspace->contract)};
-    name_members(partition, &was, nodes, keyspace->contract.replicas);
+    partition->before = was;
+    name_members(partition, &base, nodes, keyspace->contract.replicas);
     partition->change++;
     partition->joiner = (struct node_id){0};
 }
@@ -103,6 +107,7 @@ void wanted_settle(struct command_call *call, uint64_t group, uint64_t change)
         const struct control_keyspace *found =
             catalogue_find_id(&work.catalogue, partition->keyspace);
         partition->settled = change;
+        partition->before.member_count = 0;
         record_of_partition(&records[count++], partition);
         if (found && found->changing && wanted_is_settled(&work.catalogue, found->id)) {
             struct control_keyspace keyspace = *found;

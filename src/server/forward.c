@@ -94,8 +94,7 @@ static bool run_again(struct server *server, struct session *session, struct pen
     return ran;
 }
 
-/* Its leader refused because there is no such group any more. */
-static bool is_dropped(struct server *server, struct group_id group)
+bool forward_is_dropped(struct server *server, struct group_id group)
 {
     const struct control_partition *partition =
         catalogue_find_group(control_catalogue(server->options.control), group);
@@ -104,7 +103,7 @@ static bool is_dropped(struct server *server, struct group_id group)
 
 bool forward_again(struct server *server, struct client *client, struct pending *pending)
 {
-    if (is_dropped(server, pending->group)) {
+    if (forward_is_dropped(server, pending->group)) {
         session_fail(server, &client->session, pending, SESSION_DROPPED);
         server->fresh = true;
         return true;

@@ -434,6 +434,7 @@ void client_arrive(struct server *server, const struct io_event *event);
 /* Pushes the pending and sends it; false: the link takes nothing now, nothing happened. */
 bool forward_send(struct server *server, struct client *client, struct pending *pending,
                   struct peer_id target);
+bool forward_is_dropped(struct server *server, struct group_id group); /* with its keyspace */
 /* A refused request: runs here or goes to the present leader; false: neither is possible yet. */
 bool forward_again(struct server *server, struct client *client, struct pending *pending);
 void forward_receive(struct server *server, struct peer_id origin,

@@ -202,6 +202,18 @@ static enum wire_outcome outcome_of(enum replica_gate_state state)
                                                                    : WIRE_OUTCOME_DONE;
 }
 
+/* Its replica is not here any more: the keyspace was dropped, or the copy is elsewhere by now. */
+static void settle_without(struct server *server, struct session *session, struct pending *pending,
+                           enum wire_outcome *outcome)
+{
+    if (forward_is_dropped(server, pending->group)) {
+        session_fail(server, session, pending, SESSION_DROPPED);
+        return;
+    }
+    *outcome = pending->writes ? WIRE_OUTCOME_UNKNOWN : WIRE_OUTCOME_REFUSED;
+    session_fail(server, session, pending, pending->writes ? unknown_outcome : lost);
+}
+
 /* False: the gate stays shut for now. */
 static bool settle(struct server *server, struct session *session, struct pending *pending,
                    enum wire_outcome *outcome)
@@ -209,7 +221,7 @@ static bool settle(struct server *server, struct session *session, struct pendin
     struct replica_turn *turn = node_turn(server->node);
     struct replica *replica = node_group(server->node, pending->group);
     if (!replica) {
-        session_fail(server, session, pending, SESSION_DROPPED);
+        settle_without(server, session, pending, outcome);
         return true;
     }
     enum replica_gate_state state = replica_gate(replica, turn, &pending->gate, server->release_ns);

@@ -386,6 +386,11 @@ bool worker_is_ready(const struct worker *worker)
     return !worker_unready(worker);
 }
 
+bool worker_is_settled(const struct worker *worker)
+{
+    return control_is_settled(worker->control);
+}
+
 struct metrics_sample *worker_measure(struct worker *worker)
 {
     return metrics_take(worker->io, worker->server, worker->node, worker->control,

@@ -76,7 +76,9 @@ struct metrics_sample *worker_measure(struct worker *worker);
 void worker_ask_samples(struct worker *worker);
 size_t worker_take_samples(struct worker *worker, struct metrics_sample *out[WORKER_COUNT_MAX]);
 
-/* For oracles and tests. */
+/* For oracles and tests. is_settled: no growth or change of a contract is under way, as far as this
+ * worker knows, and its groups have the members that they are to have. */
+bool worker_is_settled(const struct worker *worker);
 struct node *worker_node(struct worker *worker);
 struct server *worker_server(struct worker *worker);
 void worker_validate(struct worker *worker);

@@ -7,7 +7,7 @@
 #define SEND_PIECES_MAX    512
 #define SEND_BYTES_MAX     (1u << 20)
 #define READ_BYTES         (1u << 20)
-#define CONFIGURATIONS_MAX 8
+#define CONFIGURATIONS_MAX 8    /* of one append; what is behind them comes again */
 #define PREFERRED_LAG_MAX  1000 /* entries: on their way, no more */
 
 /* ---- leader ---- */
@@ -135,25 +135,32 @@ bool replica_may_rest(const struct replica *replica)
 
 /* ---- follower ---- */
 
-/* Reads terms and configurations out of entries that wire/ has checked. */
-static size_t survey(struct replica *replica, const struct raft_message *message,
-                     struct slice entries, uint64_t indexes[CONFIGURATIONS_MAX],
+/* Reads terms and configurations out of entries that wire/ has checked. Of more configurations than
+ * there is room for, the append ends before the first: `message` and `entries` are shortened. */
+static size_t survey(struct replica *replica, struct raft_message *message, struct slice *entries,
+                     uint64_t indexes[CONFIGURATIONS_MAX],
                      struct raft_configuration configurations[CONFIGURATIONS_MAX])
 {
     size_t count = (size_t)(message->last_index - message->index), found = 0;
+    struct slice rest = *entries;
     if (count > replica->entry_terms_capacity) {
         replica->entry_terms_capacity = count;
         replica->entry_terms = memory_resize(replica->entry_terms, count * sizeof(uint64_t));
     }
     for (size_t i = 0; i < count; i++) {
         struct wire_entry entry;
-        if (wire_entry_take_checked(&entries, &entry))
+        size_t before = entries->size - rest.size;
+        if (wire_entry_take_checked(&rest, &entry))
             return SIZE_MAX;
         replica->entry_terms[i] = entry.term;
         if (entry.kind != WIRE_ENTRY_CONFIGURATION)
             continue;
-        if (found == CONFIGURATIONS_MAX ||
-            raft_configuration_decode(entry.payload, &configurations[found]))
+        if (found == CONFIGURATIONS_MAX) {
+            message->last_index = message->index + i;
+            entries->size = before;
+            return found;
+        }
+        if (raft_configuration_decode(entry.payload, &configurations[found]))
             return SIZE_MAX;
         configurations[found].index = entry.index;
         indexes[found++] = entry.index;
@@ -189,7 +196,7 @@ void replica_receive(struct replica *replica, struct replica_turn *turn,
     uint64_t indexes[CONFIGURATIONS_MAX];
     struct raft_configuration configurations[CONFIGURATIONS_MAX];
     if (message->kind == RAFT_APPEND && message->last_index > message->index) {
-        size_t found = survey(replica, message, entries, indexes, configurations);
+        size_t found = survey(replica, &event.message, &entries, indexes, configurations);
         if (found == SIZE_MAX)
             return;
         event.entry_terms = replica->entry_terms;
