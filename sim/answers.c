@@ -47,7 +47,7 @@ static bool is_of_the_dropped(const struct workload *workload, const struct requ
 {
     return !spaces_is_open(workload->spaces, request->space, request->life) &&
            (begins(text, "ERR keyspace ") || begins(text, "ERR the keyspace was dropped") ||
-            begins(text, "ERR there is no keyspace"));
+            begins(text, "ERR partition ") || begins(text, "ERR there is no keyspace"));
 }
 
 /* An earlier write of the connection was cut; this request did not run. Where nothing is answered
