@@ -6,6 +6,8 @@
 #include "base/checksum.h"
 #include "base/memory.h"
 
+#define AGAIN_NS (5 * 1000000ull)
+
 /* ---- origin ---- */
 
 static bool link_takes(struct server *server, struct peer_id target, size_t size)
@@ -101,6 +103,14 @@ bool forward_is_dropped(struct server *server, struct group_id group)
     return partition && partition->dropped;
 }
 
+/* Who has just refused it will do so again, at the pace of the link, until there is a leader. */
+static bool is_too_early(struct server *server, const struct pending *pending)
+{
+    struct node_id known = node_known_leader_of(server->node, pending->group);
+    return node_turn(server->node)->now_ns < pending->again_ns &&
+           (!known.value || node_id_equal(known, pending->target.node));
+}
+
 bool forward_again(struct server *server, struct client *client, struct pending *pending)
 {
     if (forward_is_dropped(server, pending->group)) {
@@ -108,6 +118,8 @@ bool forward_again(struct server *server, struct client *client, struct pending 
         server->fresh = true;
         return true;
     }
+    if (is_too_early(server, pending))
+        return false;
     struct replica *replica = node_group(server->node, pending->group);
     struct peer_id here = {0};
     if (replica && replica_is_serving(replica))
@@ -177,7 +189,9 @@ void forward_answered(struct server *server, const struct wire_forward_reply *re
         node_hint_leader(server->node, pending->group, reply->leader);
         if (node_id_equal(reply->leader, pending->target.node))
             client->forwards_max = FORWARDS_MIN; /* it leads, and has enough of us for now */
-        lane_break(client, pending->target);     /* it refuses all of this epoch */
+        else
+            pending->again_ns = node_turn(server->node)->now_ns + AGAIN_NS;
+        lane_break(client, pending->target); /* it refuses all of this epoch */
         pending->kind = PENDING_REROUTE;
         server->facts.refused_total++;
         route_hold(server, client);

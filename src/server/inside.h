@@ -65,6 +65,7 @@ struct pending {
     struct wait *wait; /* owned; PENDING_WAIT */
     struct group_id group;
     uint64_t since_ns;
+    uint64_t again_ns;     /* refused: not before, unless another leader is known by then */
     struct peer_id target; /* forwarded to */
     uint8_t ack;           /* the client's: wire_ack */
     struct token token;    /* what the connection was last told of in this group */
