@@ -238,9 +238,13 @@ bool keyspace_find_group(struct server *server, const struct client *client,
     if (client->keyspace == KEYSPACE_DEFAULT)
         return true;
     const struct control_keyspace *keyspace = catalogue_find_id(catalogue, client->keyspace);
-    if (!keyspace || keyspace->dropped)
-        return refuse(why, "ERR keyspace %s was dropped: SELECT another one",
-                      keyspace ? keyspace->name : "of this connection");
+    if (!keyspace) { /* of a connection that came from another worker: records are kept for ever */
+        (void)control_ask(server->options.control);
+        return refuse(why, "TRYAGAIN this node has not heard of the connection's keyspace yet; the "
+                           "command did not run");
+    }
+    if (keyspace->dropped)
+        return refuse(why, "ERR keyspace %s was dropped: SELECT another one", keyspace->name);
     struct search search = {catalogue, keyspace, NULL, why};
     if (keyspace->contract.partitions == 1)
         search.found = catalogue_find_slot(catalogue, keyspace->id, 0);
