@@ -50,8 +50,11 @@ void cluster_destroy(struct cluster *cluster)
 {
     if (!cluster)
         return;
-    for (unsigned i = 0; i < cluster->options.nodes; i++)
+    for (unsigned i = 0; i < cluster->options.nodes;
+         i++) { /* reads under way end with the process */
+        world_crash_process(cluster->world, cluster->nodes[i].machine);
         destroy_workers(&cluster->nodes[i]);
+    }
     oracle_destroy(cluster->oracle);
     memory_free(cluster);
 }

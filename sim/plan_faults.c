@@ -287,7 +287,8 @@ void plan_mend_node(struct plan *plan, unsigned node)
 void plan_repair(struct plan *plan, const struct plan_repair *repair)
 {
     struct world_options calm = world_options_calm(0);
-    struct machine_id a = machine(plan, repair->a), b = machine(plan, repair->b);
+    bool counts = repair->fault == PLAN_PAUSE_IN_TURN; /* then `b` is no node */
+    struct machine_id a = machine(plan, repair->a), b = counts ? a : machine(plan, repair->b);
     switch (repair->fault) {
     case PLAN_KILL: cluster_start(plan->cluster, repair->a); break;
     case PLAN_PAUSE: world_resume(plan->world, a); break;

@@ -80,8 +80,10 @@ struct stage *stage_formed(unsigned nodes)
 
 void stage_destroy(struct stage *stage)
 {
-    for (unsigned i = 0; i < stage->options.nodes; i++)
+    for (unsigned i = 0; i < stage->options.nodes; i++) { /* reads under way end with the process */
+        world_crash_process(stage->world, stage->nodes[i].machine);
         destroy_workers(stage, &stage->nodes[i]);
+    }
     for (unsigned i = 0; i < stage->client_count; i++) {
         buffer_deinit(&stage->clients[i].input);
         buffer_deinit(&stage->clients[i].output);
