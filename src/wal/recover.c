@@ -262,28 +262,6 @@ static enum status refuse(struct wal *wal, enum status status, char why[WAL_WHY_
     return status;
 }
 
-/* A file is never made shorter, and its length is durable with the first sync of a batch in it: a
- * short one of which a batch says so has lost what stood behind its end, durable or not. */
-static bool is_cut_short(const struct wal *wal)
-{
-    const struct wal_segment *last = wal_last_segment(wal);
-    return last && last->header.size > last->size &&
-           wal->durable_position > wal_position(last->header.life, 0);
-}
-
-static enum status refuse_short(struct wal *wal, char why[WAL_WHY_SIZE])
-{
-    const struct wal_segment *last = wal_last_segment(wal);
-    char groups[80];
-    wal_groups_text(wal, groups, sizeof groups);
-    snprintf(why, WAL_WHY_SIZE,
-             "%016llx.wal was cut short: it has %llu of its %llu bytes; %s may have records there",
-             (unsigned long long)last->file_id, (unsigned long long)last->size,
-             (unsigned long long)last->header.size, groups);
-    wal->phase = WAL_REFUSED;
-    return STATUS_DAMAGED;
-}
-
 /* WAL-3: the walk ended at x. A torn tail, unless something valid says that x was durable. */
 static enum status judge_end(struct wal *wal, char why[WAL_WHY_SIZE])
 {
@@ -299,8 +277,6 @@ static enum status judge_end(struct wal *wal, char why[WAL_WHY_SIZE])
         wal->phase = WAL_REFUSED;
         return STATUS_DAMAGED;
     }
-    if (is_cut_short(wal))
-        return refuse_short(wal, why);
     wal_run_judge(wal);
     wal->tail_was_cut = scan.saw_tail;
     wal->was_empty = !last;

@@ -13,9 +13,9 @@
  *        it away.
  * WAL-2  Recovery gives back, in order, every record of every durable batch, and of later batches a
  *        prefix of the log.
- * WAL-3  R7: damage at x is a torn tail if and only if no valid batch says durable_through > x and
- *        the file has its whole length; then everything from x on is cut. Otherwise recovery ends
- * with DAMAGED and names file, offset and the groups that may have records there. Nothing is cut.
+ * WAL-3  R7: damage at x is a torn tail if and only if no valid batch says durable_through > x;
+ *        then everything from x on is cut. Otherwise recovery ends with DAMAGED and names file,
+ *        offset and the groups that may have records there. Nothing is cut.
  * WAL-4  A record is valid at one place only: its checksum covers the cluster (the log's own random
  *        id), file id, segment life number, offset, group, index. A block of an older life, of
  *        another file or offset is never read as new.

@@ -195,22 +195,6 @@ static void an_interval_batch_is_covered_by_the_sync_after_it(void **state)
     harness_deinit(&h);
 }
 
-/* Nothing behind the end is left to say what was durable: the length of the file must. */
-static void a_file_cut_short_is_no_torn_tail(void **state)
-{
-    (void)state;
-    struct harness h;
-    size_t size;
-    begin(&h, 8);
-    uint8_t *bytes = fake_io_bytes(h.io, FILE_1, &size);
-    uint8_t *copy = memory_allocate(size);
-    memcpy(copy, bytes, size);
-    fake_io_put(h.io, FILE_1, copy, 6 * (size_t)IO_BLOCK_SIZE);
-    expect(&h, STATUS_DAMAGED, 0, "was cut short");
-    memory_free(copy);
-    harness_deinit(&h);
-}
-
 static void two_blocks_swapped(void **state)
 {
     (void)state;
@@ -420,7 +404,6 @@ int main(void)
         cmocka_unit_test(damage_of_the_last_batch_is_a_torn_tail),
         cmocka_unit_test(an_unsynced_tail_is_cut_at_the_damage),
         cmocka_unit_test(an_interval_batch_is_covered_by_the_sync_after_it),
-        cmocka_unit_test(a_file_cut_short_is_no_torn_tail),
         cmocka_unit_test(two_blocks_swapped),
         cmocka_unit_test(a_valid_block_at_the_end_is_not_taken_twice),
         cmocka_unit_test(each_block_zeroed),
