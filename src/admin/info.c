@@ -105,38 +105,41 @@ static void info_server(struct server_call *call, const struct admin_view *view,
     int port;
     split_address(view->lowest->address, host, &port);
     uint64_t up = (node_turn(call->node)->now_ns - facts->started_ns) / 1000000000;
-    admin_add(out,
-              "# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\nos:Linux\r\n"
-              "arch_bits:64\r\nprocess_id:%d\r\nrun_id:%040llx\r\ntcp_port:%d\r\n"
-              "uptime_in_seconds:%llu\r\nuptime_in_days:%llu\r\nholdfast_version:%s\r\n\r\n",
-              (int)admin->process, (unsigned long long)view->lowest->incarnation, port,
-              (unsigned long long)up, (unsigned long long)(up / 86400), admin->version);
-    admin_add(out,
-              "# Clients\r\nconnected_clients:%llu\r\nblocked_clients:%llu\r\nmaxclients:10000\r\n"
-              "\r\n",
-              (unsigned long long)facts->connections, (unsigned long long)facts->held);
+    buffer_print(out,
+                 "# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\nos:Linux\r\n"
+                 "arch_bits:64\r\nprocess_id:%d\r\nrun_id:%040llx\r\ntcp_port:%d\r\n"
+                 "uptime_in_seconds:%llu\r\nuptime_in_days:%llu\r\nholdfast_version:%s\r\n\r\n",
+                 (int)admin->process, (unsigned long long)view->lowest->incarnation, port,
+                 (unsigned long long)up, (unsigned long long)(up / 86400), admin->version);
+    buffer_print(
+        out,
+        "# Clients\r\nconnected_clients:%llu\r\nblocked_clients:%llu\r\nmaxclients:10000\r\n"
+        "\r\n",
+        (unsigned long long)facts->connections, (unsigned long long)facts->held);
 }
 
 static void info_persistence(const struct admin_view *view, struct buffer *out)
 {
-    admin_add(out,
-              "# Persistence\r\nloading:0\r\nwal_durable_batch:%llu\r\nwal_written_batch:%llu\r\n"
-              "wal_room_bytes:%llu\r\nwal_disk_full:%d\r\n\r\n",
-              (unsigned long long)view->durable, (unsigned long long)view->written,
-              (unsigned long long)view->room, view->disk_is_full);
+    buffer_print(
+        out,
+        "# Persistence\r\nloading:0\r\nwal_durable_batch:%llu\r\nwal_written_batch:%llu\r\n"
+        "wal_room_bytes:%llu\r\nwal_disk_full:%d\r\n\r\n",
+        (unsigned long long)view->durable, (unsigned long long)view->written,
+        (unsigned long long)view->room, view->disk_is_full);
 }
 
 static void info_stats(const struct admin_view *view, struct buffer *out)
 {
     const struct server_facts *facts = &view->facts;
-    admin_add(out,
-              "# Stats\r\ntotal_connections_received:%llu\r\ntotal_commands_processed:%llu\r\n"
-              "total_error_replies:%llu\r\nforwarded_requests:%llu\r\nrefused_forwards:%llu\r\n"
-              "unknown_outcomes:%llu\r\nheld_connections:%llu\r\n\r\n",
-              (unsigned long long)facts->connections_total,
-              (unsigned long long)facts->commands_total, (unsigned long long)facts->errors_total,
-              (unsigned long long)facts->forwarded_total, (unsigned long long)facts->refused_total,
-              (unsigned long long)facts->unknown_total, (unsigned long long)facts->held);
+    buffer_print(out,
+                 "# Stats\r\ntotal_connections_received:%llu\r\ntotal_commands_processed:%llu\r\n"
+                 "total_error_replies:%llu\r\nforwarded_requests:%llu\r\nrefused_forwards:%llu\r\n"
+                 "unknown_outcomes:%llu\r\nheld_connections:%llu\r\n\r\n",
+                 (unsigned long long)facts->connections_total,
+                 (unsigned long long)facts->commands_total, (unsigned long long)facts->errors_total,
+                 (unsigned long long)facts->forwarded_total,
+                 (unsigned long long)facts->refused_total, (unsigned long long)facts->unknown_total,
+                 (unsigned long long)facts->held);
 }
 
 static void info_replication(struct server_call *call, const struct admin_view *view,
@@ -149,25 +152,25 @@ static void info_replication(struct server_call *call, const struct admin_view *
     if (leader)
         split_address(leader->client_address, host, &port);
     if (leads(call, view))
-        admin_add(out, "# Replication\r\nrole:master\r\nconnected_slaves:%zu\r\n",
-                  first->member_count - 1);
+        buffer_print(out, "# Replication\r\nrole:master\r\nconnected_slaves:%zu\r\n",
+                     first->member_count - 1);
     else
-        admin_add(out,
-                  "# Replication\r\nrole:slave\r\nmaster_host:%s\r\nmaster_port:%d\r\n"
-                  "master_link_status:%s\r\nmaster_sync_in_progress:0\r\nslave_read_only:1\r\n"
-                  "slave_repl_offset:%llu\r\n",
-                  host, port, leader ? "up" : "down",
-                  (unsigned long long)(first ? first->applied : 0));
-    admin_add(out, "master_repl_offset:%llu\r\nterm:%llu\r\n\r\n",
-              (unsigned long long)(first ? first->commit : 0),
-              (unsigned long long)(first ? first->term : 0));
+        buffer_print(out,
+                     "# Replication\r\nrole:slave\r\nmaster_host:%s\r\nmaster_port:%d\r\n"
+                     "master_link_status:%s\r\nmaster_sync_in_progress:0\r\nslave_read_only:1\r\n"
+                     "slave_repl_offset:%llu\r\n",
+                     host, port, leader ? "up" : "down",
+                     (unsigned long long)(first ? first->applied : 0));
+    buffer_print(out, "master_repl_offset:%llu\r\nterm:%llu\r\n\r\n",
+                 (unsigned long long)(first ? first->commit : 0),
+                 (unsigned long long)(first ? first->term : 0));
 }
 
 static void info_memory(const struct admin_view *view, struct buffer *out)
 {
-    admin_add(out,
-              "# Memory\r\nused_memory:%llu\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n\r\n",
-              (unsigned long long)view->memory_bytes);
+    buffer_print(
+        out, "# Memory\r\nused_memory:%llu\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n\r\n",
+        (unsigned long long)view->memory_bytes);
 }
 
 void admin_serve_info(struct server_call *call)
@@ -188,7 +191,7 @@ void admin_serve_info(struct server_call *call)
     if (wants(call, "replication"))
         info_replication(call, &view, &text);
     if (wants(call, "cluster"))
-        admin_add(&text, "# Cluster\r\ncluster_enabled:0\r\n\r\n");
+        buffer_print(&text, "# Cluster\r\ncluster_enabled:0\r\n\r\n");
     if (wants(call, "keyspace"))
         admin_info_keyspaces(call, &view, &text);
     reply_verbatim(call->reply, slice_of_buffer(&text));

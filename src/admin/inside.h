@@ -77,7 +77,6 @@ void admin_status(struct server_call *call, const struct admin_view *view, struc
 void admin_status_partitions(struct server_call *call, struct buffer *out);
 
 /* text.c */
-void admin_add(struct buffer *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* A JSON string: names and addresses come from flags. */
 void admin_add_text(struct buffer *out, const char *text);
 

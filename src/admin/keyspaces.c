@@ -14,33 +14,34 @@ static void add_keyspace(struct buffer *out, const struct control_keyspace *keys
 {
     const struct cluster_contract *contract = &keyspace->contract;
     char word[CLUSTER_WORD_SIZE];
-    admin_add(out, "{\"name\":\"%s\",\"mode\":\"leader\",\"id\":%llu,\"ack\":\"%s\"",
-              keyspace->name, (unsigned long long)keyspace->id, cluster_ack_word(contract, word));
-    admin_add(out, ",\"read\":\"strong\",\"sync\":\"%s\",\"failover\":\"%s\",\"short\":\"%s\"",
-              cluster_sync_word(contract, word), cluster_failover_word(contract),
-              cluster_short_word(contract));
-    admin_add(out, ",\"replicas\":%u,\"partitions\":%u,\"commit_quorum\":%u", contract->replicas,
-              contract->partitions, cluster_commit_quorum(contract));
-    admin_add(out, ",\"election_quorum\":%u,\"db\":", cluster_election_quorum(contract));
+    buffer_print(out, "{\"name\":\"%s\",\"mode\":\"leader\",\"id\":%llu,\"ack\":\"%s\"",
+                 keyspace->name, (unsigned long long)keyspace->id,
+                 cluster_ack_word(contract, word));
+    buffer_print(out, ",\"read\":\"strong\",\"sync\":\"%s\",\"failover\":\"%s\",\"short\":\"%s\"",
+                 cluster_sync_word(contract, word), cluster_failover_word(contract),
+                 cluster_short_word(contract));
+    buffer_print(out, ",\"replicas\":%u,\"partitions\":%u,\"commit_quorum\":%u", contract->replicas,
+                 contract->partitions, cluster_commit_quorum(contract));
+    buffer_print(out, ",\"election_quorum\":%u,\"db\":", cluster_election_quorum(contract));
     if (keyspace->id == KEYSPACE_DEFAULT || contract->database)
-        admin_add(out, "%u}", contract->database);
+        buffer_print(out, "%u}", contract->database);
     else
-        admin_add(out, "null}");
+        buffer_print(out, "null}");
 }
 
 void admin_status_keyspaces(struct server_call *call, struct buffer *out)
 {
     const struct control_catalogue *catalogue = catalogue_of(call);
     bool first = true;
-    admin_add(out, "[");
+    buffer_print(out, "[");
     for (size_t i = 0; i < catalogue->keyspace_count; i++) {
         if (catalogue->keyspaces[i].dropped)
             continue;
-        admin_add(out, "%s", first ? "" : ",");
+        buffer_print(out, "%s", first ? "" : ",");
         add_keyspace(out, &catalogue->keyspaces[i]);
         first = false;
     }
-    admin_add(out, "]");
+    buffer_print(out, "]");
 }
 
 /* What the catalogue does not say yet, the formation does: the first two groups. */
@@ -53,10 +54,10 @@ void admin_status_place(struct server_call *call, struct group_id group, struct 
     const char *known = group_id_equal(group, GROUP_SYSTEM)    ? "system"
                         : group_id_equal(group, GROUP_DEFAULT) ? "default"
                                                                : "";
-    admin_add(out, "{\"keyspace\":\"%s\",\"id\":%llu,\"slots\":\"%u-%u\"",
-              keyspace ? keyspace->name : known, (unsigned long long)group.value,
-              partition ? partition->first_slot : 0,
-              partition ? partition->last_slot : CLUSTER_SLOTS - 1);
+    buffer_print(out, "{\"keyspace\":\"%s\",\"id\":%llu,\"slots\":\"%u-%u\"",
+                 keyspace ? keyspace->name : known, (unsigned long long)group.value,
+                 partition ? partition->first_slot : 0,
+                 partition ? partition->last_slot : CLUSTER_SLOTS - 1);
 }
 
 /* ---- INFO ---- */
@@ -64,8 +65,8 @@ void admin_status_place(struct server_call *call, struct group_id group, struct 
 static void add_database(struct buffer *out, unsigned database, uint64_t keys, uint64_t deadlines)
 {
     if (keys)
-        admin_add(out, "db%u:keys=%llu,expires=%llu,avg_ttl=0\r\n", database,
-                  (unsigned long long)keys, (unsigned long long)deadlines);
+        buffer_print(out, "db%u:keys=%llu,expires=%llu,avg_ttl=0\r\n", database,
+                     (unsigned long long)keys, (unsigned long long)deadlines);
 }
 
 /* A number that another keyspace has taken no longer opens a database of `default`. */
@@ -100,16 +101,16 @@ static void add_other(struct server_call *call, const struct admin_view *view, s
         return;
     if (keyspace->contract.database)
         add_database(out, keyspace->contract.database, keys, deadlines);
-    admin_add(out, "keyspace_%s:keys=%llu,expires=%llu,partitions_here=%u,partitions=%u\r\n",
-              keyspace->name, (unsigned long long)keys, (unsigned long long)deadlines, here,
-              keyspace->contract.partitions);
+    buffer_print(out, "keyspace_%s:keys=%llu,expires=%llu,partitions_here=%u,partitions=%u\r\n",
+                 keyspace->name, (unsigned long long)keys, (unsigned long long)deadlines, here,
+                 keyspace->contract.partitions);
 }
 
 void admin_info_keyspaces(struct server_call *call, const struct admin_view *view,
                           struct buffer *out)
 {
     const struct control_catalogue *catalogue = catalogue_of(call);
-    admin_add(out, "# Keyspace\r\n");
+    buffer_print(out, "# Keyspace\r\n");
     if (!node_is_started(call->node))
         return;
     add_default(call, view, out);

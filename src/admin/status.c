@@ -24,17 +24,17 @@ static void add_nodes(struct server_call *call, const struct admin_view *view, s
     const struct node_formation *formation = node_formation(call->node);
     for (size_t i = 0; formation && i < formation->member_count; i++) {
         const struct node_member *member = &formation->members[i];
-        admin_add(out, "%s{\"id\":%llu,\"addr\":", i ? "," : "",
-                  (unsigned long long)member->id.value);
+        buffer_print(out, "%s{\"id\":%llu,\"addr\":", i ? "," : "",
+                     (unsigned long long)member->id.value);
         admin_add_text(out, member->client_address);
-        admin_add(out, ",\"site\":");
+        buffer_print(out, ",\"site\":");
         admin_add_text(out, member->site);
-        admin_add(out, ",\"zone\":");
+        buffer_print(out, ",\"zone\":");
         admin_add_text(out, member->zone);
-        admin_add(out, ",\"host\":");
+        buffer_print(out, ",\"host\":");
         admin_add_text(out, member->host);
-        admin_add(out, ",\"state\":\"%s\",\"disk\":%s}", node_state(call, member->id),
-                  node_disk(call, view, member->id));
+        buffer_print(out, ",\"state\":\"%s\",\"disk\":%s}", node_state(call, member->id),
+                     node_disk(call, view, member->id));
     }
 }
 
@@ -48,9 +48,9 @@ static const char *member_role(const struct raft_view *view, const struct raft_m
 static void add_number(struct buffer *out, const char *name, bool known, uint64_t value)
 {
     if (known)
-        admin_add(out, ",\"%s\":%llu", name, (unsigned long long)value);
+        buffer_print(out, ",\"%s\":%llu", name, (unsigned long long)value);
     else
-        admin_add(out, ",\"%s\":null", name);
+        buffer_print(out, ",\"%s\":null", name);
 }
 
 /* Lag is how far a follower's durable log is behind the leader's commit; its time is known only
@@ -83,23 +83,23 @@ static void add_replica(struct server_call *call, struct buffer *out, struct rep
     enum admin_state state = admin_state_of(replica, member, self, now_ns);
     int64_t since_ms =
         admin_state_since_ms(call->owner, replica_group(replica), member->replica, state);
-    admin_add(out, "{\"id\":%llu,\"node\":%llu,\"role\":\"%s\"",
-              (unsigned long long)member->replica.value, (unsigned long long)member->node.value,
-              member_role(raft_view(raft), member));
+    buffer_print(out, "{\"id\":%llu,\"node\":%llu,\"role\":\"%s\"",
+                 (unsigned long long)member->replica.value, (unsigned long long)member->node.value,
+                 member_role(raft_view(raft), member));
     if (state == ADMIN_STATE_UNKNOWN)
-        admin_add(out, ",\"state\":null,\"since_ms\":null,\"because\":null");
+        buffer_print(out, ",\"state\":null,\"since_ms\":null,\"because\":null");
     else
-        admin_add(out, ",\"state\":\"%s\"", admin_state_name(state));
+        buffer_print(out, ",\"state\":\"%s\"", admin_state_name(state));
     if (state != ADMIN_STATE_UNKNOWN) {
         add_number(out, "since_ms", since_ms > 0, (uint64_t)since_ms);
-        admin_add(out, ",\"because\":\"%s\"", admin_state_because(replica, state, self));
+        buffer_print(out, ",\"because\":\"%s\"", admin_state_because(replica, state, self));
     }
     int percent = self ? replica_bootstrap_percent(replica) : -1;
     if (percent >= 0)
         add_number(out, "percent", true, (uint64_t)percent);
     add_number(out, "applied", self, replica_applied(replica));
     add_lag(out, raft, member, self, now_ns);
-    admin_add(out, "}");
+    buffer_print(out, "}");
 }
 
 static void add_partition(struct server_call *call, struct buffer *out, struct replica *replica)
@@ -108,19 +108,19 @@ static void add_partition(struct server_call *call, struct buffer *out, struct r
     const struct raft_configuration *configuration = raft_configuration(raft);
     struct node_id leader = replica_leader_node(replica);
     admin_status_place(call, replica_group(replica), out);
-    admin_add(out, ",\"leader\":");
+    buffer_print(out, ",\"leader\":");
     if (leader.value)
-        admin_add(out, "%llu", (unsigned long long)leader.value);
+        buffer_print(out, "%llu", (unsigned long long)leader.value);
     else
-        admin_add(out, "null");
-    admin_add(out, ",\"term\":%llu,\"commit\":%llu,\"replicas\":[",
-              (unsigned long long)raft_view(raft)->term,
-              (unsigned long long)raft_view(raft)->commit);
+        buffer_print(out, "null");
+    buffer_print(out, ",\"term\":%llu,\"commit\":%llu,\"replicas\":[",
+                 (unsigned long long)raft_view(raft)->term,
+                 (unsigned long long)raft_view(raft)->commit);
     for (size_t i = 0; i < configuration->member_count; i++) {
-        admin_add(out, "%s", i ? "," : "");
+        buffer_print(out, "%s", i ? "," : "");
         add_replica(call, out, replica, &configuration->members[i]);
     }
-    admin_add(out, "]}");
+    buffer_print(out, "]}");
 }
 
 void admin_status_partitions(struct server_call *call, struct buffer *out)
@@ -129,7 +129,7 @@ void admin_status_partitions(struct server_call *call, struct buffer *out)
     admin->next_look_ns = 0; /* a state that is told is a state that was seen */
     admin_tick(admin, call->node);
     for (size_t i = 0; node_is_started(call->node) && i < node_group_count(call->node); i++) {
-        admin_add(out, "%s", i ? "," : "");
+        buffer_print(out, "%s", i ? "," : "");
         add_partition(call, out, node_group_at(call->node, i));
     }
 }
@@ -141,27 +141,27 @@ void admin_status(struct server_call *call, const struct admin_view *view, struc
     const struct admin *admin = call->owner;
     bool first = true;
     if (formation)
-        admin_add(out, "{\"cluster_id\":\"%016llx%016llx\",\"node\":%llu",
-                  (unsigned long long)formation->cluster.high,
-                  (unsigned long long)formation->cluster.low,
-                  (unsigned long long)formation->self.value);
+        buffer_print(out, "{\"cluster_id\":\"%016llx%016llx\",\"node\":%llu",
+                     (unsigned long long)formation->cluster.high,
+                     (unsigned long long)formation->cluster.low,
+                     (unsigned long long)formation->self.value);
     else
-        admin_add(out, "{\"cluster_id\":null,\"node\":null");
-    admin_add(out, ",\"nodes\":[");
+        buffer_print(out, "{\"cluster_id\":null,\"node\":null");
+    buffer_print(out, ",\"nodes\":[");
     if (started)
         add_nodes(call, view, out);
-    admin_add(out, "],\"keyspaces\":");
+    buffer_print(out, "],\"keyspaces\":");
     admin_status_keyspaces(call, out);
-    admin_add(out, ",\"waits_for\":");
+    buffer_print(out, ",\"waits_for\":");
     admin_add_text(out, control_waits_for(admin->control));
-    admin_add(out, ",\"partitions\":[");
+    buffer_print(out, ",\"partitions\":[");
     for (unsigned i = 0; i < view->count; i++) {
         struct slice text = view->shares[i] ? view->shares[i]->text : slice_of(NULL, 0);
         if (!text.size)
             continue;
-        admin_add(out, "%s", first ? "" : ",");
+        buffer_print(out, "%s", first ? "" : ",");
         (void)!buffer_append(out, text.at, text.size);
         first = false;
     }
-    admin_add(out, "]}");
+    buffer_print(out, "]}");
 }

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <float.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -172,6 +173,18 @@ enum status buffer_append(struct buffer *buffer, const void *bytes, size_t size)
         memcpy(buffer->at + buffer->size, bytes, size);
     buffer->size += size;
     return STATUS_OK;
+}
+
+void buffer_print(struct buffer *buffer, const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+    va_start(arguments, format);
+    int size = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (size > 0)
+        (void)!buffer_append(buffer, text,
+                             (size_t)size < sizeof text ? (size_t)size : sizeof text - 1);
 }
 
 void buffer_consume(struct buffer *buffer, size_t size)

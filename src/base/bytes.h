@@ -68,6 +68,11 @@ void buffer_reset(struct buffer *buffer); /* empties, keeps the memory */
 MUST_USE enum status buffer_reserve(struct buffer *buffer, size_t more);
 MUST_USE enum status buffer_append(struct buffer *buffer, const void *bytes, size_t size);
 
+/* Appends text for people, at most 511 bytes of it; none past size_max: a full buffer ends a text,
+ * and nothing else. */
+void buffer_print(struct buffer *buffer, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /* Drops `size` bytes from the front (moves the rest). */
 void buffer_consume(struct buffer *buffer, size_t size);
 

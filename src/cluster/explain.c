@@ -2,23 +2,6 @@
  * quorums and copies (CLUSTER-4). */
 #include "cluster/cluster.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-
-static void say(struct buffer *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void say(struct buffer *out, const char *format, ...)
-{
-    char text[512];
-    va_list arguments;
-    va_start(arguments, format);
-    int size = vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    if (size > 0)
-        (void)!buffer_append(out, text,
-                             (size_t)size < sizeof text ? (size_t)size : sizeof text - 1);
-}
-
 /* What is acknowledged may be on fewer replicas than an election looks at: then it can be cut. */
 static bool may_be_cut(const struct cluster_contract *contract)
 {
@@ -40,38 +23,42 @@ static void say_acknowledged(const struct cluster_contract *contract, struct buf
 {
     bool synced = contract->sync == CLUSTER_SYNC_ALWAYS;
     const char *there = synced ? "is on the disk of" : "is written, not yet synced, at";
-    say(out, "acknowledged: a write is answered when it ");
+    buffer_print(out, "acknowledged: a write is answered when it ");
     switch (contract->ack) {
-    case CLUSTER_ACK_ASYNC: say(out, "is written at the leader; no disk need have it"); break;
-    case CLUSTER_ACK_LOCAL: say(out, "%s the leader", there); break;
+    case CLUSTER_ACK_ASYNC:
+        buffer_print(out, "is written at the leader; no disk need have it");
+        break;
+    case CLUSTER_ACK_LOCAL: buffer_print(out, "%s the leader", there); break;
     case CLUSTER_ACK_SEMISYNC:
-        say(out, "%s the leader and of %u of its followers", there, contract->followers);
+        buffer_print(out, "%s the leader and of %u of its followers", there, contract->followers);
         break;
     case CLUSTER_ACK_QUORUM:
-        say(out, "%s %u of %u replicas", there, cluster_ack_copies(contract), contract->replicas);
+        buffer_print(out, "%s %u of %u replicas", there, cluster_ack_copies(contract),
+                     contract->replicas);
         break;
     case CLUSTER_ACK_ALL:
-        say(out,
+        buffer_print(
+            out,
             "%s every replica in the in-sync set, never less than %u of %u; one that is silent or "
             "behind for 2 s leaves the set, with a line in the log, until it has caught up",
             there, cluster_commit_quorum(contract), contract->replicas);
         break;
     }
-    say(out, ".\n");
+    buffer_print(out, ".\n");
 }
 
 static void say_survives(const struct cluster_contract *contract, struct buffer *out)
 {
     unsigned copies = safe_copies(contract);
-    say(out, "survives: an acknowledged write survives ");
+    buffer_print(out, "survives: an acknowledged write survives ");
     if (may_be_cut(contract))
-        say(out, "the loss of every node but the leader; with the leader it may go.\n");
+        buffer_print(out, "the loss of every node but the leader; with the leader it may go.\n");
     else if (copies == 1)
-        say(out, "a crash of every node, not the loss of %s disk.\n",
-            contract->replicas == 1 ? "the node's" : "the leader's");
+        buffer_print(out, "a crash of every node, not the loss of %s disk.\n",
+                     contract->replicas == 1 ? "the node's" : "the leader's");
     else
-        say(out, "the loss of any %u of the %u nodes that carry it, and a crash of all.\n",
-            copies - 1, contract->replicas);
+        buffer_print(out, "the loss of any %u of the %u nodes that carry it, and a crash of all.\n",
+                     copies - 1, contract->replicas);
 }
 
 /* A copy that is written and not synced is gone with the power of its machine; what remains is
@@ -80,41 +67,45 @@ static void say_unsynced(const struct cluster_contract *contract, struct buffer 
 {
     unsigned copies = may_be_cut(contract) ? 1 : safe_copies(contract);
     if (contract->replicas == 1)
-        say(out, " A power cut may take back ");
+        buffer_print(out, " A power cut may take back ");
     else if (copies == 1)
-        say(out, " A power cut of the leader's machine may take back ");
+        buffer_print(out, " A power cut of the leader's machine may take back ");
     else
-        say(out, " A power cut of %u machines at once may take back ", copies);
+        buffer_print(out, " A power cut of %u machines at once may take back ", copies);
     if (contract->sync == CLUSTER_SYNC_INTERVAL)
-        say(out, "the last %u ms of what was acknowledged.", contract->interval_ms);
+        buffer_print(out, "the last %u ms of what was acknowledged.", contract->interval_ms);
     else
-        say(out, "what was acknowledged and not yet written out by the kernel.");
+        buffer_print(out, "what was acknowledged and not yet written out by the kernel.");
 }
 
 static void say_lost(const struct cluster_contract *contract, struct buffer *out)
 {
     unsigned copies = safe_copies(contract);
-    say(out, "lost: ");
+    buffer_print(out, "lost: ");
     if (may_be_cut(contract))
-        say(out,
+        buffer_print(
+            out,
             "a failover may cut acknowledged writes that fewer than %u of %u replicas had, as a "
             "rule those of the last moments; LOSS LIST says which, as far as anybody knows.",
             cluster_commit_quorum(contract), contract->replicas);
     else if (contract->replicas == 1)
-        say(out, "everything, if the node's disk is lost.");
+        buffer_print(out, "everything, if the node's disk is lost.");
     else if (copies == 1)
-        say(out, "what no follower had yet, if the leader's disk is lost and an operator goes on "
+        buffer_print(
+            out, "what no follower had yet, if the leader's disk is lost and an operator goes on "
                  "without it.");
     else
-        say(out, "nothing that was acknowledged, unless %u nodes lose their disks.", copies);
+        buffer_print(out, "nothing that was acknowledged, unless %u nodes lose their disks.",
+                     copies);
     if (contract->sync != CLUSTER_SYNC_ALWAYS)
         say_unsynced(contract, out);
-    say(out, "\n");
+    buffer_print(out, "\n");
 }
 
 static void say_reads(struct buffer *out)
 {
-    say(out, "reads: strong: the leader answers, through any node, and never with older data; a "
+    buffer_print(
+        out, "reads: strong: the leader answers, through any node, and never with older data; a "
              "read waits for the commit of the writes that it saw.\n");
 }
 
@@ -132,20 +123,21 @@ static void say_failures(const struct cluster_contract *contract, unsigned failu
     bool writes = left >= copies_for_writes(contract);
     const char *what =
         writes ? "reads and writes go on" : "reads go on, writes wait or are refused";
-    say(out, "%s: ", failures == 1 ? "after one failure" : "after two failures");
+    buffer_print(out, "%s: ", failures == 1 ? "after one failure" : "after two failures");
     if (elects)
-        say(out, "%s; if the leader is lost, another takes over by itself.", what);
+        buffer_print(out, "%s; if the leader is lost, another takes over by itself.", what);
     else if (leads)
-        say(out,
+        buffer_print(
+            out,
             "%s while the leader lives; if the leader is lost, nobody takes over by itself: all "
             "stops until %u of the %u nodes are up.",
             what, election, contract->replicas);
     else
-        say(out, "reads and writes stop until %u of the %u nodes are up.", election,
-            contract->replicas);
+        buffer_print(out, "reads and writes stop until %u of the %u nodes are up.", election,
+                     contract->replicas);
     if (writes && left < safe_copies(contract))
-        say(out, " Writes are then acknowledged with fewer copies (SHORT degrade).");
-    say(out, "\n");
+        buffer_print(out, " Writes are then acknowledged with fewer copies (SHORT degrade).");
+    buffer_print(out, "\n");
 }
 
 void cluster_explain(const struct cluster_contract *contract, struct buffer *out)
@@ -155,7 +147,7 @@ void cluster_explain(const struct cluster_contract *contract, struct buffer *out
     say_lost(contract, out);
     say_reads(out);
     if (contract->replicas == 1) {
-        say(out, "after one failure: reads and writes stop until the node is back.\n");
+        buffer_print(out, "after one failure: reads and writes stop until the node is back.\n");
         return;
     }
     say_failures(contract, 1, out);

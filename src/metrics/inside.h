@@ -57,7 +57,6 @@ enum metrics_type {
     METRICS_HISTOGRAM
 };
 
-void metrics_add(struct buffer *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* HELP and TYPE; the family's values follow at once. `name` without "holdfast_". */
 void metrics_family(struct buffer *out, const char *name, enum metrics_type type, const char *help);
 /* One label's value with what the format wants escaped, in quotes. */

@@ -115,26 +115,26 @@ static void render_sums(const struct sum *sums, size_t count, struct buffer *out
         const struct column *column = &of_keyspaces[i];
         metrics_family(out, column->name, column->type, column->help);
         for (size_t k = 0; k < count; k++) {
-            metrics_add(out, "holdfast_%s{keyspace=", column->name);
+            buffer_print(out, "holdfast_%s{keyspace=", column->name);
             metrics_quoted(out, sums[k].name);
-            metrics_add(out, "} %llu\n", (unsigned long long)number_at(&sums[k], column->offset));
+            buffer_print(out, "} %llu\n", (unsigned long long)number_at(&sums[k], column->offset));
         }
     }
     metrics_family(out, "keyspace_lag_seconds_most", METRICS_GAUGE,
                    "Since when the slowest follower of what is led here is behind.");
     for (size_t k = 0; k < count; k++) {
-        metrics_add(out, "holdfast_keyspace_lag_seconds_most{keyspace=");
+        buffer_print(out, "holdfast_keyspace_lag_seconds_most{keyspace=");
         metrics_quoted(out, sums[k].name);
-        metrics_add(out, "} %.6f\n", (double)sums[k].lag_ns / NS_PER_SECOND);
+        buffer_print(out, "} %.6f\n", (double)sums[k].lag_ns / NS_PER_SECOND);
     }
 }
 
 static void add_labels(struct buffer *out, const struct metrics_sample *sample,
                        const struct metrics_partition *partition)
 {
-    metrics_add(out, "{keyspace=");
+    buffer_print(out, "{keyspace=");
     metrics_quoted(out, name_of(sample, partition->keyspace));
-    metrics_add(out, ",partition=\"%llu\"", (unsigned long long)partition->group.value);
+    buffer_print(out, ",partition=\"%llu\"", (unsigned long long)partition->group.value);
 }
 
 static void render_column(const struct metrics_sample *const *samples, size_t count,
@@ -144,9 +144,9 @@ static void render_column(const struct metrics_sample *const *samples, size_t co
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < samples[i]->partition_count; k++) {
             const struct metrics_partition *partition = &samples[i]->partitions[k];
-            metrics_add(out, "holdfast_%s", column->name);
+            buffer_print(out, "holdfast_%s", column->name);
             add_labels(out, samples[i], partition);
-            metrics_add(out, "} %llu\n", (unsigned long long)number_at(partition, column->offset));
+            buffer_print(out, "} %llu\n", (unsigned long long)number_at(partition, column->offset));
         }
 }
 
@@ -158,13 +158,13 @@ static void render_lags(const struct metrics_sample *sample,
         const struct metrics_follower *follower = &sample->followers[partition->first_follower + i];
         if (!follower->heard)
             continue;
-        metrics_add(out, "holdfast_follower_lag_%s", in_time ? "seconds" : "entries");
+        buffer_print(out, "holdfast_follower_lag_%s", in_time ? "seconds" : "entries");
         add_labels(out, sample, partition);
-        metrics_add(out, ",node=\"%llu\"} ", (unsigned long long)follower->node.value);
+        buffer_print(out, ",node=\"%llu\"} ", (unsigned long long)follower->node.value);
         if (in_time)
-            metrics_add(out, "%.6f\n", (double)follower->lag_ns / NS_PER_SECOND);
+            buffer_print(out, "%.6f\n", (double)follower->lag_ns / NS_PER_SECOND);
         else
-            metrics_add(out, "%llu\n", (unsigned long long)follower->lag_entries);
+            buffer_print(out, "%llu\n", (unsigned long long)follower->lag_entries);
     }
 }
 

@@ -32,7 +32,7 @@ static const struct {
 
 static void render_label(struct buffer *out, const char *name, const char *value)
 {
-    metrics_add(out, ",%s=", name);
+    buffer_print(out, ",%s=", name);
     metrics_quoted(out, value);
 }
 
@@ -40,26 +40,26 @@ static void render_node(const struct metrics_process *process, const struct metr
                         struct buffer *out)
 {
     metrics_family(out, "node_info", METRICS_GAUGE, "Who this node is; always 1.");
-    metrics_add(out, "holdfast_node_info{node=\"");
+    buffer_print(out, "holdfast_node_info{node=\"");
     if (first->self.value) /* METRICS-2 */
-        metrics_add(out, "%llu\",cluster=\"%016llx%016llx", (unsigned long long)first->self.value,
-                    (unsigned long long)first->cluster.high,
-                    (unsigned long long)first->cluster.low);
+        buffer_print(out, "%llu\",cluster=\"%016llx%016llx", (unsigned long long)first->self.value,
+                     (unsigned long long)first->cluster.high,
+                     (unsigned long long)first->cluster.low);
     else
-        metrics_add(out, "\",cluster=\"");
-    metrics_add(out, "\"");
+        buffer_print(out, "\",cluster=\"");
+    buffer_print(out, "\"");
     render_label(out, "address", first->address);
     render_label(out, "version", process->version);
     render_label(out, "site", first->site);
     render_label(out, "zone", first->zone);
     render_label(out, "host", first->host);
-    metrics_add(out, "} 1\n");
+    buffer_print(out, "} 1\n");
     metrics_family(out, "uptime_seconds", METRICS_GAUGE, "Time since the process began to serve.");
-    metrics_add(out, "holdfast_uptime_seconds %.3f\n", (double)first->up_ns / NS_PER_SECOND);
+    buffer_print(out, "holdfast_uptime_seconds %.3f\n", (double)first->up_ns / NS_PER_SECOND);
     metrics_one(out, "ready", METRICS_GAUGE, "1 when /readyz answers 200.", process->ready);
     metrics_family(out, "cpu_seconds_total", METRICS_COUNTER,
                    "User and system time of the process.");
-    metrics_add(out, "holdfast_cpu_seconds_total %.6f\n", process->cpu_seconds);
+    buffer_print(out, "holdfast_cpu_seconds_total %.6f\n", process->cpu_seconds);
     metrics_one(out, "resident_bytes", METRICS_GAUGE, "Resident memory of the process.",
                 process->resident_bytes);
 }
@@ -86,8 +86,8 @@ static void render_clients(const struct metrics_sample *const *samples, size_t c
         uint64_t sum = 0;
         for (size_t k = 0; k < count; k++)
             sum += samples[k]->server.errors[kind];
-        metrics_add(out, "holdfast_errors_total{prefix=\"%s\"} %llu\n", server_error_names[kind],
-                    (unsigned long long)sum);
+        buffer_print(out, "holdfast_errors_total{prefix=\"%s\"} %llu\n", server_error_names[kind],
+                     (unsigned long long)sum);
     }
 }
 
@@ -122,9 +122,9 @@ static void render_links(const struct metrics_sample *const *samples, size_t cou
                            "1 when the link to the other node is up, from every worker.");
         for (size_t i = 0; i < 2 * samples[0]->link_count; i++) {
             struct metrics_link link = join_links(samples, count, i / 2);
-            metrics_add(out, "holdfast_%s{node=\"%llu\",link=\"%s\"} %llu\n", name,
-                        (unsigned long long)link.node.value, kinds[i % 2],
-                        (unsigned long long)(resets ? link.resets[i % 2] : link.up[i % 2]));
+            buffer_print(out, "holdfast_%s{node=\"%llu\",link=\"%s\"} %llu\n", name,
+                         (unsigned long long)link.node.value, kinds[i % 2],
+                         (unsigned long long)(resets ? link.resets[i % 2] : link.up[i % 2]));
         }
     }
 }
@@ -137,13 +137,13 @@ static void render_syncs(const struct wal_facts *log, struct buffer *out)
                    "Time from the start of a sync of the log to the turn that hears of its end.");
     for (size_t i = 0; i < WAL_SYNC_BUCKETS - 1; i++) {
         through += log->syncs_in[i];
-        metrics_add(out, "holdfast_log_sync_seconds_bucket{le=\"%g\"} %llu\n",
-                    (double)wal_sync_bucket_us[i] / 1e6, (unsigned long long)through);
+        buffer_print(out, "holdfast_log_sync_seconds_bucket{le=\"%g\"} %llu\n",
+                     (double)wal_sync_bucket_us[i] / 1e6, (unsigned long long)through);
     }
-    metrics_add(out, "holdfast_log_sync_seconds_bucket{le=\"+Inf\"} %llu\n",
-                (unsigned long long)log->syncs);
-    metrics_add(out, "holdfast_log_sync_seconds_sum %.9f\nholdfast_log_sync_seconds_count %llu\n",
-                (double)log->syncs_ns / NS_PER_SECOND, (unsigned long long)log->syncs);
+    buffer_print(out, "holdfast_log_sync_seconds_bucket{le=\"+Inf\"} %llu\n",
+                 (unsigned long long)log->syncs);
+    buffer_print(out, "holdfast_log_sync_seconds_sum %.9f\nholdfast_log_sync_seconds_count %llu\n",
+                 (double)log->syncs_ns / NS_PER_SECOND, (unsigned long long)log->syncs);
 }
 
 static void render_log(const struct metrics_sample *const *samples, size_t count,

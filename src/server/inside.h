@@ -285,6 +285,8 @@ struct routed_call {
 };
 
 /* routed.c */
+/* The client's answer is this error; nothing is sent anywhere. */
+enum routed routed_answer(struct server *server, struct client *client, const char *error);
 /* As route_run, once the replica is known to serve. */
 bool routed_run(struct server *server, struct session *session, struct pending *pending,
                 const struct routed_call *call);

@@ -3,23 +3,13 @@
  * wait (SERVER-7). */
 #include "server/inside.h"
 
-static enum routed answer(struct server *server, struct client *client, const char *error)
-{
-    struct pending pending = {.kind = PENDING_READY};
-    struct reply reply = session_reply(&client->session, &pending, client->protocol);
-    size_t before = reply.out->size;
-    reply_error(&reply, "%s", error);
-    route_push_reply(server, &client->session, &pending, &reply, before);
-    return ROUTED_DONE;
-}
-
 enum routed once_start(struct server *server, struct client *client, const struct command *command,
                        const struct slice *arguments, size_t count)
 {
     struct store_once_request request;
     char why[COMMAND_ONCE_WHY_SIZE];
     if (!command_take_once(server->commands, arguments, count, &request, why))
-        return answer(server, client, why);
+        return routed_answer(server, client, why);
     return route_data(server, client, command, arguments, count);
 }
 

@@ -13,7 +13,7 @@ static bool is_named(const struct command *command, const char *name)
 
 /* ---- where the client is ---- */
 
-static enum routed answer(struct server *server, struct client *client, const char *error)
+enum routed routed_answer(struct server *server, struct client *client, const char *error)
 {
     struct pending pending = {.kind = PENDING_READY};
     struct reply reply = session_reply(&client->session, &pending, client->protocol);
@@ -28,13 +28,14 @@ static enum routed start_exec(struct server *server, struct client *client,
 {
     struct transaction *transaction = &client->transaction;
     if (count != 1)
-        return answer(server, client, "ERR wrong number of arguments for 'exec' command");
+        return routed_answer(server, client, "ERR wrong number of arguments for 'exec' command");
     if (!transaction->open)
-        return answer(server, client, "ERR EXEC without MULTI");
+        return routed_answer(server, client, "ERR EXEC without MULTI");
     if (!transaction->failed)
         return transaction_exec(server, client, command);
     transaction_end(transaction);
-    return answer(server, client, "EXECABORT Transaction discarded because of previous errors.");
+    return routed_answer(server, client,
+                         "EXECABORT Transaction discarded because of previous errors.");
 }
 
 enum routed routed_start(struct server *server, struct client *client,
@@ -45,7 +46,7 @@ enum routed routed_start(struct server *server, struct client *client,
     if (!is_named(command, "WATCH"))
         return route_data(server, client, command, arguments, count);
     if (client->transaction.open)
-        return answer(server, client, "ERR WATCH inside MULTI is not allowed");
+        return routed_answer(server, client, "ERR WATCH inside MULTI is not allowed");
     return transaction_watch(server, client, command, arguments, count);
 }
 

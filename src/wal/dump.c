@@ -1,39 +1,26 @@
 #include "wal/log.h"
 
 #include <assert.h>
-#include <stdarg.h>
-#include <stdio.h>
 
 #define U(x) ((unsigned long long)(x))
-
-__attribute__((format(printf, 2, 3))) static void put(struct buffer *text, const char *format, ...)
-{
-    char line[256];
-    va_list arguments;
-    va_start(arguments, format);
-    int size = vsnprintf(line, sizeof line, format, arguments);
-    va_end(arguments);
-    size_t fits = (size_t)size < sizeof line ? (size_t)size : sizeof line - 1;
-    if (buffer_append(text, line, fits) != STATUS_OK)
-        return; /* a full buffer cuts the dump */
-}
 
 static void files_dump(const struct wal_files *files, const char *role, struct buffer *text)
 {
     for (size_t i = 0; i < files->count; i++) {
         const struct wal_segment *segment = files->at[i];
-        put(text, "%s %016llx.wal size %llu life %llu first %llu places %zu reads %u\n", role,
-            U(segment->file_id), U(segment->size), U(segment->header.life),
-            U(segment->header.first_life), segment->places, segment->reads);
+        buffer_print(text, "%s %016llx.wal size %llu life %llu first %llu places %zu reads %u\n",
+                     role, U(segment->file_id), U(segment->size), U(segment->header.life),
+                     U(segment->header.first_life), segment->places, segment->reads);
     }
 }
 
 void wal_dump(const struct wal *wal, struct buffer *text)
 {
-    put(text, "written %llu durable %llu end %llu sequence %llu open %u%s%s%s%s\n",
-        U(wal->written_ticket), U(wal->durable_ticket), U(wal->end), U(wal->sequence),
-        wal->open.count, wal->syncing ? " syncing" : "", wal->preparing ? " preparing" : "",
-        wal->disk_is_full ? " full" : "", wal->failed ? " failed" : "");
+    buffer_print(text, "written %llu durable %llu end %llu sequence %llu open %u%s%s%s%s\n",
+                 U(wal->written_ticket), U(wal->durable_ticket), U(wal->end), U(wal->sequence),
+                 wal->open.count, wal->syncing ? " syncing" : "",
+                 wal->preparing ? " preparing" : "", wal->disk_is_full ? " full" : "",
+                 wal->failed ? " failed" : "");
     files_dump(&wal->chain, "segment", text);
     files_dump(&wal->spares, "spare", text);
     for (size_t i = 0; i < wal->groups.capacity; i++) {
@@ -41,7 +28,8 @@ void wal_dump(const struct wal *wal, struct buffer *text)
         if (!group)
             continue;
         bool any = group->count > group->dropped;
-        put(text, "group %llu released %llu entries %llu..%llu batches %zu\n", U(group->id.value),
+        buffer_print(
+            text, "group %llu released %llu entries %llu..%llu batches %zu\n", U(group->id.value),
             U(group->released), U(any ? group->places[group->dropped].first : 0),
             U(any ? group->places[group->count - 1].last : 0), group->count - group->dropped);
     }

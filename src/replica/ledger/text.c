@@ -10,25 +10,10 @@
  * and index are those of the lines. */
 #include "replica/ledger/inside.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
 #define LINE_SIZE   256
 #define SHOWN_BYTES 128 /* of one argument */
-
-static void say(struct buffer *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void say(struct buffer *out, const char *format, ...)
-{
-    char text[LINE_SIZE];
-    va_list arguments;
-    va_start(arguments, format);
-    int size = vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    if (size > 0)
-        (void)!buffer_append(out, text,
-                             (size_t)size < sizeof text ? (size_t)size : sizeof text - 1);
-}
 
 static const char *const verdicts[] = {"", "acknowledged", "not", "possibly"};
 
@@ -42,15 +27,15 @@ struct lines {
 static void say_quoted(struct buffer *out, struct slice bytes)
 {
     size_t shown = bytes.size < SHOWN_BYTES ? bytes.size : SHOWN_BYTES;
-    say(out, " \"");
+    buffer_print(out, " \"");
     for (size_t i = 0; i < shown; i++) {
         uint8_t c = bytes.at[i];
         if (c >= ' ' && c <= '~' && c != '"' && c != '\\')
-            say(out, "%c", c);
+            buffer_print(out, "%c", c);
         else
-            say(out, "\\x%02x", c);
+            buffer_print(out, "\\x%02x", c);
     }
-    say(out, shown < bytes.size ? "\"... (%zu bytes)" : "\"", bytes.size);
+    buffer_print(out, shown < bytes.size ? "\"... (%zu bytes)" : "\"", bytes.size);
 }
 
 static void say_command(void *owner, const struct command *command, uint8_t database,
@@ -61,10 +46,10 @@ static void say_command(void *owner, const struct command *command, uint8_t data
     lines->count++;
     if (!lines->out)
         return;
-    say(lines->out, "  %s", command->name);
+    buffer_print(lines->out, "  %s", command->name);
     for (size_t i = 1; i < count; i++)
         say_quoted(lines->out, arguments[i]);
-    say(lines->out, "\n");
+    buffer_print(lines->out, "\n");
 }
 
 static size_t say_commands(const struct ledger *ledger, struct slice bytes, struct buffer *out)
@@ -78,17 +63,18 @@ static size_t say_commands(const struct ledger *ledger, struct slice bytes, stru
 
 void ledger_write(const struct ledger *ledger, const struct ledger_cut *cut, struct buffer *out)
 {
-    say(out, "holdfast-ledger 1 group %llu term %llu cut %lld%s\n",
-        (unsigned long long)cut->group.value, (unsigned long long)cut->term, (long long)cut->cut_us,
-        cut->discarded ? " discarded" : "");
+    buffer_print(out, "holdfast-ledger 1 group %llu term %llu cut %lld%s\n",
+                 (unsigned long long)cut->group.value, (unsigned long long)cut->term,
+                 (long long)cut->cut_us, cut->discarded ? " discarded" : "");
     for (size_t i = 0; i < cut->count; i++) {
         const struct ledger_item *item = &cut->items[i];
-        say(out, "entry %llu %s %zu %zu\n", (unsigned long long)item->index,
-            verdicts[item->verdict], say_commands(ledger, item->bytes, NULL), item->bytes.size);
+        buffer_print(out, "entry %llu %s %zu %zu\n", (unsigned long long)item->index,
+                     verdicts[item->verdict], say_commands(ledger, item->bytes, NULL),
+                     item->bytes.size);
         (void)say_commands(ledger, item->bytes, out);
         if (item->bytes.size)
             (void)!buffer_append(out, item->bytes.at, item->bytes.size);
-        say(out, "\n");
+        buffer_print(out, "\n");
     }
 }
 
