@@ -92,7 +92,7 @@ static void join_found(struct control *control)
 /* ---- forming ---- */
 
 /* False: somebody is missing, and waits_for says who. */
-static bool everyone_answers(struct control *control)
+static bool everyone_answers(struct control *control, const struct probe *self)
 {
     for (size_t i = 0; i < control->probe_count; i++) {
         const struct probe *probe = &control->probes[i];
@@ -104,7 +104,7 @@ static bool everyone_answers(struct control *control)
                            probe->address);
             return false;
         }
-        if (probe->other_list) {
+        if (self && probe->other_list) {
             formation_wait(control,
                            "%s was started with another --join list: give all nodes the same",
                            probe->address);
@@ -187,15 +187,16 @@ void formation_step(struct control *control)
         join_found(control);
         return;
     }
-    if (!everyone_answers(control))
+    if (!everyone_answers(control, self))
         return;
     /* A promise outlives the list under which it was given: who promised another former waits for
      * it. CONTROL-1 */
     const char *former = node_promise(node)->former;
     if (!self)
-        formation_fail(control,
-                       "none of the --join addresses is this node (%s): add its own address",
-                       control->client_address);
+        formation_wait(control,
+                       "waiting for %s to be in a cluster, which this node joins then; to form one "
+                       "with it instead, give all nodes a --join list with %s in it",
+                       control->probes[0].address, control->client_address);
     else if (former[0] && strcmp(former, control->probes[0].address) != 0)
         formation_wait(control,
                        "waiting for %s, which this node has promised to follow: give all nodes "

@@ -2,6 +2,7 @@
 
 Every cluster has loopback addresses of its own (127.x.y.1, .2, ...), so that no outgoing connection of this machine can sit on
 one of its ports; the ports come from the kernel. Nothing here sleeps but wait_until, which waits for a condition."""
+import contextlib
 import ctypes
 import itertools
 import os
@@ -138,16 +139,24 @@ def own_hosts(count):
     return [f"127.{1 + os.getpid() // 250 % 250}.{1 + (os.getpid() + 7 * number) % 250}.{1 + i}" for i in range(count)]
 
 
+def free_ports(count, host="127.0.0.1"):
+    """Ports that the kernel has just given and taken back, all different: each is held until the last is known."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket(family)) for _ in range(count)]
+        for probe in probes:
+            probe.bind((host, 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
 def free_port(host="127.0.0.1"):
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return probe.getsockname()[1]
+    return free_ports(1, host)[0]
 
 
 class Node:
     def __init__(self, folder, number, host, ports=None):
         self.number, self.host = number, host
-        self.port, self.peer_port, self.http_port = ports or (free_port(host) for _ in range(3))
+        self.port, self.peer_port, self.http_port = ports or free_ports(3, host)
         self.folder = os.path.join(folder, f"node{number}")
         self.dir = os.path.join(self.folder, "data")
         self.log_path = os.path.join(self.folder, "log")

@@ -5,7 +5,7 @@ import socket
 import tempfile
 import unittest
 
-from cluster import HOLDFAST, HOLDFASTD, Cluster, free_port, run, wait_until
+from cluster import HOLDFAST, HOLDFASTD, Cluster, free_port, free_ports, run, wait_until
 
 
 class CommandLine(unittest.TestCase):
@@ -109,7 +109,7 @@ class CommandLine(unittest.TestCase):
 
     def serve(self, folder, *more):
         """Arguments of a node with an address of its own that should not come up."""
-        ports = [f"127.0.0.1:{free_port()}" for _ in range(3)]
+        ports = [f"127.0.0.1:{port}" for port in free_ports(3)]
         return [HOLDFASTD, "--dir", os.path.join(folder, "data"), "--listen", ports[0], "--peer-listen", ports[1],
                 "--http-listen", ports[2], *more]
 

@@ -9,7 +9,7 @@ import signal
 import socket
 import unittest
 
-from cluster import HOLDFAST, Client, Cluster, ReplyError, Writers, free_port, run, wait_until
+from cluster import HOLDFAST, Client, Cluster, ReplyError, Writers, free_ports, run, wait_until
 
 
 def send_bytes(address, data):
@@ -31,12 +31,6 @@ def status(node):
     code, out, err = run(HOLDFAST, "-a", node.name, "status", "--json")
     assert err == "", err
     return code, json.loads(out)
-
-
-def free_port6():
-    with socket.socket(socket.AF_INET6) as probe:
-        probe.bind(("::1", 0))
-        return probe.getsockname()[1]
 
 
 class OneNode(unittest.TestCase):
@@ -170,7 +164,7 @@ class OneNode(unittest.TestCase):
             node.call("SET", "kept", "yes")
             for host in (node.host, "localhost"):
                 node.stop()
-                node.host, node.port, node.peer_port, node.http_port = host, free_port(host), free_port(host), free_port(host)
+                node.host, (node.port, node.peer_port, node.http_port) = host, free_ports(3, host)
                 cluster.start()
                 code, answer = status(node)
                 self.assertEqual((code, [one["addr"] for one in answer["nodes"]]), (0, [node.name]))
@@ -191,7 +185,7 @@ class OneNode(unittest.TestCase):
         with Cluster(1) as cluster:
             node = cluster.nodes[0]
             try:
-                ports = [free_port6() for _ in range(3)]
+                ports = free_ports(3, "::1")
             except OSError:
                 self.skipTest("there is no ::1 here")
             node.host, node.port, node.peer_port, node.http_port = "[::1]", *ports
