@@ -58,7 +58,7 @@ static void execute_setbit(struct command_call *call)
         command_reply_unchanged(call, (now & mask) != 0);
         return;
     }
-    if (!command_can_change(call, 0))
+    if (!command_string_fits(call, byte, 1) || !command_can_change(call, 0))
         return;
     store_write_string(call->store, &key, byte, slice_of(&then, 1));
     command_ship_request(call);

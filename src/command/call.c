@@ -143,7 +143,8 @@ bool command_text_span(int64_t first, int64_t last, size_t length, size_t *from,
 
 bool command_string_fits(struct command_call *call, uint64_t offset, uint64_t size)
 {
-    if (offset <= STORE_VALUE_SIZE_MAX && size <= STORE_VALUE_SIZE_MAX - offset)
+    uint64_t limit = call->value_size_max ? call->value_size_max : STORE_VALUE_SIZE_MAX;
+    if (offset <= limit && size <= limit - offset)
         return true;
     command_fail(call, "ERR string exceeds maximum allowed size (proto-max-bulk-len)");
     return false;

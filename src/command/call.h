@@ -256,7 +256,8 @@ static inline bool command_is_backwards(int64_t first, int64_t last)
 bool command_bit_offset(struct command_call *call, size_t argument, unsigned unit,
                         uint64_t *offset);
 
-/* May `size` bytes stand at `offset` of a string? False: the error was replied. */
+/* May `size` bytes stand at `offset` of a string? False: the error was replied. Only where the
+ * command is proposed: a replica that applies it has no limit of its own (COMMAND-1). */
 bool command_string_fits(struct command_call *call, uint64_t offset, uint64_t size);
 
 /* A number as strtold or strtod reads it, "inf" included, without leading space; none that is too

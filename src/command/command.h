@@ -117,6 +117,8 @@ struct command_call {
     const struct store_once_request *once; /* ONCE-2; NULL: runs whenever it comes */
     uint64_t beyond;       /* SCAN: the cursor with which the keyspace goes on behind this store; 0:
                               nothing does */
+    size_t value_size_max; /* of the leader: no command makes a longer string; 0:
+                              STORE_VALUE_SIZE_MAX. What is applied was judged by who proposed it */
     struct reply *reply;   /* NULL while applying */
     struct effect *effect; /* NULL while applying. NULL with a reply: a replica that serves a read
                               without being leader; keys past their deadline are hidden, not

@@ -17,6 +17,9 @@ void resp_parser_init(struct resp_parser *parser, size_t bulk_size_max)
     assert(bulk_size_max <= RESP_BULK_SIZE_MAX);
     *parser = (struct resp_parser){.bulk_size = -1};
     parser->bulk_size_max = (int64_t)(bulk_size_max ? bulk_size_max : RESP_BULK_SIZE_MAX);
+    parser->request_size_max = 2 * (size_t)parser->bulk_size_max;
+    if (parser->request_size_max > RESP_REQUEST_SIZE_MAX)
+        parser->request_size_max = RESP_REQUEST_SIZE_MAX;
     buffer_init(&parser->inline_text, RESP_INLINE_SIZE_MAX);
 }
 
@@ -25,6 +28,8 @@ void resp_parser_restart(struct resp_parser *parser)
     parser->position = parser->line = parser->count = 0;
     parser->wanted = 0;
     parser->bulk_size = -1;
+    parser->skipping = false;
+    parser->skip_left = 0;
 }
 
 static void release_arrays(struct resp_parser *parser)
@@ -66,6 +71,22 @@ static enum status lose(struct resp_parser *parser, const char *error)
 {
     parser->error = error;
     return STATUS_INVALID;
+}
+
+/* The stream is not lost: where the request ends can still be told. */
+static enum status refuse(struct resp_parser *parser, const char *why)
+{
+    parser->skipping = true;
+    parser->too_large = why;
+    return STATUS_TOO_LARGE;
+}
+
+static inline enum status check_request_size(struct resp_parser *parser, size_t size)
+{
+    if (size <= parser->request_size_max)
+        return STATUS_OK;
+    return refuse(parser, "ERR request exceeds twice the maximum size of a string "
+                          "(proto-max-bulk-len): send it in parts");
 }
 
 static inline enum status finish(struct resp_parser *parser, const uint8_t *base, size_t end,
@@ -146,10 +167,15 @@ static enum status take_bulk_size(struct resp_parser *parser, struct slice input
         return status;
     if (status == STATUS_TOO_LARGE)
         return lose(parser, "too big bulk count string");
-    if (status || value < 0 || value > parser->bulk_size_max)
+    if (status || value < 0 || value > (int64_t)RESP_BULK_SIZE_MAX)
         return lose(parser, "invalid bulk length");
     parser->bulk_size = value;
-    return STATUS_OK;
+    parser->skip_left = (uint64_t)value + 2;
+    if (parser->skipping)
+        return STATUS_OK;
+    if (value > parser->bulk_size_max)
+        return refuse(parser, "ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+    return check_request_size(parser, parser->line + (size_t)parser->skip_left);
 }
 
 /* The bytes of the bulk whose size is known, with their CR LF. Redis skips these two unseen; we
@@ -166,6 +192,47 @@ static enum status take_bulk_bytes(struct resp_parser *parser, struct slice inpu
     parser->line = parser->position = parser->line + size + 2;
     parser->bulk_size = -1;
     return STATUS_OK;
+}
+
+/* ---- what is too large ---- */
+
+static enum status skip_bulk_bytes(struct resp_parser *parser, size_t size)
+{
+    size_t rest = size - parser->line;
+    size_t part = parser->skip_left < rest ? (size_t)parser->skip_left : rest;
+    parser->line = parser->position = parser->line + part;
+    parser->skip_left -= part;
+    if (parser->skip_left)
+        return STATUS_AGAIN;
+    parser->bulk_size = -1;
+    parser->count++;
+    return STATUS_OK;
+}
+
+/* What has gone is not looked at again: the next input begins behind it. */
+static void let_go(struct resp_parser *parser, size_t *consumed)
+{
+    *consumed = parser->line;
+    parser->position -= parser->line;
+    parser->line = 0;
+    if ((int64_t)parser->count == parser->wanted)
+        resp_parser_restart(parser);
+}
+
+/* Follows the sizes through to the end of the request, and keeps none of its bytes. */
+static enum status skip(struct resp_parser *parser, struct slice input, size_t *consumed)
+{
+    enum status status = STATUS_OK;
+    while (!status && (int64_t)parser->count < parser->wanted) {
+        if (parser->bulk_size < 0)
+            status = take_bulk_size(parser, input);
+        if (!status)
+            status = skip_bulk_bytes(parser, input.size);
+    }
+    if (status == STATUS_INVALID)
+        return status;
+    let_go(parser, consumed);
+    return STATUS_AGAIN;
 }
 
 /* ---- the common case ---- */
@@ -281,6 +348,9 @@ static enum status parse_bulks(struct resp_parser *parser, struct slice input)
         enum status status = STATUS_OK;
         if (parser->bulk_size < 0)
             take_plain_bulks(parser, input);
+        status = check_request_size(parser, parser->line);
+        if (status)
+            return status;
         if ((int64_t)parser->count == parser->wanted)
             break;
         if (parser->bulk_size < 0)
@@ -296,6 +366,8 @@ static enum status parse_bulks(struct resp_parser *parser, struct slice input)
 static enum status parse_rest(struct resp_parser *parser, struct slice input, size_t *consumed)
 {
     enum status status = STATUS_OK;
+    if (parser->skipping)
+        return skip(parser, input, consumed);
     if (!parser->wanted) {
         if (input.at[0] != '*')
             return parse_inline(parser, input, consumed);
@@ -338,6 +410,8 @@ enum status resp_parse(struct resp_parser *parser, struct slice input, size_t *c
     }
     enum status status = parse_rest(parser, input, consumed);
     if (status == STATUS_AGAIN)
-        *need = size_needed(parser, input);
+        *need = parser->skipping || *consumed ? input.size + 1 : size_needed(parser, input);
+    else if (status == STATUS_TOO_LARGE)
+        let_go(parser, consumed);
     return status;
 }

@@ -16,14 +16,18 @@
 #include "base/bytes.h"
 #include "base/status.h"
 
-#define RESP_ARGUMENTS_MAX   (1u << 20)
-#define RESP_BULK_SIZE_MAX   (512u << 20)
-#define RESP_INLINE_SIZE_MAX (64u << 10)
+#define RESP_ARGUMENTS_MAX    (1u << 20)
+#define RESP_BULK_SIZE_MAX    (512u << 20)
+#define RESP_REQUEST_SIZE_MAX (544u << 20)
+#define RESP_INLINE_SIZE_MAX  (64u << 10)
 
 struct resp_parser {
     size_t position; /* bytes of the unconsumed input already looked at */
     size_t line;     /* where the header, bulk or inline text under way begins */
     int64_t bulk_size_max;
+    size_t request_size_max;
+    bool skipping;             /* the rest of a request that is too large is not looked at */
+    uint64_t skip_left;        /* bytes of the bulk under way that are still to go unseen */
     int64_t wanted, bulk_size; /* arguments of the request under way (0: none); size of the bulk
                                   under way (-1: not read) */
     size_t count, capacity;    /* arguments found so far; room in the arrays */
@@ -31,11 +35,12 @@ struct resp_parser {
     struct slice *arguments;   /* owned; valid after OK until the next call */
     struct buffer inline_text; /* unquoted inline arguments */
     const char *error;         /* after INVALID: the text behind "ERR Protocol error: " */
+    const char *too_large;     /* after TOO_LARGE: the error reply */
     char error_text[32];       /* where an error that quotes the input is written */
 };
 
-/* A longer argument loses the stream as soon as its size is read; at most RESP_BULK_SIZE_MAX, 0:
- * that. */
+/* A longer argument is refused as soon as its size is read, and a request of more than twice as
+ * many bytes when it becomes that long; at most RESP_BULK_SIZE_MAX, 0: that. */
 void resp_parser_init(struct resp_parser *parser, size_t bulk_size_max);
 void resp_parser_deinit(struct resp_parser *parser);
 
@@ -44,9 +49,10 @@ void resp_parser_restart(struct resp_parser *parser); /* as new, keeps its memor
 /* Looks at `input`, which begins at the first unconsumed byte and holds at least what it held at
  * the last call. OK: one request, parser->arguments[0 .. count-1], borrowed from `input` (inline
  * ones from the parser); *consumed bytes may go after use; count 0: an empty line or *0, skip it.
- * AGAIN: incomplete; *consumed is 0; *need is a lower bound of the whole size, through the bulk
- * under way, for reserving at most what has been announced. INVALID: the stream is lost;
- * parser->error says why. */
+ * AGAIN: incomplete; *consumed is 0 (but for what is skipped); *need is a lower bound of the whole
+ * size, through the bulk under way, for reserving at most what has been announced. TOO_LARGE: the
+ * request under way is refused, parser->too_large says why; *consumed bytes may go at once, the
+ * rest goes by AGAIN. INVALID: the stream is lost; parser->error says why. */
 MUST_USE enum status resp_parse(struct resp_parser *parser, struct slice input, size_t *consumed,
                                 size_t *need);
 

@@ -17,6 +17,14 @@ static void protocol_error(struct server *server, struct client *client)
     client_set_pause(server, client);
 }
 
+/* What is too large is answered at once; the rest of it goes unseen, and the stream goes on. */
+static void refuse_large(struct server *server, struct client *client)
+{
+    if (client->transaction.open)
+        client->transaction.failed = true;
+    routed_answer(server, client, client->parser.too_large);
+}
+
 /* Keys whose memory is fetched side by side: those in the store of the first of them. */
 struct ahead {
     struct store *store;
@@ -66,6 +74,12 @@ static size_t parse(struct server *server, struct client *client, struct slice b
             break;
         enum status status = resp_parse(
             &client->parser, slice_of(bytes.at + done, bytes.size - done), &consumed, &need);
+        if (status == STATUS_TOO_LARGE)
+            refuse_large(server, client);
+        if (status == STATUS_TOO_LARGE || (status == STATUS_AGAIN && consumed)) {
+            done += consumed;
+            continue;
+        }
         if (status == STATUS_AGAIN)
             break;
         if (status) {

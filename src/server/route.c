@@ -180,6 +180,7 @@ bool route_run(struct server *server, struct session *session, struct pending *p
                                 .count = routed.count,
                                 .once = pending->once ? &once : NULL,
                                 .beyond = keyspace_beyond(server, pending->group),
+                                .value_size_max = server->options.bulk_size_max,
                                 .reply = &reply};
     struct replica_turn *turn = node_turn(server->node);
     enum replica_outcome outcome = replica_execute(replica, turn, &call, &pending->gate);

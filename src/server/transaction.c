@@ -74,13 +74,18 @@ void transaction_queue(struct client *client, const struct command *command,
         reply_error(reply, "ERR %s is not allowed inside a transaction", command->name);
         return;
     }
-    bool fits = transaction->count < QUEUE_COUNT_MAX && !add_request(transaction, arguments, count);
+    /* It is to be one entry, as a request is. Of one that has failed nothing more is kept. */
+    size_t size_max = client->parser.request_size_max;
+    bool fits = transaction->failed || (transaction->count < QUEUE_COUNT_MAX &&
+                                        !add_request(transaction, arguments, count) &&
+                                        transaction->requests.size <= size_max);
     if (fits) {
         reply_status(reply, "QUEUED");
         return;
     }
     transaction->failed = true;
-    reply_error(reply, "ERR the transaction is larger than 512 MiB or 1048576 commands");
+    reply_error(reply, "ERR transaction exceeds twice the maximum size of a string "
+                       "(proto-max-bulk-len) or 1048576 commands");
 }
 
 void transaction_serve_multi(struct server_call *call)
@@ -259,6 +264,7 @@ static struct command_call *calls_of(struct server *server, const struct pending
                                                   .database = pending->database,
                                                   .arguments = call->arguments + at,
                                                   .count = (size_t)words,
+                                                  .value_size_max = server->options.bulk_size_max,
                                                   .reply = call->reply};
         at += (size_t)words;
     }

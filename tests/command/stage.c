@@ -80,6 +80,7 @@ static void execute(struct stage *stage, const struct command *command,
                                 .arguments = arguments,
                                 .count = count,
                                 .once = once,
+                                .value_size_max = stage->value_size_max,
                                 .reply = &stage->reply,
                                 .effect = stage->is_follower ? NULL : &effect,
                                 .may_write = stage->may_write};
@@ -141,6 +142,8 @@ static bool run_stage_direction(struct stage *stage)
         stage->database = (uint8_t)value;
     else if (slice_is_word(stage->parser.arguments[0], "@resp"))
         stage->reply.protocol = (int)value;
+    else if (slice_is_word(stage->parser.arguments[0], "@limit"))
+        stage->value_size_max = (size_t)value;
     else
         return false;
     return true;

@@ -23,6 +23,7 @@ struct stage {
     uint8_t database;
     bool may_write;
     bool is_follower; /* reads without being leader */
+    size_t value_size_max;
 
     uint32_t effect_count; /* of the last command */
     bool refused;
@@ -33,7 +34,7 @@ void stage_close(struct stage *stage);
 
 /* Runs one line (inline syntax, quotes as in redis-cli); the reply with its line ends as spaces,
  * good until the next call. "@ms 500" lets time pass instead, "@db 3" selects, "@resp 3" is
- * the protocol from here on. */
+ * the protocol from here on, "@limit 9" the longest string that the leader lets grow. */
 const char *stage_run(struct stage *stage, const char *line);
 void stage_run_arguments(struct stage *stage, const struct slice *arguments, size_t count);
 

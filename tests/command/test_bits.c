@@ -257,14 +257,34 @@ static void all_fields(void **state)
     stage_close(&stage);
 }
 
+/* The leader's limit; the follower, which applies what passed it, has none (COMMAND-1). */
+static void no_command_passes_the_longest_string(void **state)
+{
+    (void)state;
+    STAGE_PLAY({"@limit 8", ""}, {"SETRANGE k 7 x", ":8"}, {"SETRANGE k 8 x", TOO_LONG},
+               {"SETRANGE n 536870911 x", TOO_LONG}, {"APPEND k y", TOO_LONG},
+               {"SETBIT b 63 1", ":0"}, {"SETBIT b 64 1", TOO_LONG},
+               {"SETBIT n 4294967295 1", TOO_LONG}, {"BITFIELD b SET u8 56 1", "*1 :1"},
+               {"BITFIELD b SET u8 57 1", TOO_LONG}, {"EXISTS n", ":0"}, {"STRLEN k", ":8"},
+               {"STRLEN b", ":8"}, {"GETBIT b 64", ":0"}, {"GETRANGE k 8 9", "$0 "},
+               {"@limit 4", ""}, {"GETRANGE k 7 7", "$1 x"}, {"SETRANGE k 3 y", ":8"},
+               {"SETRANGE k 4 y", TOO_LONG});
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(parts),         cmocka_unit_test(ranges),
-        cmocka_unit_test(one_bit),       cmocka_unit_test(counting_bits),
-        cmocka_unit_test(bit_positions), cmocka_unit_test(combining_bits),
-        cmocka_unit_test(fields),        cmocka_unit_test(overflows),
-        cmocka_unit_test(all_ranges),    cmocka_unit_test(all_fields),
+        cmocka_unit_test(no_command_passes_the_longest_string),
+        cmocka_unit_test(parts),
+        cmocka_unit_test(ranges),
+        cmocka_unit_test(one_bit),
+        cmocka_unit_test(counting_bits),
+        cmocka_unit_test(bit_positions),
+        cmocka_unit_test(combining_bits),
+        cmocka_unit_test(fields),
+        cmocka_unit_test(overflows),
+        cmocka_unit_test(all_ranges),
+        cmocka_unit_test(all_fields),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

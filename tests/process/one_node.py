@@ -148,14 +148,20 @@ class OneNode(unittest.TestCase):
             node = cluster.start().nodes[0]
             self.assertEqual(node.call("CONFIG", "GET", "proto-max-bulk-len"), [b"proto-max-bulk-len", b"16777216"])
             self.assertEqual(node.call("SET", "big", b"x" * (16 << 20)), "OK")
-            refusal = b"-ERR Protocol error: invalid bulk length\r\n"
-            self.assertEqual(send_bytes(node.address, b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$16777217\r\n"), refusal)
+            with node.client() as client:
+                for call in (("SET", "a", b"x" * ((16 << 20) + 1)), ("SETRANGE", "a", 536870911, "x"),
+                             ("SETBIT", "a", 4294967295, 1), ("APPEND", "big", "x"),
+                             ("MSET", *(word for i in range(3) for word in (f"k{i}", b"x" * (12 << 20))))):
+                    with self.assertRaisesRegex(ReplyError, "proto-max-bulk-len"):
+                        client.call(*call)
+                self.assertEqual(client.call("EXISTS", "a", "k0"), 0)
             node.stop()
             node.options = ["--proto-max-bulk-len", "32mb"]
             cluster.start()
             self.assertEqual(node.call("STRLEN", "big"), 16 << 20)
             self.assertEqual(node.call("SET", "big", b"x" * (32 << 20)), "OK")
-            self.assertEqual(send_bytes(node.address, b"*1\r\n$33554433\r\n"), refusal)
+            with node.client() as client, self.assertRaisesRegex(ReplyError, "proto-max-bulk-len"):
+                client.call("GET", b"x" * ((32 << 20) + 1))
 
     def test_at_another_address(self):
         """A cluster of one may move; what it says of itself is where it is now."""

@@ -20,7 +20,7 @@ static void expect(struct slice input, const char *expected)
 {
     struct buffer out;
     buffer_init(&out, TRANSCRIPT_SIZE_MAX);
-    transcript_of_two(&out, input, input.size);
+    transcript_of_two(&out, input, input.size, 0);
     assert_string_equal((const char *)text_of(&out).at, expected);
     buffer_deinit(&out);
     transcript_check_cuts(input); /* RESP-2 */
@@ -116,10 +116,10 @@ static void long_lines(void **state)
         for (size_t j = 0; j <= RESP_INLINE_SIZE_MAX; j++)
             transcript_add(&input, &cases[i].filling, 1);
         transcript_add(&input, cases[i].end, strlen(cases[i].end));
-        transcript_of_two(&out, slice_of_buffer(&input), input.size);
+        transcript_of_two(&out, slice_of_buffer(&input), input.size, 0);
         assert_string_equal((const char *)text_of(&out).at, cases[i].expected);
         for (size_t step = 1000; step < 70000; step += 9001) {
-            transcript_of_steps(&out, slice_of_buffer(&input), step);
+            transcript_of_steps(&out, slice_of_buffer(&input), step, 0);
             assert_string_equal((const char *)text_of(&out).at, cases[i].expected);
         }
         buffer_deinit(&input);
@@ -163,26 +163,51 @@ static void giants_leave_nothing(void **state)
     resp_parser_deinit(&parser);
 }
 
-/* A value that is too long is refused when its size is read, and also when all of it is there. */
+static void expect_within(size_t bulk_size_max, const char *input, const char *expected)
+{
+    struct buffer out;
+    buffer_init(&out, TRANSCRIPT_SIZE_MAX);
+    transcript_of_two(&out, slice_of_text(input), strlen(input), bulk_size_max);
+    assert_string_equal((const char *)text_of(&out).at, expected);
+    buffer_deinit(&out);
+    transcript_check_cuts_of(slice_of_text(input), bulk_size_max);
+}
+
+/* What is too large is refused once, when its size is read; the stream goes on behind it. */
 static void the_longest_argument_is_the_callers_choice(void **state)
 {
-    static const char *const texts[] = {"*2\r\n$3\r\nGET\r\n$101\r\n", "*1\r\n$101\r\n"};
+    (void)state;
+    expect_within(20, "*1\r\n$20\r\nabcdefghijklmnopqrst\r\n", "[abcdefghijklmnopqrst]");
+    expect_within(20, "*1\r\n$21\r\nabcdefghijklmnopqrstu\r\nPING\r\n", "?[PING]");
+    expect_within(20, "*2\r\n$1\r\nk\r\n$22\r\nabcdefghijklmnopqrst\r\n\r\nPING\r\n", "?[PING]");
+    expect_within(20, "*2\r\n$21\r\nabcdefghijklmnopqrstu\r\n$1\r\nk\r\n*1\r\n$1\r\nb\r\n", "?[b]");
+    expect_within(20, "*2\r\n$21\r\nabcdefghijklmnopqrstu\r\nPING\r\n", "?!expected '$', got 'P'");
+    expect_within(20, "*1\r\n$21\r\nlo", "?");
+}
+
+/* A request of many arguments ends at twice the longest one. */
+static void the_longest_request_follows_from_it(void **state)
+{
+    (void)state;
+    expect_within(12, "*3\r\n$1\r\na\r\n$1\r\nb\r\n$0\r\n\r\nPING\r\n", "[a|b|][PING]");
+    expect_within(12, "*3\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\nPING\r\n", "?[PING]");
+    expect_within(12, "*9\r\n$1\r\na\r\n$9\r\nbbbbbbbbb\r\n$1\r\nc\r\n", "?");
+}
+
+/* RESP-1: of what is skipped nothing is kept, and no more than a read is asked for. */
+static void what_is_skipped_needs_no_room(void **state)
+{
+    static const char text[] = "*2\r\n$101\r\nabc";
     struct resp_parser parser;
-    char whole[160];
     size_t consumed, need;
     (void)state;
-    for (size_t i = 0; i < 3; i++) {
-        resp_parser_init(&parser, 100);
-        snprintf(whole, sizeof whole, "*1\r\n$101\r\n%0101d\r\n", 1);
-        const char *text = i < 2 ? texts[i] : whole;
-        assert_int_equal(resp_parse(&parser, slice_of_text(text), &consumed, &need),
-                         STATUS_INVALID);
-        assert_string_equal(parser.error, "invalid bulk length");
-        resp_parser_deinit(&parser);
-    }
     resp_parser_init(&parser, 100);
-    snprintf(whole, sizeof whole, "*1\r\n$100\r\n%0100d\r\n", 1);
-    assert_int_equal(resp_parse(&parser, slice_of_text(whole), &consumed, &need), STATUS_OK);
+    assert_int_equal(resp_parse(&parser, slice_of_text(text), &consumed, &need), STATUS_TOO_LARGE);
+    assert_non_null(strstr(parser.too_large, "proto-max-bulk-len"));
+    assert_int_equal(consumed, 10);
+    assert_int_equal(resp_parse(&parser, slice_of_text("abc"), &consumed, &need), STATUS_AGAIN);
+    assert_int_equal(consumed, 3);
+    assert_int_equal(need, 4);
     resp_parser_deinit(&parser);
 }
 
@@ -262,6 +287,8 @@ int main(void)
         cmocka_unit_test(giants_leave_nothing),
         cmocka_unit_test(lost_stays_lost),
         cmocka_unit_test(the_longest_argument_is_the_callers_choice),
+        cmocka_unit_test(the_longest_request_follows_from_it),
+        cmocka_unit_test(what_is_skipped_needs_no_room),
         cmocka_unit_test(random_streams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -121,6 +121,7 @@ bool stage_start(struct stage *stage, unsigned at)
                                      .join = node->join,
                                      .readindex_reads = stage->options.readindex_reads,
                                      .wal_segment_size = 1u << 20,
+                                     .bulk_size_max = stage->options.bulk_size_max,
                                      .snapshot_log_bytes = stage->options.snapshot_log_bytes,
                                      .snapshot_period_ns = stage->options.snapshot_period_ns,
                                      .hold_ns = stage->options.hold_ns,

@@ -58,6 +58,7 @@ struct stage_options {
     uint32_t faults;
     bool readindex_reads;
     uint64_t hold_ns, ack_timeout_ns;
+    size_t bulk_size_max;                            /* 0: RESP_BULK_SIZE_MAX */
     uint64_t snapshot_log_bytes, snapshot_period_ns; /* 0: defaults */
     const struct node_timing *timing;
 };

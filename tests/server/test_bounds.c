@@ -153,6 +153,59 @@ static void request_that_is_only_announced(void **state)
     stage_destroy(stage);
 }
 
+/* It is answered at once, the rest goes by unkept, and the connection goes on. */
+static void value_that_is_too_long(void **state)
+{
+    static const char head[] = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5000000\r\n";
+    static const uint8_t piece[50000];
+    (void)state;
+    struct stage *stage =
+        stage_formed_with(&(struct stage_options){.nodes = 1, .bulk_size_max = 4 * READ_SIZE});
+    unsigned client = stage_connect(stage, 0);
+    stage_send(stage, client, head, sizeof head - 1);
+    assert_non_null(strstr(stage_reply(stage, client, STAGE_SECOND), "proto-max-bulk-len"));
+    for (unsigned i = 0; i < 100; i++) {
+        stage_send(stage, client, (const char *)piece, sizeof piece);
+        stage_run(stage, STAGE_MS);
+        assert_true(client_at(stage, 0, 0)->input.capacity <= 4 * READ_SIZE); /* SERVER-4 */
+    }
+    stage_send(stage, client, "\r\n", 2);
+    assert_string_equal("PONG", stage_ask(stage, client, "PING"));
+    assert_string_equal("0", stage_ask(stage, client, "EXISTS k"));
+    stage_destroy(stage);
+}
+
+/* What a transaction holds is one entry: it ends where a request does, and then it does not run. */
+static void transaction_that_is_too_long(void **state)
+{
+    (void)state;
+    struct stage *stage =
+        stage_formed_with(&(struct stage_options){.nodes = 1, .bulk_size_max = VALUE_SIZE});
+    unsigned client = stage_connect(stage, 0);
+    assert_string_equal("OK", stage_ask(stage, client, "MULTI"));
+    char *value = memory_zeroed(1, VALUE_SIZE + 1);
+    memset(value, 'v', VALUE_SIZE);
+    for (unsigned i = 0; i < 5; i++) {
+        char head[64];
+        int size = snprintf(head, sizeof head, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n", VALUE_SIZE);
+        stage_send(stage, client, head, (size_t)size);
+        stage_send(stage, client, value, VALUE_SIZE);
+        stage_send(stage, client, "\r\n", 2);
+        const char *reply = stage_reply(stage, client, STAGE_SECOND);
+        assert_non_null(strstr(reply, i == 1 ? "proto-max-bulk-len" : "QUEUED"));
+        assert_true(client_at(stage, 0, 0)->transaction.requests.size < 3 * VALUE_SIZE);
+    }
+    assert_memory_equal("-EXECABORT", stage_ask(stage, client, "EXEC"), 10);
+    assert_string_equal("OK", stage_ask(stage, client, "MULTI"));
+    stage_send(stage, client, "*2\r\n$3\r\nGET\r\n$100001\r\n", 23);
+    stage_send(stage, client, value, VALUE_SIZE + 1);
+    stage_send(stage, client, "\r\n", 2);
+    assert_non_null(strstr(stage_reply(stage, client, STAGE_SECOND), "proto-max-bulk-len"));
+    assert_memory_equal("-EXECABORT", stage_ask(stage, client, "EXEC"), 10);
+    memory_free(value);
+    stage_destroy(stage);
+}
+
 /* ---- SERVER-5 ---- */
 
 static void malformed_bytes_close_only_their_client(void **state)
@@ -228,6 +281,8 @@ int main(void)
         cmocka_unit_test(client_of_a_follower_that_does_not_read),
         cmocka_unit_test(client_that_only_writes),
         cmocka_unit_test(request_that_is_only_announced),
+        cmocka_unit_test(value_that_is_too_long),
+        cmocka_unit_test(transaction_that_is_too_long),
         cmocka_unit_test(malformed_bytes_close_only_their_client),
         cmocka_unit_test(storm_of_garbage),
         cmocka_unit_test(nonsense_is_answered),
