@@ -62,8 +62,8 @@ struct replica_options {
  * written at a time. */
 struct replica_snapshots {
     struct snapshots *files; /* NULL: before the node knows its cluster */
-    /* One is due after so many bytes of log (or a quarter of the store, if that is more), and after
-     * so long with any. */
+    /* One is due after so many bytes of log (or as many as the store has, if that is more), and
+     * after so long with any. */
     uint64_t log_bytes, period_ns;
     bool is_writing;
     uint64_t next_step_ns;        /* not before; UINT64_MAX: an event comes first */

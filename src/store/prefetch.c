@@ -1,11 +1,25 @@
 /* prefetch.c - what a find waits for, fetched for many keys at once: page word, bucket and entry
- * are three misses one after the other for one key, and three for a whole batch of them. */
+ * are three misses one after the other for one key, and three for a whole batch of them.
+ *
+ * Buckets and entries are read, not prefetched: processors drop a prefetch whose page is not among
+ * those that they know how to translate, and with many keys hardly any page is. */
 #include "store/table.h"
 
 struct ahead {
     uint64_t hash, segment;
     unsigned tag;
 };
+
+struct found {
+    const uint8_t *at[STORE_PREFETCH_MAX];
+    size_t count;
+};
+
+/* A load that nothing waits for; several of them are under way at the same time. */
+static void touch(const void *at)
+{
+    (void)*(const volatile uint8_t *)at;
+}
 
 static void find_segment(const struct store *store, uint32_t slot, struct ahead *ahead)
 {
@@ -26,35 +40,38 @@ static const struct store_bucket *home_of(const struct ahead *ahead)
            store_tag_home(ahead->tag, store_word_above(ahead->segment));
 }
 
-/* The key's line and the one behind it: a small key has its value there. */
-static void fetch_entries(const struct ahead *ahead)
+static void fetch_entries(const struct ahead *ahead, struct found *found)
 {
     const struct store_bucket *home = home_of(ahead);
-    for (unsigned i = 0; i < home->count; i++) {
-        if (store_word_above(home->words[i]) != ahead->tag)
-            continue;
-        const uint8_t *entry = store_word_pointer(home->words[i]);
-        __builtin_prefetch(entry, 1);
-        __builtin_prefetch(entry + 64, 1);
+    unsigned matches = store_bucket_matches(home, ahead->tag);
+    for (; matches && found->count < STORE_PREFETCH_MAX; matches &= matches - 1) {
+        const uint8_t *entry = store_word_pointer(home->words[__builtin_ctz(matches)]);
+        touch(entry);
+        found->at[found->count++] = entry;
     }
 }
 
 void store_prefetch(const struct store *store, const struct store_key *keys, size_t count)
 {
     struct ahead ahead[STORE_PREFETCH_MAX];
+    struct found found;
+    found.count = 0; /* the rest is written before it is read */
     assert(count <= STORE_PREFETCH_MAX);
     for (size_t i = 0; i < count; i++) {
         const struct store_page *page = store->pages[keys[i].slot / STORE_PAGE_SLOTS];
         if (page)
-            __builtin_prefetch(&page->words[keys[i].slot % STORE_PAGE_SLOTS]);
+            touch(&page->words[keys[i].slot % STORE_PAGE_SLOTS]);
         ahead[i].hash = store_key_hash(store, &keys[i]);
     }
     for (size_t i = 0; i < count; i++) {
         find_segment(store, keys[i].slot, &ahead[i]);
         if (ahead[i].segment)
-            __builtin_prefetch(home_of(&ahead[i]), 1);
+            touch(home_of(&ahead[i]));
     }
     for (size_t i = 0; i < count; i++)
         if (ahead[i].segment)
-            fetch_entries(&ahead[i]);
+            fetch_entries(&ahead[i], &found);
+    /* A small key has its value in the line behind it; that may be past the end of its memory. */
+    for (size_t i = 0; i < found.count; i++)
+        __builtin_prefetch(found.at[i] + 64, 1);
 }

@@ -162,20 +162,10 @@ static uint64_t *find_spilled(uint64_t segment, unsigned tag, const struct store
     return NULL;
 }
 
-/* One bit for each entry of the bucket with this tag. Without branches: where a key stands is
- * chance, and a mispredicted exit from a loop costs more than comparing all seven. */
-static unsigned tag_matches(const struct store_bucket *bucket, unsigned tag)
-{
-    unsigned matches = 0;
-    for (unsigned i = 0; i < BUCKET_ENTRIES; i++)
-        matches |= (unsigned)(store_word_above(bucket->words[i]) == tag) << i;
-    return matches & ((1u << bucket->count) - 1);
-}
-
 uint64_t *store_segment_find(uint64_t segment, unsigned tag, const struct store_key *key)
 {
     struct store_bucket *home = home_of(segment, tag);
-    unsigned matches = tag_matches(home, tag);
+    unsigned matches = store_bucket_matches(home, tag);
     for (; matches; matches &= matches - 1) {
         uint64_t *place = &home->words[__builtin_ctz(matches)];
         if (store_entry_is(store_word_entry(*place), key))

@@ -103,6 +103,16 @@ static inline struct store_segment *store_segment_head(uint64_t segment)
     return (struct store_segment *)store_word_pointer(segment) - 1;
 }
 
+/* One bit for each entry of the bucket with this tag. Without branches: where a key stands is
+ * chance, and a mispredicted exit from a loop costs more than comparing all seven. */
+static inline unsigned store_bucket_matches(const struct store_bucket *bucket, unsigned tag)
+{
+    unsigned matches = 0;
+    for (unsigned i = 0; i < BUCKET_ENTRIES; i++)
+        matches |= (unsigned)(store_word_above(bucket->words[i]) == tag) << i;
+    return matches & ((1u << bucket->count) - 1);
+}
+
 /* The word of the spilled entry number `index`. */
 static inline uint64_t *store_segment_spilled(uint64_t segment, size_t index)
 {

@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 
-#define STORE_PART  4 /* due when the log is as large as that part of the store */
 #define HELD_PART   4 /* or holds up so many times what one is due for */
 #define PACE_PART   3 /* a piece that took t is followed by a pause of so many t */
 #define PAUSE_NS    50000u
@@ -39,10 +38,12 @@ void bootstrap_deinit(struct bootstrap *bootstrap, struct replica_snapshots *sha
 
 /* ---- when ---- */
 
+/* The log may become as large as the store: a snapshot then costs as much as the writes behind it,
+ * at most. With a quarter of the store it was four keys written out for each that was changed. */
 uint64_t bootstrap_due_size(const struct replica_snapshots *share, const struct store *store)
 {
-    uint64_t part = store_memory_bytes(store) / STORE_PART;
-    return part > share->log_bytes ? part : share->log_bytes;
+    uint64_t size = store_memory_bytes(store);
+    return size > share->log_bytes ? size : share->log_bytes;
 }
 
 bool bootstrap_is_due(const struct bootstrap *bootstrap, const struct replica_snapshots *share,
