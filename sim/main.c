@@ -18,13 +18,13 @@ struct arguments {
     bool trace, stop_at_find, has_seed;
 };
 
-static int usage(void)
+static int usage(FILE *to, int code)
 {
-    fprintf(stderr, "usage: holdfast-sim run --seed N [--trace] [--fault NAME]\n"
-                    "       holdfast-sim swarm --minutes M [--jobs N] [--seed FIRST] "
-                    "[--fault NAME] [--stop-at-find]\n"
-                    "       holdfast-sim cost | journey | faults\n");
-    return 2;
+    fprintf(to, "usage: holdfast-sim run --seed N [--trace] [--fault NAME]\n"
+                "       holdfast-sim swarm --minutes M [--jobs N] [--seed FIRST] "
+                "[--fault NAME] [--stop-at-find]\n"
+                "       holdfast-sim cost | journey | faults\n");
+    return code;
 }
 
 /* False: unknown word or value. */
@@ -85,8 +85,10 @@ static int run(const struct arguments *arguments)
 int main(int count, char **words)
 {
     struct arguments arguments = {.seed = 1, .minutes = 1};
+    if (count > 1 && (strcmp(words[count - 1], "--help") == 0 || strcmp(words[1], "-h") == 0))
+        return usage(stdout, 0);
     if (count < 2 || !parse(count - 1, words + 1, &arguments))
-        return usage();
+        return usage(stderr, 2);
     const char *verb = words[1];
     if (strcmp(verb, "run") == 0)
         return run(&arguments);
@@ -106,5 +108,5 @@ int main(int count, char **words)
         swarm_print_faults(stdout);
         return 0;
     }
-    return usage();
+    return usage(stderr, 2);
 }

@@ -12,17 +12,37 @@ static int by_address(const void *a, const void *b)
     return strcmp(((const struct probe *)a)->address, ((const struct probe *)b)->address);
 }
 
+/* HOST:PORT, a port that somebody can be reached at. */
+static bool is_address(const char *at, size_t size)
+{
+    unsigned long port = 0;
+    size_t digits = 0;
+    while (digits < size && digits < 6 && at[size - digits - 1] >= '0' &&
+           at[size - digits - 1] <= '9')
+        digits++;
+    for (size_t i = size - digits; i < size; i++)
+        port = port * 10 + (unsigned long)(at[i] - '0');
+    bool graphic = true;
+    for (size_t i = 0; i < size; i++)
+        graphic &= (unsigned char)at[i] > ' ' && at[i] != 127;
+    return graphic && digits && digits + 1 < size && at[size - digits - 1] == ':' && port > 0 &&
+           port <= 65535;
+}
+
 static enum status add_address(struct control *control, const char *at, size_t size,
                                char why[CONTROL_LINE_SIZE])
 {
     if (control->probe_count == CONTROL_PROBES_MAX) {
-        snprintf(why, CONTROL_LINE_SIZE, "--join names more than %d addresses", CONTROL_PROBES_MAX);
+        snprintf(why, CONTROL_LINE_SIZE,
+                 "--join names more than %d addresses: a few members are enough",
+                 CONTROL_PROBES_MAX);
         return STATUS_INVALID;
     }
     struct probe *probe = &control->probes[control->probe_count++];
-    const char *colon = memchr(at, ':', size);
-    if (!colon || colon == at || colon + 1 == at + size || size >= sizeof probe->address) {
-        snprintf(why, CONTROL_LINE_SIZE, "--join: '%.*s' is not HOST:PORT",
+    if (!is_address(at, size) || size >= sizeof probe->address) {
+        snprintf(why, CONTROL_LINE_SIZE,
+                 "--join: '%.*s' is not HOST:PORT: give client addresses with one comma between "
+                 "two, like 127.0.0.1:6379,127.0.0.1:6380",
                  (int)(size < 80 ? size : 80), at);
         return STATUS_INVALID;
     }
@@ -44,7 +64,7 @@ static enum status read_list(struct control *control, char why[CONTROL_LINE_SIZE
     for (size_t i = 0; i < control->probe_count; i++) {
         const char *address = control->probes[i].address;
         if (i && strcmp(control->probes[i - 1].address, address) == 0) {
-            snprintf(why, CONTROL_LINE_SIZE, "--join names %s twice", address);
+            snprintf(why, CONTROL_LINE_SIZE, "--join names %s twice: name each node once", address);
             return STATUS_INVALID;
         }
         control->list_hash = checksum_seeded(address, strlen(address), control->list_hash + 1);
@@ -60,7 +80,8 @@ static enum status check_ports(const struct control *control, char why[CONTROL_L
     for (size_t i = 0; i < 2 && control->probe_count > 1; i++) {
         const char *port = strrchr(addresses[i], ':');
         if (port && strcmp(port, ":0") == 0) {
-            snprintf(why, CONTROL_LINE_SIZE, "%s %s: with --join the port must be a fixed one",
+            snprintf(why, CONTROL_LINE_SIZE,
+                     "%s %s: with --join the port must be a fixed one: give a port above 0",
                      options[i], addresses[i]);
             return STATUS_INVALID;
         }

@@ -11,8 +11,11 @@ struct count {
     size_t nodes, up, full, leaderless, unready;
     const json_t *first_down, *first_full, *first_leaderless, *first_unready;
     json_int_t first_unready_partition;
-    int spare;    /* nodes that may still fail before some partition stops */
-    int up_spare; /* the same if every replica on a node that is up were ready */
+    int spare;           /* nodes that may still fail before some partition stops */
+    const json_t *stuck; /* the partition that most voters must come back for; NULL: none */
+    int missing;         /* so many */
+    bool majority;       /* it is a majority that it waits for */
+    const json_t *away;  /* the voter, where one is away */
 };
 
 static void say(struct health *health, const char *format, ...)
@@ -65,9 +68,22 @@ static int quorum_of(const json_t *merged, const json_t *partition, const char *
     return voters / 2 + 1;
 }
 
+/* More voters must be up than are, to elect a leader or to commit. */
+static void note_stuck(const json_t *partition, const json_t *away, int missing, bool majority,
+                       struct count *count)
+{
+    if (missing <= count->missing)
+        return;
+    count->stuck = partition;
+    count->missing = missing;
+    count->majority = majority;
+    count->away = away;
+}
+
 static void count_partition(const json_t *merged, const json_t *partition, struct count *count)
 {
     int voters = 0, ready = 0, up = 0;
+    const json_t *away = NULL;
     size_t i;
     json_t *replica;
     json_array_foreach(json_object_get(partition, "replicas"), i, replica)
@@ -78,6 +94,8 @@ static void count_partition(const json_t *merged, const json_t *partition, struc
         voters += votes;
         ready += votes && good;
         up += votes && is_there;
+        if (votes && !is_there)
+            away = voters - up == 1 ? replica : NULL;
         count->unready += !good;
         if (!good && !count->first_unready) {
             count->first_unready = replica;
@@ -86,14 +104,13 @@ static void count_partition(const json_t *merged, const json_t *partition, struc
     }
     bool led = is_up(merged, merge_number(partition, "leader"));
     int elects = quorum_of(merged, partition, "election_quorum", voters);
-    int spare = ready - elects, up_spare = up - elects;
-    bool goes_on = ready >= quorum_of(merged, partition, "commit_quorum", voters);
-    if (spare < 0 && led && goes_on)
-        spare = up_spare = 0; /* it lives as long as its leader */
+    int commits = quorum_of(merged, partition, "commit_quorum", voters);
+    int needs = led ? commits : elects, spare = ready - elects;
+    if (spare < 0 && led && ready >= commits)
+        spare = 0; /* it lives as long as its leader */
     if (spare < count->spare)
         count->spare = spare;
-    if (up_spare < count->up_spare)
-        count->up_spare = up_spare;
+    note_stuck(partition, away, needs - up, needs == voters / 2 + 1, count);
     if (!led) {
         count->leaderless++;
         if (!count->first_leaderless)
@@ -133,7 +150,25 @@ static void say_disks(struct health *health, const struct count *count)
         say(health, ": while such a node leads, writes are refused");
 }
 
-static void say_partitions(struct health *health, const struct count *count)
+/* Where the contract asks for more than a majority, or for less, the majority is not the cure. */
+static void say_stuck(struct health *health, const json_t *merged, const struct count *count)
+{
+    const char *keyspace = merge_text(count->stuck, "keyspace");
+    long long partition = merge_number(count->stuck, "id");
+    json_int_t node = merge_number(count->away, "node");
+    const json_t *found = merge_find(json_object_get(merged, "nodes"), "id", node);
+    if (count->majority)
+        say(health, "; writes are refused until a majority is back");
+    else if (count->away)
+        say(health,
+            "; %s/%lld waits for node %lld at %s: its contract lets nobody lead without that one",
+            keyspace, partition, (long long)node, merge_text(found, "addr"));
+    else
+        say(health, "; writes to %s/%lld are refused until %d more of its replicas %s back",
+            keyspace, partition, count->missing, count->missing == 1 ? "is" : "are");
+}
+
+static void say_partitions(struct health *health, const json_t *merged, const struct count *count)
 {
     if (!count->leaderless)
         say(health, "; every partition has a leader");
@@ -144,8 +179,8 @@ static void say_partitions(struct health *health, const struct count *count)
             count->leaderless == 1 ? "" : " ...");
     if (count->unready && count->up == count->nodes)
         say_unready(health, count);
-    if (count->up_spare < 0)
-        say(health, "; writes are refused until a majority is back");
+    if (count->stuck)
+        say_stuck(health, merged, count);
     else if (count->leaderless)
         say(health, "; reads and writes wait until a leader is elected");
     else if (count->spare <= 0)
@@ -157,7 +192,7 @@ static void say_partitions(struct health *health, const struct count *count)
 struct health health_of(const json_t *merged)
 {
     struct health health = {0};
-    struct count count = {.spare = INT_MAX, .up_spare = INT_MAX};
+    struct count count = {.spare = INT_MAX};
     json_t *partitions = json_object_get(merged, "partitions"), *partition;
     size_t i;
     count_nodes(merged, &count);
@@ -170,7 +205,7 @@ struct health health_of(const json_t *merged)
         return health;
     }
     say_nodes(&health, &count);
-    say_partitions(&health, &count);
+    say_partitions(&health, merged, &count);
     say_disks(&health, &count);
     health.good = count.up == count.nodes && !count.leaderless && !count.unready && !count.full;
     return health;

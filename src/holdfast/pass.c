@@ -27,7 +27,8 @@ static const struct verb {
      "  discard ID        settles a record: its writes are forgotten\n\n"
      "Only keyspaces with FAILOVER available can lose an acknowledged write; EXPLAIN says so.\n"},
     {"failovers", "", "there was no failover",
-     "holdfast [-a HOST:PORT] failovers [--json]   a record of each change of leader\n\n"
+     "holdfast [-a HOST:PORT] failovers [KEYSPACE] [--count N] [--json]\n\n"
+     "A record of each change of leader, of the last 1,000; of the newest N with --count.\n"
      "How it was noticed, who voted, when the first write was acknowledged, what was cut.\n"
      "--json has the votes, too.\n"},
 };

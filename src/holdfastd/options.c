@@ -17,7 +17,7 @@ static const struct {
     {"dir", "DIR", "where log and identity are kept (default ./holdfast-data)"},
     {"listen", "HOST:PORT", "clients connect here (default 127.0.0.1:6379)"},
     {"peer-listen", "HOST:PORT", "other nodes connect here (default: client port + 10000)"},
-    {"http-listen", "HOST:PORT", "/livez and /readyz (default: client port + 1000)"},
+    {"http-listen", "HOST:PORT", "/livez, /readyz and /metrics (default: client port + 1000)"},
     {"join", "HOST:PORT,...", "client addresses of all nodes; the same list on every node"},
     {"site", "NAME", "fault domain, outermost"},
     {"zone", "NAME", "fault domain inside the site"},
@@ -37,6 +37,23 @@ _Static_assert(KNOWN <= OPTIONS_MAX, "make OPTIONS_MAX larger");
 static const char *const later[] = {"sentinel-listen", "requirepass", "user", "aclfile", "tls-",
                                     "masterauth",      "maxmemory"};
 
+/* Redis's names for what is said in another way here. */
+static const struct {
+    const char *name, *instead;
+} elsewhere[] = {
+    {"port", "give --listen HOST:PORT"},
+    {"bind", "give --listen HOST:PORT"},
+    {"replicaof", "give --join with the address of a member"},
+    {"slaveof", "give --join with the address of a member"},
+    {"cluster-enabled", "every node is ready for others: see --join"},
+    {"daemonize", "it stays in the foreground; a service manager puts it behind"},
+    {"logfile", "the log goes to stderr: redirect that"},
+    {"appendonly", "every write is logged; how it is synced is up to the keyspace"},
+    {"appendfsync", "it is up to the keyspace: holdfast keyspace create NAME --sync ..."},
+    {"save", "see --snapshot-seconds and --snapshot-log-bytes"},
+    {"databases", "there are 16; holdfast keyspace create makes more"},
+};
+
 static int find(const char *name)
 {
     for (size_t i = 0; i < KNOWN; i++)
@@ -51,6 +68,11 @@ static enum status refuse(const char *name, const char *where, char why[400])
         if (strncasecmp(later[i], name, strlen(later[i])) == 0) {
             snprintf(why, 400, "%s'%.60s' is not available in this version; remove it", where,
                      name);
+            return STATUS_INVALID;
+        }
+    for (size_t i = 0; i < sizeof elsewhere / sizeof elsewhere[0]; i++)
+        if (strcasecmp(elsewhere[i].name, name) == 0) {
+            snprintf(why, 400, "%sunknown option '%.60s': %s", where, name, elsewhere[i].instead);
             return STATUS_INVALID;
         }
     snprintf(why, 400, "%sunknown option '%.60s'; holdfastd --help lists them", where, name);
@@ -89,7 +111,11 @@ static enum status check_address(const char *name, const char *value, char why[4
     char *end = NULL;
     long port = colon && isdigit((unsigned char)colon[1]) ? strtol(colon + 1, &end, 10) : -1;
     bool bare_v6 = colon && value[0] != '[' && memchr(value, ':', (size_t)(colon - value));
-    if (!end || *end || colon == value || port > 65535 || strlen(value) > 60 || bare_v6) {
+    bool graphic = true;
+    for (const char *at = value; *at; at++)
+        graphic &= (unsigned char)*at > ' ' && *at != 127;
+    if (!end || *end || !graphic || colon == value || port > 65535 || strlen(value) > 60 ||
+        bare_v6) {
         snprintf(why, 400, "--%s: '%.60s' is not HOST:PORT (example: %s)", name, value,
                  bare_v6 ? "[::1]:6379" : "127.0.0.1:6379");
         return STATUS_INVALID;
@@ -106,7 +132,8 @@ static enum status check_size(const char *name, const char *value, uint64_t leas
     char low[16], high[16];
     snprintf(low, sizeof low, least >= 1 << 20 ? "%llumb" : "%llukb",
              (unsigned long long)(least >= 1 << 20 ? least >> 20 : least >> 10));
-    snprintf(high, sizeof high, "%llumb", (unsigned long long)(most >> 20));
+    snprintf(high, sizeof high, most >= 1ull << 30 ? "%llugb" : "%llumb",
+             (unsigned long long)(most >> (most >= 1ull << 30 ? 30 : 20)));
     snprintf(why, 400, "--%s: '%.40s' is not a size from %s to %s", name, value, low, high);
     return STATUS_INVALID;
 }
@@ -145,8 +172,8 @@ static enum status check_boot_id(const char *name, const char *path, char why[40
         fclose(file);
     if (good)
         return STATUS_OK;
-    snprintf(why, 400, "--%s: cannot read %.200s: %s", name, path,
-             number ? strerror(number) : "there is no boot id in it");
+    snprintf(why, 400, "--%s: cannot read %.200s: %s; give a file whose first line is the id", name,
+             path, number ? strerror(number) : "there is no boot id in it");
     return STATUS_INVALID;
 }
 
@@ -206,7 +233,8 @@ static enum status set(struct options *options, const char *name, const char *va
     if (i < 0)
         return refuse(name, where, why);
     if (strlen(value) >= OPTION_VALUE_SIZE || !value[0]) {
-        snprintf(why, 400, "%s--%s: the value is empty or too long", where, known[i].name);
+        snprintf(why, 400, "%s--%s: the value is empty or too long: give %s, 1 to %d characters",
+                 where, known[i].name, known[i].argument, OPTION_VALUE_SIZE - 1);
         return STATUS_INVALID;
     }
     if (check(known[i].name, value, trouble)) {
@@ -245,7 +273,8 @@ static enum status read_line(struct options *options, char *line, const char *wh
         *value++ = 0;
     value = unquote(value + strspn(value, " \t"));
     if (!value) {
-        snprintf(why, 400, "%s'%.60s': unbalanced quotes", where, name);
+        snprintf(why, 400, "%s'%.60s': unbalanced quotes: close them, or leave them out", where,
+                 name);
         return STATUS_INVALID;
     }
     return set(options, name, value, where, why);
@@ -257,7 +286,9 @@ static enum status read_file(struct options *options, const char *path, char why
     int number = 0;
     FILE *file = fopen(path, "r");
     if (!file) {
-        snprintf(why, 400, "cannot read the config file %.200s: %s", path, strerror(errno));
+        snprintf(why, 400,
+                 "cannot read the config file %.200s: %s; give another, or --option value", path,
+                 strerror(errno));
         return STATUS_NOT_FOUND;
     }
     enum status status = STATUS_OK;
@@ -272,7 +303,8 @@ static enum status read_file(struct options *options, const char *path, char why
         }
     }
     if (!status && ferror(file)) { /* a directory opens, and does not read */
-        snprintf(why, 400, "cannot read the config file %.200s: %s", path, strerror(errno));
+        snprintf(why, 400, "cannot read the config file %.200s: %s; give a file", path,
+                 strerror(errno));
         status = STATUS_INVALID;
     }
     fclose(file);
@@ -303,6 +335,22 @@ static enum status derive(struct options *options, const char *name, const char 
     return STATUS_OK;
 }
 
+/* Three that are served apart; port 0 is another one each time. */
+static enum status check_distinct(const struct options *options, char why[400])
+{
+    static const char *const names[] = {"listen", "peer-listen", "http-listen"};
+    for (size_t i = 0; i < 3; i++)
+        for (size_t j = i + 1; j < 3; j++) {
+            const char *value = options_get(options, names[i]), *port = strrchr(value, ':');
+            if (strcmp(port, ":0") == 0 || strcmp(value, options_get(options, names[j])) != 0)
+                continue;
+            snprintf(why, 400, "--%s and --%s are both %.60s: give them different ports", names[i],
+                     names[j], value);
+            return STATUS_INVALID;
+        }
+    return STATUS_OK;
+}
+
 /* As redis shows it: in bytes. */
 static enum status settle_bulk_len(struct options *options, char why[400])
 {
@@ -319,6 +367,7 @@ static enum status settle_bulk_len(struct options *options, char why[400])
 
 static void show(struct options *options)
 {
+    snprintf(options->values[find("workers")], OPTION_VALUE_SIZE, "%u", options_workers(options));
     for (size_t i = 0; i < KNOWN; i++)
         options->shown[options->shown_count++] =
             (struct admin_option){known[i].name, options->values[i]};
@@ -345,13 +394,16 @@ static enum status read_words(struct options *options, int count, char **words, 
             continue;
         }
         if (strncmp(word, "--", 2) != 0 || !word[2]) {
-            snprintf(why, 400, "'%.60s' is not an option; options begin with --", word);
+            snprintf(why, 400,
+                     "'%.60s' is not an option; options begin with --, holdfastd --help "
+                     "lists them",
+                     word);
             return STATUS_INVALID;
         }
         if (find(word + 2) < 0)
             return refuse(word + 2, "", why);
         if (i == count) {
-            snprintf(why, 400, "%.60s needs a value", word);
+            snprintf(why, 400, "%.60s needs a value: %s", word, known[find(word + 2)].argument);
             return STATUS_INVALID;
         }
         status = set(options, word + 2, words[i++], "", why);
@@ -373,6 +425,8 @@ enum status options_read(struct options *options, int count, char **words, char 
     status = derive(options, "peer-listen", "peer", 10000, why);
     if (!status)
         status = derive(options, "http-listen", "health", 1000, why);
+    if (!status)
+        status = check_distinct(options, why);
     if (!status)
         status = settle_bulk_len(options, why);
     if (!status)

@@ -205,6 +205,16 @@ static int open_listener(const struct addrinfo *at)
     return -1;
 }
 
+static const char *why_not_listening(int number)
+{
+    switch (number) {
+    case EADDRINUSE: return "is in use: stop what listens there, or give another";
+    case EADDRNOTAVAIL: return "is not of this machine: give an address that `ip address` lists";
+    case EACCES: return "is not permitted: give a port above 1023, or start as root";
+    }
+    return strerror(number);
+}
+
 static enum status bind_address(struct http *http, const char *address, char why[128])
 {
     struct addrinfo wanted = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
@@ -216,7 +226,8 @@ static enum status bind_address(struct http *http, const char *address, char why
         return STATUS_INVALID;
     }
     if (getaddrinfo(strcmp(host, "*") == 0 ? "0.0.0.0" : host, port, &wanted, &at)) {
-        snprintf(why, 128, "--http-listen %.60s: no such host", address);
+        snprintf(why, 128, "--http-listen %.40s: no such host; give an address of this machine",
+                 address);
         return STATUS_INVALID;
     }
     int descriptor = open_listener(at), number = errno;
@@ -226,13 +237,7 @@ static enum status bind_address(struct http *http, const char *address, char why
             fatal("cannot set up HTTP");
         return STATUS_OK;
     }
-    if (number == EADDRINUSE)
-        snprintf(why, 128,
-                 "--http-listen %.50s is in use: stop what listens there, or give another",
-                 address);
-    else
-        snprintf(why, 128, "--http-listen %.50s cannot be listened on: %.40s", address,
-                 strerror(number));
+    snprintf(why, 128, "--http-listen %.46s %.64s", address, why_not_listening(number));
     return number == EADDRINUSE ? STATUS_IN_USE : STATUS_IO;
 }
 

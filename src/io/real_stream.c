@@ -336,6 +336,16 @@ static int open_listener(const struct sockaddr_storage *at, socklen_t size)
     return -1;
 }
 
+static const char *why_not_listening(int number)
+{
+    switch (number) {
+    case EADDRINUSE: return "is in use: stop what listens there, or give another";
+    case EADDRNOTAVAIL: return "is not of this machine: give an address that `ip address` lists";
+    case EACCES: return "is not permitted: give a port above 1023, or start as root";
+    }
+    return strerror(number);
+}
+
 enum status io_listen(struct io *io, const char *address, uint64_t tag, struct io_stream *out,
                       char why[128])
 {
@@ -345,18 +355,14 @@ enum status io_listen(struct io *io, const char *address, uint64_t tag, struct i
         return STATUS_INVALID;
     }
     if (!addresses) {
-        snprintf(why, 128, "%.64s: no such host", address);
+        snprintf(why, 128, "%.60s: no such host; give an address of this machine", address);
         return STATUS_INVALID;
     }
     int descriptor = open_listener(&addresses->list[0].at, addresses->list[0].size);
     int number = errno;
     memory_free(addresses);
     if (descriptor < 0) {
-        if (number == EADDRINUSE)
-            snprintf(why, 128, "%.60s is in use: stop what listens there, or give another",
-                     address);
-        else
-            snprintf(why, 128, "%.60s cannot be listened on: %.40s", address, strerror(number));
+        snprintf(why, 128, "%.60s %.64s", address, why_not_listening(number));
         return number == EADDRINUSE ? STATUS_IN_USE : STATUS_IO;
     }
     struct stream *stream = stream_create(io, STREAM_LISTENING);

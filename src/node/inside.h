@@ -127,6 +127,8 @@ void node_sign_path(const struct node *node, char path[IO_PATH_SIZE]);
 /* Worker 0, before any log is opened: INVALID with one line. */
 MUST_USE enum status node_check_share(struct node *node, char why[NODE_WHY_SIZE]);
 /* DAMAGED, with the line for people. */
+/* A directory inside --dir could not be made. */
+void node_say_unmade(const char *path, enum status status, char why[NODE_WHY_SIZE]);
 enum status node_say_lost_log(const struct node *node, char why[NODE_WHY_SIZE]);
 
 /* groups.c */

@@ -77,9 +77,35 @@ static void say_log(const struct node *node, enum status status, const char *lin
              status == STATUS_DAMAGED ? "; this node stays out, the others go on" : "");
 }
 
+/* The name of a file begins with its group. */
+static const char *complaint_of(const struct node *node, struct group_id group)
+{
+    char begin[20];
+    const char *line;
+    snprintf(begin, sizeof begin, "%016llx-", (unsigned long long)group.value);
+    for (size_t i = 0; (line = snapshots_complaint(node->snapshots.files, i)) != NULL; i++)
+        if (strncmp(line, begin, strlen(begin)) == 0)
+            return line;
+    return "there is none";
+}
+
+static void say_snapshots(const struct node *node, struct group_id group, char why[NODE_WHY_SIZE])
+{
+    snprintf(
+        why, NODE_WHY_SIZE,
+        "the log in %s/wal begins behind every snapshot of group %llu that holds (%.160s): put "
+        "an unharmed copy of it into %s/snapshots, if there is one; until then this node "
+        "stays out, the others go on",
+        node->dir, (unsigned long long)group.value, complaint_of(node, group), node->dir);
+}
+
 static void say_record(const struct node *node, const struct wal_record *record, enum status status,
                        char why[NODE_WHY_SIZE])
 {
+    if (record->kind == WAL_MARK && status == STATUS_DAMAGED) {
+        say_snapshots(node, record->group, why);
+        return;
+    }
     snprintf(why, NODE_WHY_SIZE,
              "the log in %s holds a record that does not fit (group %llu, index %llu: %s); "
              "this node stays out, the others go on; taking it back comes with a later version",
@@ -93,13 +119,7 @@ static enum status recover_ends(struct node *node, char why[NODE_WHY_SIZE])
     for (size_t i = 0; i < node->group_count; i++) {
         if (replica_recover_end(node->groups[i]->replica) == STATUS_OK)
             continue;
-        const char *complaint = snapshots_complaint(node->snapshots.files, 0);
-        snprintf(
-            why, NODE_WHY_SIZE,
-            "the log in %s/wal begins behind every snapshot of group %llu that holds (%.160s); "
-            "this node stays out, the others go on",
-            node->dir, (unsigned long long)replica_group(node->groups[i]->replica).value,
-            complaint ? complaint : "there is none");
+        say_snapshots(node, replica_group(node->groups[i]->replica), why);
         return STATUS_DAMAGED;
     }
     return STATUS_OK;
@@ -120,6 +140,8 @@ static enum status recover(struct node *node, char why[NODE_WHY_SIZE])
     }
     record = (struct wal_record){.index = 0};
     enum status doubt = doubts(node, &record.group);
+    if (doubt == STATUS_DAMAGED) /* the log has looked at its own records */
+        record.kind = WAL_MARK;
     if (status == STATUS_END && doubt) {
         say_record(node, &record, doubt, why);
         return doubt;
@@ -163,13 +185,26 @@ enum status node_make_dir(struct node *node, const char *path)
     return status ? status : io_dir_sync(node->io, parent);
 }
 
+void node_say_unmade(const char *path, enum status status, char why[NODE_WHY_SIZE])
+{
+    if (status == STATUS_EXISTS)
+        snprintf(why, NODE_WHY_SIZE,
+                 "%s is not a directory: move it away if it was put there by mistake, and put back "
+                 "what was there; or give another --dir",
+                 path);
+    else if (status == STATUS_DENIED)
+        snprintf(why, NODE_WHY_SIZE, "no permission to make %s: give this user access", path);
+    else
+        snprintf(why, NODE_WHY_SIZE, "cannot make the directory %s: %s", path, status_text(status));
+}
+
 static enum status open_log(struct node *node, char why[NODE_WHY_SIZE])
 {
     char path[IO_PATH_SIZE], line[WAL_WHY_SIZE] = "";
     snprintf(path, sizeof path, "%s/wal", node->dir);
     enum status status = node_make_dir(node, path);
     if (status) {
-        snprintf(why, NODE_WHY_SIZE, "cannot make %s: %s", path, status_text(status));
+        node_say_unmade(path, status, why);
         return status;
     }
     snprintf(path, sizeof path, "%s/wal/%u", node->dir, node->options.worker);

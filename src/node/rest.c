@@ -23,10 +23,11 @@ enum status node_open_snapshots(struct node *node, char why[NODE_WHY_SIZE])
     share->log_bytes = log_bytes ? log_bytes : LOG_BYTES_DEFAULT;
     share->period_ns = period_ns ? period_ns : PERIOD_NS_DEFAULT;
     enum status status = node_make_dir(node, path);
-    if (status)
-        snprintf(line, sizeof line, "%s", status_text(status));
-    else
-        status = snapshots_open(node->io, &options, &share->files, line);
+    if (status) {
+        node_say_unmade(path, status, why);
+        return status;
+    }
+    status = snapshots_open(node->io, &options, &share->files, line);
     if (status)
         snprintf(why, NODE_WHY_SIZE, "the snapshots in %s do not open: %.200s", path, line);
     return status;

@@ -123,6 +123,33 @@ static void test_quorums_of_the_contract(void **state)
     }
 }
 
+/* The same keyspace without its leader: two followers are a majority, and may not elect. */
+static void test_only_the_leader_helps(void **state)
+{
+    (void)state;
+    for (int down = 1; down < 3; down++) {
+        struct own_view view = healthy_view(3);
+        view.up = down == 1 ? "duu" : "ddu";
+        view.leader = 0;
+        for (int i = 0; i < down; i++)
+            view.states[i] = "down";
+        json_t *made = make_view(&view), *keyspaces = json_object_get(made, "keyspaces");
+        json_object_set_new(json_array_get(keyspaces, 0), "commit_quorum", json_integer(1));
+        json_object_set_new(json_array_get(keyspaces, 0), "election_quorum", json_integer(3));
+        json_t *merged = merge_views(&made, 1);
+        struct health health = health_of(merged);
+        assert_null(strstr(health.sentence, "majority"));
+        assert_non_null(
+            strstr(health.sentence,
+                   down == 1 ? "; default/1 waits for node 1 at n1:1: its contract lets nobody "
+                               "lead without that one"
+                             : "; writes to default/1 are refused until 2 more of its replicas "
+                               "are back"));
+        json_decref(merged);
+        json_decref(made);
+    }
+}
+
 static void test_no_cluster_yet(void **state)
 {
     const char *text = "{\"cluster_id\":null,\"nodes\":[],\"keyspaces\":[],\"partitions\":[]}";
@@ -143,6 +170,7 @@ int main(void)
         cmocka_unit_test(test_the_majority_is_down),
         cmocka_unit_test(test_a_replica_catches_up),
         cmocka_unit_test(test_quorums_of_the_contract),
+        cmocka_unit_test(test_only_the_leader_helps),
         cmocka_unit_test(test_no_cluster_yet),
         cmocka_unit_test(test_nobody_leads),
         cmocka_unit_test(test_a_full_disk),

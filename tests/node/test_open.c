@@ -167,11 +167,13 @@ static void records_that_do_not_fit(void **state)
         {.kind = WAL_IDENTITY, .index = 77, .payload = slice_of(entry, 3)},
         {.kind = WAL_IDENTITY, .index = IDENTITY_PROMISE, .payload = slice_of(foreign, 2)},
         {.kind = WAL_IDENTITY, .index = IDENTITY_FORMATION, .payload = slice_of(foreign, 2)},
+        {.kind = WAL_MARK, .group = GROUP_DEFAULT, .index = 9, .term = 1}, /* of a lost snapshot */
     };
     for (size_t i = 0; i < sizeof records / sizeof records[0]; i++)
         open_with(&records[i], true, /* NODE-5 */
-                  i == 1 ? "begins behind every snapshot of group 1 that holds (there is none)"
-                         : "holds a record that does not fit");
+                  i == 1 || records[i].kind == WAL_MARK
+                      ? "begins behind every snapshot of group 1 that holds (there is none)"
+                      : "holds a record that does not fit");
     open_with(&records[1], false, "holds a record that does not fit"); /* no formation before it */
 }
 

@@ -48,7 +48,8 @@ class CommandLine(unittest.TestCase):
             self.refused(2, f"{verb}: not available in this version", HOLDFAST, verb)
 
     def test_help(self):
-        for words in ([], ["status"], ["keyspace"], ["loss"], ["failovers"], ["dev"]):
+        self.assertIn("--count N", run(HOLDFAST, "failovers", "--help")[1])
+        for words in ([], ["status"], ["keyspace"], ["loss"], ["failovers"], ["dev"], ["sim"], ["sim", "run"]):
             code, out, err = run(HOLDFAST, *words, "--help")
             self.assertEqual((code, err), (0, ""))
             self.assertIn("holdfast", out)
@@ -64,6 +65,7 @@ class CommandLine(unittest.TestCase):
             place = os.path.join(folder, "data")
             self.refused(2, "unknown option 'dri'", HOLDFASTD, "--dri", place)
             self.refused(2, "is not an option", HOLDFASTD, "--dir", place, "extra")
+            self.refused(2, "unknown option 'port': give --listen HOST:PORT", HOLDFASTD, "--port", "7000")
             self.refused(2, "needs a value", HOLDFASTD, "--dir")
             self.refused(2, "not HOST:PORT", HOLDFASTD, "--dir", place, "--listen", "6379")
             for number in ("0", "17", "two", "-1", "2x"):
@@ -85,7 +87,7 @@ class CommandLine(unittest.TestCase):
                 for value in ("a\nb", "a\x1b[2J", "a\x7f", "a b", "a,b", 'a"b', "x" * 61):
                     self.refused(2, "control characters", HOLDFASTD, *place, name, value)
             self.refused(2, "'600mb' is not a size from 1mb to 512mb", HOLDFASTD, *place, "--proto-max-bulk-len", "600mb")
-            self.refused(2, "from 256kb to 1024mb", HOLDFASTD, *place, "--wal-segment-size", "1kb")
+            self.refused(2, "from 256kb to 1gb", HOLDFASTD, *place, "--wal-segment-size", "1kb")
             self.refused(2, "cannot read /nope: No such file", HOLDFASTD, *place, "--boot-id-file", "/nope")
             self.refused(2, "there is no boot id in it", HOLDFASTD, *place, "--boot-id-file", "/dev/null")
             self.refused(2, "Is a directory", HOLDFASTD, *place, "--boot-id-file", folder)
@@ -125,6 +127,11 @@ class CommandLine(unittest.TestCase):
             self.refused(1, "--listen no..such..host:1: no such host", *self.serve(folder, "--listen", "no..such..host:1"))
             self.refused(1, "--http-listen no..such..host:1: no such host",
                          *self.serve(folder, "--http-listen", "no..such..host:1"))
+            for name in ("--listen", "--http-listen"):
+                self.refused(1, f"{name} 203.0.113.1:7001 is not of this machine: give an address that `ip address` lists",
+                             *self.serve(folder, name, "203.0.113.1:7001"))
+            self.refused(2, f"--peer-listen and --http-listen are both {port}: give them different ports",
+                         *self.serve(folder, "--peer-listen", port, "--http-listen", port))
 
     def test_a_directory_that_cannot_be(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -136,6 +143,16 @@ class CommandLine(unittest.TestCase):
             self.refused(1, "its parent does not exist", *dir_(os.path.join(folder, "absent", "deep")))
             self.refused(1, "its parent does not exist", *dir_(os.path.join(file, "deep")))
             self.refused(1, "cannot create files in /proc: give another --dir", *dir_("/proc"))
+
+    def test_files_in_the_place_of_directories(self):
+        with Cluster(1) as cluster:
+            node = cluster.start().nodes[0]
+            self.assertEqual(node.call("CONFIG", "GET", "workers"), [b"workers", b"1"])
+            node.stop()
+            place = os.path.join(node.dir, "snapshots")
+            os.rename(place, place + ".away")
+            open(place, "w", encoding="utf-8").close()
+            self.refused(1, f"{place} is not a directory: move it away", *self.serve(cluster.folder, "--dir", node.dir))
 
     @unittest.skipUnless(os.getuid() == 0, "only root can become somebody else")
     def test_a_directory_without_permission(self):
@@ -168,8 +185,11 @@ class CommandLine(unittest.TestCase):
 
     def test_join_lists(self):
         with tempfile.TemporaryDirectory() as folder:
-            self.refused(1, "is not HOST:PORT", *self.serve(folder, "--join", "127.0.0.1:1,nonsense"))
-            self.refused(1, "twice", *self.serve(folder, "--join", "127.0.0.1:1,127.0.0.1:1"))
+            for value in ("127.0.0.1:1,nonsense", ",", "127.0.0.1:1,,127.0.0.1:2", "127.0.0.1:1 127.0.0.1:2", "127.0.0.1:0",
+                          "127.0.0.1:65536", ":1"):
+                self.refused(1, "is not HOST:PORT: give client addresses with one comma between two",
+                             *self.serve(folder, "--join", value))
+            self.refused(1, "twice: name each node once", *self.serve(folder, "--join", "127.0.0.1:1,127.0.0.1:1"))
             self.refused(1, "with --join the port must be a fixed one",
                          *self.serve(folder, "--join", "127.0.0.1:1,127.0.0.1:2", "--peer-listen", "127.0.0.1:0"))
 
