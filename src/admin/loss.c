@@ -121,28 +121,112 @@ static void show(struct server_call *call, const struct ledger_cut *cut, size_t 
     (void)tell_items(call, cut, call->reply);
 }
 
-/* ---- the verb ---- */
+/* ---- REPLAY ---- */
 
-/* What a node that cannot be asked has kept is listed again when it is back. */
-static void discard(struct server_call *call, struct group_id group, uint64_t term)
+static void tell_skipped(struct reply *reply, struct slice from, size_t count)
+{
+    struct resp_item words[CONTROL_REPLAY_WORDS];
+    reply_text(reply, "skipped_keys");
+    reply_array(reply, count);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < CONTROL_REPLAY_WORDS; k++)
+            if (resp_item_take(&from, &words[k]))
+                return; /* cannot be: it was counted */
+        reply_map(reply, 4);
+        reply_text(reply, "key");
+        if (words[0].type == '_')
+            reply_null(reply);
+        else
+            reply_bulk(reply, words[0].bytes);
+        reply_text(reply, "database");
+        if (words[1].integer < 0)
+            reply_null(reply);
+        else
+            reply_integer(reply, words[1].integer);
+        reply_text(reply, "index");
+        reply_integer(reply, words[2].integer);
+        reply_text(reply, "why");
+        reply_text(reply, control_skip_word(words[3].integer));
+    }
+}
+
+/* False: there was nothing to replay. */
+static bool tell_replay(struct reply *reply, struct slice id, struct slice answer)
+{
+    static const char *const names[CONTROL_REPLAY_NUMBERS] = {
+        "replayed", "replayed_before", "not_acknowledged", "skipped", "nodes_not_asked", "writes"};
+    struct slice from = answer;
+    struct resp_item all, numbers[CONTROL_REPLAY_NUMBERS];
+    if (resp_item_take(&from, &all) || all.type != '*') {
+        reply_error(reply, "%.*s", (int)all.bytes.size, (const char *)all.bytes.at);
+        return true;
+    }
+    for (size_t i = 0; i < CONTROL_REPLAY_NUMBERS; i++)
+        if (resp_item_take(&from, &numbers[i]))
+            return false;
+    if (!numbers[CONTROL_REPLAY_NUMBERS - 1].integer)
+        return false;
+    reply_map(reply, CONTROL_REPLAY_NUMBERS + 2);
+    reply_text(reply, "id");
+    reply_bulk(reply, id);
+    for (size_t i = 0; i < CONTROL_REPLAY_NUMBERS; i++) {
+        reply_text(reply, names[i]);
+        reply_integer(reply, numbers[i].integer);
+    }
+    tell_skipped(reply, from,
+                 (size_t)(all.integer - CONTROL_REPLAY_NUMBERS) / CONTROL_REPLAY_WORDS);
+    return true;
+}
+
+static void replay(struct server_call *call, struct group_id group, uint64_t term)
 {
     const struct admin *admin = call->owner;
-    if (control_discard_loss(admin->control, group, term))
-        reply_ok(call->reply);
-    else
-        reply_error(call->reply, "TRYAGAIN too much waits to be reported to the leader of system");
+    bool overwrites = call->count == 4;
+    struct buffer answer;
+    const struct control_partition *partition =
+        catalogue_find_group(control_catalogue(admin->control), group);
+    if (partition && partition->dropped) {
+        reply_error(call->reply, "ERR partition %llu was dropped with its keyspace",
+                    (unsigned long long)group.value);
+        return;
+    }
+    if (!partition) {
+        call->pass = true; /* a record of it cannot be either, and `system` says so */
+        return;
+    }
+    buffer_init(&answer, 256u << 20);
+    call->later = control_replay(admin->control, group, term, overwrites, &answer) != 0;
+    call->works = call->later;
+    if (!call->later)
+        call->pass = !tell_replay(call->reply, call->arguments[2], slice_of_buffer(&answer));
+    buffer_deinit(&answer);
+}
+
+/* ---- the verb ---- */
+
+/* What a node that cannot be asked has kept is listed again when it is back. `system` notes the
+ * rest, and knows whether there is such a record at all. */
+static void show_or_discard(struct server_call *call, struct group_id group, uint64_t term,
+                            bool discards)
+{
+    const struct admin *admin = call->owner;
+    const struct ledger_cut *cut = NULL;
+    size_t missing = 0;
+    call->later = control_gather(admin->control, group, term, discards, &cut, &missing) != 0;
+    call->pass = !call->later && (discards || !cut || !cut->count);
+    if (!call->later && !call->pass)
+        show(call, cut, missing);
 }
 
 void admin_serve_loss(struct server_call *call)
 {
-    const struct admin *admin = call->owner;
     struct slice word = call->arguments[1];
-    bool shows = slice_is_word(word, "SHOW"), discards = slice_is_word(word, "DISCARD");
-    const struct ledger_cut *cut = NULL;
+    bool discards = slice_is_word(word, "DISCARD"), replays = slice_is_word(word, "REPLAY");
+    bool is_whole = call->count == 3 ||
+                    (replays && call->count == 4 && slice_is_word(call->arguments[3], "OVERWRITE"));
     struct group_id group;
     uint64_t term;
-    size_t missing = 0;
-    if ((!shows && !discards) || call->count != 3) {
+    if ((!slice_is_word(word, "SHOW") && !discards && !replays) || !is_whole) {
         call->pass = true;
         return;
     }
@@ -150,21 +234,16 @@ void admin_serve_loss(struct server_call *call)
         reply_error(call->reply, "TRYAGAIN this node waits for the nodes named by --join");
         return;
     }
-    if (!read_id(call->arguments[2], &group, &term)) {
+    if (!read_id(call->arguments[2], &group, &term))
         reply_error(call->reply, "ERR an id is PARTITION-TERM, as LOSS LIST shows it");
-        return;
-    }
-    call->later = control_gather(admin->control, group, term, discards, &cut, &missing) != 0;
-    if (call->later)
-        return;
-    if (discards)
-        discard(call, group, term);
+    else if (replays)
+        replay(call, group, term);
     else
-        show(call, cut, missing);
+        show_or_discard(call, group, term, discards);
 }
 
 void admin_serve_ledger(struct server_call *call)
 {
     const struct admin *admin = call->owner;
-    control_serve_ledger(admin->control, call->arguments, call->reply);
+    control_serve_ledger(admin->control, call->arguments, call->count, call->reply);
 }

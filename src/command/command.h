@@ -136,6 +136,8 @@ void command_execute(struct command_call *call);
 /* ONCE client-id number [OPEN lowest] request: where the request begins in the arguments (at least
  * 4); the request itself is checked. 0: it cannot be, `why` is the error. */
 #define COMMAND_ONCE_WHY_SIZE 160
+/* Names of clients that begin with this byte are the server's own. */
+#define COMMAND_ONCE_OWN 0
 size_t command_take_once(const struct command_table *table, const struct slice *arguments,
                          size_t count, struct store_once_request *request,
                          char why[COMMAND_ONCE_WHY_SIZE]);
@@ -162,6 +164,24 @@ MUST_USE enum status command_effect_keys(const struct command_table *table,
 /* The first argument of the effect's first command as a key, for store_prefetch: a guess, right for
  * nearly all. False: there is none. */
 bool command_effect_guess_key(struct slice payload, struct store_key *key);
+
+/* ---- what was cut, once more (R10) ---- */
+
+/* Calls `each` for every key that an effect reads or writes; *whole: it is about all keys. */
+MUST_USE enum status command_replay_keys(const struct command_table *table, struct slice payload,
+                                         void (*each)(void *owner, const struct store_key *key),
+                                         void *owner, bool *whole);
+enum command_replay_state {
+    COMMAND_REPLAY_FITS,
+    COMMAND_REPLAY_DIFFERS,  /* the keys hold what it cannot be applied to, or would not change */
+    COMMAND_REPLAY_REPEATED, /* it stood behind ONCE, and its client has sent it again */
+};
+/* Would the effect run on what the store holds now? Tried on copies of its keys. */
+enum command_replay_state command_replay_try(const struct command_table *table, struct store *store,
+                                             struct slice payload, int64_t now_us);
+/* Not in the table: argument 1 is an effect. If it FITS it runs as one, and is the new effect; else
+ * the call is refused. */
+extern const struct command command_replay;
 
 /* The deletion of up to `max` expired keys as an effect (active expiry): returns how many. Removes
  * them from the store too. */

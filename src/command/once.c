@@ -44,6 +44,9 @@ size_t command_take_once(const struct command_table *table, const struct slice *
     *request = (struct store_once_request){.client = arguments[1]};
     if (!request->client.size || request->client.size > STORE_ONCE_NAME_MAX)
         return refuse(why, "a client id has 1 to 128 bytes: ", request->client, "");
+    if (request->client.at[0] == COMMAND_ONCE_OWN)
+        return refuse(why, "a client id may not begin with a zero byte: ",
+                      slice_of(request->client.at + 1, request->client.size - 1), "");
     if (!take_number(arguments[2], &request->number))
         return refuse(why, "ONCE takes sequence numbers from 1 on, not ", arguments[2], "");
     if (count > 5 && slice_is_word(arguments[3], "OPEN")) {

@@ -124,6 +124,8 @@ void control_destroy(struct control *control)
         buffer_deinit(&control->probes[i].input);
     }
     gather_deinit(control);
+    replay_deinit(control);
+    replay_ask_deinit(control);
     catalogue_deinit(&control->catalogue);
     report_deinit(control);
     short_deinit(control);
@@ -165,6 +167,8 @@ void control_tick(struct control *control)
             first_records_step(control);
         follow_tick(control);
         loss_tick(control);
+        replay_tick(control);
+        replay_ask_tick(control);
         failover_tick(control);
         reconcile_tick(control);
         short_tick(control);
@@ -184,7 +188,8 @@ uint64_t control_deadline_ns(const struct control *control)
         return control->next_ns;
     uint64_t deadline = follow_deadline_ns(control);
     const uint64_t others[] = {report_deadline_ns(control), failover_deadline_ns(control),
-                               reconcile_deadline_ns(control)};
+                               reconcile_deadline_ns(control), replay_deadline_ns(control),
+                               replay_ask_deadline_ns(control)};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         deadline = others[i] < deadline ? others[i] : deadline;
     if (!control->has_first_records && control->next_ns < deadline)

@@ -30,7 +30,9 @@
  * stays. CONTROL-9  A failover leaves one record, of the leader that came of it: said when it
  * serves, said again with its first write, and kept however the next one goes. CONTROL-11  A node
  * that joins and what grows with it are one entry; the same ticket is given the same id, and nobody
- * else is. CONTROL-12  The leader of a group changes it towards a catalogue that the leader of
+ * else is. CONTROL-13  A cut write that is proposed again runs whole or not at all, at most once,
+ * and not over what was written since unless that is wanted; what does not run is named.
+ * CONTROL-12  The leader of a group changes it towards a catalogue that the leader of
  * `system` has confirmed in this term, and never back to an older one. */
 #ifndef HOLDFAST_CONTROL_CONTROL_H
 #define HOLDFAST_CONTROL_CONTROL_H
@@ -215,12 +217,21 @@ struct ledger_cut; /* replica/ledger/ledger.h */
  * `discards`: each node forgets it at the same time. */
 MUST_USE enum status control_gather(struct control *control, struct group_id group, uint64_t term,
                                     bool discards, const struct ledger_cut **out, size_t *missing);
-/* Notes for all that an operator wants to hear no more of it. False: not now. */
-bool control_discard_loss(struct control *control, struct group_id group, uint64_t term);
-/* LEDGER ITEMS|DISCARD group term: what this node has; admin/ has its row. */
-void control_serve_ledger(struct control *control, const struct slice *arguments,
+/* The writes of a record proposed again, on the leader of the partition, which is asked wherever it
+ * is; each at most once, and none twice however often this is asked. AGAIN: under way, to be called
+ * again. OK: *out gets an error, or an array of CONTROL_REPLAY_NUMBERS numbers and
+ * CONTROL_REPLAY_WORDS words for each key that was skipped, as RESP2. */
+#define CONTROL_REPLAY_NUMBERS 6 /* replayed now, before; nobody was told; skipped; nodes; all */
+#define CONTROL_REPLAY_WORDS   4 /* key or null; database; index; a number for skip_word */
+MUST_USE enum status control_replay(struct control *control, struct group_id group, uint64_t term,
+                                    bool overwrites, struct buffer *out);
+const char *control_skip_word(int64_t why);
+/* LEDGER ITEMS|DISCARD group term: what this node has. LEDGER REPLAY group term ticket
+ * KEEP|OVERWRITE: replay.c. admin/ has its row. */
+void control_serve_ledger(struct control *control, const struct slice *arguments, size_t count,
                           struct reply *reply);
-/* LOSS LIST [keyspace]: a data command of the system group; admin/ has its row. */
+/* LOSS LIST [keyspace], and the others where no node has what they ask for: a data command of the
+ * system group; admin/ has its row. */
 void control_execute_loss(struct command_call *call);
 
 /* A line for the operator's log; false: none. */

@@ -273,7 +273,8 @@ bool control_handle_peer(struct control *control, const struct peer_happening *h
     if (happening->kind != PEER_MESSAGE || happening->message.kind != WIRE_FORWARD_REPLY)
         return false;
     if (reply->session != ASK_SESSION)
-        return report_handle_peer(control, reply) || gather_handle_peer(control, reply);
+        return report_handle_peer(control, reply) || gather_handle_peer(control, reply) ||
+               replay_handle_peer(control, reply);
     if (!control->is_asking || reply->epoch != control->ask_epoch)
         return true; /* it came too late */
     control->is_asking = false;

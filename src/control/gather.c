@@ -165,17 +165,29 @@ static void tell_items(const struct ledger_cut *cut, struct reply *reply)
     }
 }
 
-void control_serve_ledger(struct control *control, const struct slice *arguments,
+static bool is_number(struct slice word, int64_t least, int64_t *out)
+{
+    return !slice_to_i64(word, out) && *out >= least;
+}
+
+void control_serve_ledger(struct control *control, const struct slice *arguments, size_t count,
                           struct reply *reply)
 {
     struct ledger *ledger = node_ledger(control->node);
-    int64_t group = 0, term = 0;
-    if (slice_to_i64(arguments[2], &group) || slice_to_i64(arguments[3], &term) || group < 0 ||
-        term < 1) {
-        reply_error(reply, "ERR LEDGER takes a partition and a term");
+    int64_t group, term, ticket = 0;
+    bool replays = slice_is_word(arguments[1], "REPLAY");
+    if (count != (replays ? 6 : 4) || !is_number(arguments[2], 0, &group) ||
+        !is_number(arguments[3], 1, &term) || (replays && !is_number(arguments[4], 1, &ticket))) {
+        reply_error(reply, "ERR LEDGER takes a partition and a term, REPLAY a ticket and how, too");
         return;
     }
     struct group_id id = {(uint64_t)group};
+    if (replays) {
+        struct replay_wish wish = {id, (uint64_t)term, (uint64_t)ticket,
+                                   slice_is_word(arguments[5], "OVERWRITE")};
+        replay_serve(control, &wish, reply);
+        return;
+    }
     if (slice_is_word(arguments[1], "DISCARD"))
         (void)ledger_discard(ledger, id, (uint64_t)term);
     tell_items(ledger_find(ledger, id, (uint64_t)term), reply);

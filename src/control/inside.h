@@ -52,6 +52,51 @@ struct gather {
     struct ledger *found; /* owned; never saved */
 };
 
+/* replay.c: a record that is proposed again here, where its partition is led */
+enum replay_stage {
+    REPLAY_IDLE = 0,
+    REPLAY_GATHER,
+    REPLAY_RUN,
+    REPLAY_COMMIT,
+    REPLAY_REPORT,
+    REPLAY_DONE
+};
+struct replay {
+    enum replay_stage stage;
+    struct group_id group;
+    uint64_t term, ticket; /* of who asked; 0: nobody has */
+    bool overwrites, disk_is_full;
+    struct store *store; /* the replica's, to be recognised */
+    const struct command_table *commands;
+    uint64_t serving_term, next_ns, report_until_ns;
+    struct ledger *items; /* owned; never saved */
+    size_t at;            /* of its entries: the next one */
+    struct replica_walk walk;
+    struct replay_key *keys; /* owned; by hash */
+    size_t key_count, key_capacity;
+    bool any_changed, all_changed; /* since: any key at all; every key */
+    struct replica_gate gate;
+    uint64_t replayed, before, untold, skipped, total;
+    size_t missing;      /* nodes that could not be asked */
+    struct buffer skips; /* words of a reply, CONTROL_REPLAY_WORDS for each key */
+    size_t skip_count;
+    char key[CONTROL_REPORT_KEY_SIZE];
+};
+struct replay_wish {
+    struct group_id group;
+    uint64_t term, ticket;
+    bool overwrites;
+};
+
+/* replay_ask.c: the one question of this node that is under way */
+struct replay_ask {
+    struct replay_wish wish; /* ticket 0: none */
+    uint32_t epoch;
+    bool is_sent, is_heard, is_answered;
+    uint64_t began_ns, next_ns, used_ns;
+    struct buffer answer;
+};
+
 /* short.c: groups that were led here under SHORT degrade, and what was said of them. */
 struct short_group {
     struct group_id group;
@@ -91,6 +136,8 @@ struct control {
     uint64_t asked_ns, next_ask_ns, retry_ns;
     struct reports reports;
     struct gather gather;
+    struct replay replay;
+    struct replay_ask replay_ask;
     uint64_t flights_seen, failover_retry_ns, failovers_more;
     char failover_line[CONTROL_LINE_SIZE];
     /* reconcile.c */
@@ -205,6 +252,8 @@ void report_deinit(struct control *control);
 /* True: it was the answer to a report. */
 bool report_handle_peer(struct control *control, const struct wire_forward_reply *reply);
 void report_tick(struct control *control);
+/* On the leader of `system`: a record of a kind that is kept. Replies. */
+void report_keep(struct command_call *call, struct slice key, struct slice text);
 uint64_t report_deadline_ns(const struct control *control);
 
 /* short.c */
@@ -221,5 +270,19 @@ size_t loss_count_open(struct store *store, const struct control_catalogue *cata
                        uint64_t keyspace);
 void gather_deinit(struct control *control);
 bool gather_handle_peer(struct control *control, const struct wire_forward_reply *reply);
+
+/* replay.c */
+void replay_tick(struct control *control);
+uint64_t replay_deadline_ns(const struct control *control);
+void replay_deinit(struct control *control);
+/* One question of whoever asks: begins, or tells how far it is: a status, at last an array of
+ * CONTROL_REPLAY_NUMBERS numbers and CONTROL_REPLAY_WORDS words for each key, or an error. */
+void replay_serve(struct control *control, const struct replay_wish *wish, struct reply *reply);
+
+/* replay_ask.c */
+void replay_ask_tick(struct control *control);
+uint64_t replay_ask_deadline_ns(const struct control *control);
+void replay_ask_deinit(struct control *control);
+bool replay_handle_peer(struct control *control, const struct wire_forward_reply *reply);
 
 #endif

@@ -4,7 +4,8 @@
  *   loss:GROUP-TERM         a leader was elected after that of TERM, under FAILOVER available:
  * until that one's node is back, nobody knows what it had answered loss:GROUP-TERM-nNODE   what
  * NODE has set aside of TERM loss:GROUP-TERM-rNODE   NODE is back, and all that it had of TERM is
- * decided loss:GROUP-TERM-d       discarded by an operator */
+ * decided loss:GROUP-TERM-p       proposed again by an operator loss:GROUP-TERM-d       discarded
+ * by one */
 #include "control/inside.h"
 
 #include "base/memory.h"
@@ -12,6 +13,7 @@
 
 #include <jansson.h>
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -89,14 +91,6 @@ void loss_tick(struct control *control)
         ledger_set_reported(ledger, cut->group, cut->term);
 }
 
-bool control_discard_loss(struct control *control, struct group_id group, uint64_t term)
-{
-    char key[CONTROL_REPORT_KEY_SIZE];
-    int size = snprintf(key, sizeof key, "loss:%llu-%llu-d", (unsigned long long)group.value,
-                        (unsigned long long)term);
-    return size > 0 && report(control, key, json_pack("{s:i}", "version", 1));
-}
-
 /* ---- one line of the list ---- */
 
 struct loss {
@@ -115,6 +109,9 @@ struct loss {
     size_t returned_count;
     uint64_t nodes[RAFT_MEMBERS_MAX]; /* that have entries */
     size_t node_count;
+    bool was_kept;     /* some node had entries, discarded by now or not */
+    bool was_replayed; /* what was listed then, `writes` of them */
+    uint64_t replayed, skipped, writes;
 };
 
 struct losses {
@@ -152,6 +149,7 @@ static void add_counts(struct loss *loss, const json_t *root)
 {
     uint64_t acknowledged = number_of(root, "acknowledged"), possibly = number_of(root, "possibly");
     uint64_t node = number_of(root, "node");
+    loss->was_kept = true;
     if (flag_of(root, "discarded"))
         return;
     if (loss->node_count < RAFT_MEMBERS_MAX)
@@ -179,6 +177,14 @@ static void add_return(struct loss *loss, const json_t *root)
     loss->returned_count++;
 }
 
+static void add_replay(struct loss *loss, const json_t *root)
+{
+    loss->was_replayed = true;
+    loss->replayed = number_of(root, "replayed");
+    loss->skipped = number_of(root, "skipped");
+    loss->writes = number_of(root, "writes");
+}
+
 static void add_opening(struct loss *loss, const json_t *root)
 {
     loss->opened = true;
@@ -203,6 +209,8 @@ static void add_record(struct losses *losses, const struct control_reported *rep
             add_counts(loss, root);
         else if (kind == 'r')
             add_return(loss, root);
+        else if (kind == 'p')
+            add_replay(loss, root);
         loss->discarded |= kind == 'd';
     }
     json_decref(root);
@@ -232,6 +240,19 @@ static bool is_shown(const struct loss *loss)
     return loss->opened && !loss->discarded && !is_known(loss);
 }
 
+/* Whoever knows an id may name it until it is settled: LOSS LIST need not show it. */
+static bool is_there(const struct loss *loss)
+{
+    return loss->was_kept || (loss->opened && !is_known(loss));
+}
+
+/* Settled: all that the record will ever have was proposed again, or is named as skipped. */
+static bool is_replayed(const struct loss *loss)
+{
+    return loss->was_replayed && is_known(loss) &&
+           loss->writes >= loss->acknowledged + loss->not +loss->possibly;
+}
+
 static void read_losses(struct store *store, struct losses *losses)
 {
     struct control_reported *reported;
@@ -254,7 +275,8 @@ size_t loss_count_open(struct store *store, const struct control_catalogue *cata
     for (size_t i = 0; i < losses.count; i++) {
         const struct control_partition *partition =
             catalogue_find_group(catalogue, losses.at[i].group);
-        open += partition && partition->keyspace == keyspace && is_shown(&losses.at[i]);
+        open += partition && partition->keyspace == keyspace && is_shown(&losses.at[i]) &&
+                !is_replayed(&losses.at[i]);
     }
     memory_free(losses.at);
     return open;
@@ -281,7 +303,7 @@ static void tell(struct reply *reply, const struct control_catalogue *catalogue,
     char id[48];
     snprintf(id, sizeof id, "%llu-%llu", (unsigned long long)loss->group.value,
              (unsigned long long)loss->term);
-    reply_map(reply, 11);
+    reply_map(reply, 13);
     reply_text(reply, "id");
     reply_text(reply, id);
     reply_text(reply, "keyspace");
@@ -291,11 +313,16 @@ static void tell(struct reply *reply, const struct control_catalogue *catalogue,
     pair_number(reply, "previous_leader", loss->previous, loss->previous != 0);
     pair_number(reply, "leader", loss->by, loss->by != 0);
     reply_text(reply, "state");
-    reply_text(reply, exact ? "exact" : known ? "possibly" : "unknown");
+    reply_text(reply, is_replayed(loss) ? "replayed"
+                      : exact           ? "exact"
+                      : known           ? "possibly"
+                                        : "unknown");
     /* Never 0 for what nobody knows (R10): then "at least", or null. */
     pair_number(reply, "acknowledged", loss->acknowledged, loss->has_counts || known);
     pair_number(reply, "not_acknowledged", loss->not, loss->has_counts || known);
     pair_number(reply, "possibly", loss->possibly, loss->has_counts || known);
+    pair_number(reply, "replayed", loss->replayed, loss->was_replayed);
+    pair_number(reply, "skipped", loss->skipped, loss->was_replayed);
     reply_text(reply, "nodes");
     reply_array(reply, loss->node_count);
     for (size_t i = 0; i < loss->node_count; i++)
@@ -324,7 +351,71 @@ static void tell_list(struct command_call *call, const struct control_catalogue 
     memory_free(losses.at);
 }
 
-void control_execute_loss(struct command_call *call)
+/* ---- one record by its id, where no node has (any more) what is in it ---- */
+
+static void fail(struct command_call *call, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void fail(struct command_call *call, const char *format, ...)
+{
+    char line[CONTROL_LINE_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    call->failed = true;
+    reply_error(call->reply, "%s", line);
+}
+
+static void discard(struct command_call *call, const struct loss *loss, const char *id)
+{
+    char key[CONTROL_REPORT_KEY_SIZE];
+    int size = snprintf(key, sizeof key, "loss:%s-d", id);
+    if (loss->discarded)
+        fail(call, "ERR the record %s is discarded already", id);
+    else
+        report_keep(call, slice_of(key, (size_t)size), slice_of_text("{\"version\":1}"));
+}
+
+static void answer_one(struct command_call *call, const struct loss *loss, const char *id)
+{
+    if (slice_is_word(call->arguments[1], "DISCARD")) {
+        discard(call, loss, id);
+    } else if (slice_is_word(call->arguments[1], "REPLAY")) {
+        fail(call, "ERR no node that can be asked has a write of %s: there is nothing to replay",
+             id);
+    } else {
+        reply_map(call->reply, 2);
+        reply_text(call->reply, "nodes_not_asked");
+        reply_null(call->reply);
+        reply_text(call->reply, "writes");
+        reply_array(call->reply, 0);
+    }
+}
+
+static void execute_one(struct command_call *call)
+{
+    struct losses losses;
+    const struct loss *found = NULL;
+    size_t shown = 0;
+    char id[48], wanted[48];
+    read_losses(call->store, &losses);
+    snprintf(wanted, sizeof wanted, "%.*s", (int)call->arguments[2].size,
+             (const char *)call->arguments[2].at);
+    for (size_t i = 0; i < losses.count && !found; i++) {
+        shown += is_shown(&losses.at[i]);
+        snprintf(id, sizeof id, "%llu-%llu", (unsigned long long)losses.at[i].group.value,
+                 (unsigned long long)losses.at[i].term);
+        if (strcmp(id, wanted) == 0 && is_there(&losses.at[i]))
+            found = &losses.at[i];
+    }
+    if (found)
+        answer_one(call, found, id);
+    else
+        fail(call, "ERR there is no record %s: LOSS LIST shows all, %zu now", wanted, shown);
+    memory_free(losses.at);
+}
+
+static void execute_list(struct command_call *call)
 {
     struct control_catalogue catalogue;
     const struct control_keyspace *keyspace = NULL;
@@ -332,11 +423,25 @@ void control_execute_loss(struct command_call *call)
     catalogue_read_store(&catalogue, call->store);
     if (call->count == 3)
         keyspace = catalogue_find_name(&catalogue, call->arguments[2]);
-    if (!slice_is_word(call->arguments[1], "LIST") || call->count > 3)
-        reply_error(call->reply, "ERR LOSS knows LIST [keyspace], SHOW id and DISCARD id");
-    else if (call->count == 3 && !keyspace)
-        reply_error(call->reply, "ERR there is no such keyspace: KEYSPACE LIST shows all");
+    if (call->count == 3 && !keyspace)
+        fail(call, "ERR there is no such keyspace: KEYSPACE LIST shows all");
     else
         tell_list(call, &catalogue, keyspace);
     catalogue_deinit(&catalogue);
+}
+
+void control_execute_loss(struct command_call *call)
+{
+    struct slice word = call->arguments[1];
+    bool names_one =
+        call->count == 3 && (slice_is_word(word, "SHOW") || slice_is_word(word, "DISCARD"));
+    names_one |=
+        slice_is_word(word, "REPLAY") &&
+        (call->count == 3 || (call->count == 4 && slice_is_word(call->arguments[3], "OVERWRITE")));
+    if (names_one)
+        execute_one(call);
+    else if (slice_is_word(word, "LIST") && call->count <= 3)
+        execute_list(call);
+    else
+        fail(call, "ERR LOSS knows LIST [keyspace], SHOW id, REPLAY id [OVERWRITE] and DISCARD id");
 }

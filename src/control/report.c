@@ -148,14 +148,12 @@ static bool make_room(struct command_call *call, const struct report_kind *kind)
     return fits;
 }
 
-static void set(struct command_call *call, int64_t at_us)
+static void set(struct command_call *call, struct slice key, struct slice text, int64_t at_us)
 {
     char value[TIME_DIGITS + CONTROL_REPORT_TEXT_MAX + 1];
-    struct slice text = call->arguments[2];
     snprintf(value, sizeof value, "%016llx", (unsigned long long)at_us);
     memcpy(value + TIME_DIGITS, text.at, text.size);
-    struct slice words[] = {slice_of_text("SET"), call->arguments[1],
-                            slice_of(value, TIME_DIGITS + text.size)};
+    struct slice words[] = {slice_of_text("SET"), key, slice_of(value, TIME_DIGITS + text.size)};
     if (change(call, words, 3))
         reply_ok(call->reply);
     else if (!call->refused)
@@ -174,26 +172,30 @@ static void settle_change(struct command_call *call, struct slice key, struct sl
         wanted_settle(call, (uint64_t)group, (uint64_t)change);
 }
 
-void control_execute_report(struct command_call *call)
+void report_keep(struct command_call *call, struct slice key, struct slice text)
 {
-    struct slice key = call->arguments[1], text = call->arguments[2];
     struct store_key place = store_key_of(REPORT_DATABASE, key);
     struct control_reported old;
-    if (!may_be_reported(key, text)) {
-        fail(call,
-             "ERR nodes report failovers, losses and copies that are short, and nothing else");
-        return;
-    }
-    if (kind_of(key)->max == 0) {
-        settle_change(call, key, text);
-        return;
-    }
     struct store_entry *entry = store_find(call->store, &place);
     bool known = entry && read_stored(entry, &old);
     if (known && slice_equal(old.text, text))
         reply_ok(call->reply); /* CONTROL-8 */
     else if (known || make_room(call, kind_of(key)))
-        set(call, known ? old.at_us : call->now_us);
+        set(call, key, text, known ? old.at_us : call->now_us);
+}
+
+void control_execute_report(struct command_call *call)
+{
+    struct slice key = call->arguments[1], text = call->arguments[2];
+    if (!may_be_reported(key, text)) {
+        fail(call,
+             "ERR nodes report failovers, losses and copies that are short, and nothing else");
+        return;
+    }
+    if (kind_of(key)->max == 0)
+        settle_change(call, key, text);
+    else
+        report_keep(call, key, text);
 }
 
 /* ---- the node that reports ---- */

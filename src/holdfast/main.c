@@ -13,7 +13,7 @@ static void print_help(void)
     printf("holdfast [-a HOST:PORT] VERB ...   the command line of a replicated state server\n\n"
            "  status     the health of the cluster; --watch keeps it on the screen\n"
            "  keyspace   create, list, info, explain, alter, drop\n"
-           "  loss       acknowledged writes that a failover cut: list, show, discard\n"
+           "  loss       acknowledged writes that a failover cut: list, show, replay, discard\n"
            "  failovers  a record of each change of leader\n"
            "  dev        a local cluster in the foreground: holdfast dev --nodes 3\n"
            "  sim        the simulator (holdfast-sim)\n\n"

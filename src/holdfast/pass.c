@@ -24,6 +24,9 @@ static const struct verb {
      "  list [KEYSPACE]   a record for each lost leadership: how many writes, and whether that is "
      "exact\n"
      "  show ID           the writes of one record, from all nodes\n"
+     "  replay ID         its writes run again, each at most once; what was written since stays, "
+     "and is named\n"
+     "    --overwrite     they run over what was written since, too\n"
      "  discard ID        settles a record: its writes are forgotten\n\n"
      "Only keyspaces with FAILOVER available can lose an acknowledged write; EXPLAIN says so.\n"},
     {"failovers", "", "there was no failover",

@@ -273,6 +273,23 @@ enum replica_gate_state replica_gate(const struct replica *replica, const struct
 /* The write behind an open gate is being acknowledged: followers hear how far (R10). */
 void replica_note_acknowledged(struct replica *replica, const struct replica_gate *gate);
 
+/* ---- reading the log once more ---- */
+
+struct replica_walk {
+    uint64_t next; /* the entry that comes next; set by the caller */
+    void (*each)(void *owner, const struct wire_entry *entry);
+    void *owner;
+    bool lost; /* the log does not reach back so far, or cannot be read */
+};
+/* `walk` is the caller's until replica_walk_end, or the replica's end. One at a time. */
+void replica_walk_begin(struct replica *replica, struct replica_walk *walk);
+void replica_walk_end(struct replica *replica);
+/* Gives on about `size_max` bytes of entries from memory; what is only on the disk comes in later
+ * turns. True: all are given, uncommitted ones too, or it is lost. */
+bool replica_walk_on(struct replica *replica, struct replica_turn *turn, size_t size_max);
+/* The first entry here of a later term than `term`, in the log or before it; 0: none. */
+uint64_t replica_first_after(const struct replica *replica, uint64_t term);
+
 /* ---- failovers ---- */
 
 enum replica_suspicion {

@@ -140,6 +140,7 @@ struct client {
     bool ended; /* it left while they waited */
     bool at_end; /* its end was read while they waited */
     bool used, has_arrived, closing, paused, wants_write, held, dirty_listed;
+    bool works; /* what it waits for is under way, and bounds its own time */
     uint64_t held_since_ns;
     struct resp_parser parser;
     struct transaction transaction;

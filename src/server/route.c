@@ -73,6 +73,7 @@ static enum routed serve_verb(struct server *server, struct client *client,
                                .count = count,
                                .reply = &reply};
     server->tables[table].verbs[row].serve(&call);
+    client->works = call.later && call.works;
     if (call.later || call.pass)
         buffer_deinit(&pending.own);
     if (call.later)
@@ -200,9 +201,11 @@ bool route_run(struct server *server, struct session *session, struct pending *p
 
 /* ---- the decision ---- */
 
-/* It was never handed to anybody (SERVER-3). */
+/* It was never handed to anybody (SERVER-3), but for a verb that works by itself. */
 static const char *why_late(const struct server *server, const struct client *client)
 {
+    if (client->works)
+        return "UNKNOWNOUTCOME what was asked for is under way and took too long";
     if (client->ended)
         return "TRYAGAIN the client had left before the command could run; it did not run";
     return node_is_started(server->node)
@@ -396,6 +399,6 @@ void route_retry(struct server *server, struct client *client)
     size_t before = client->input.size;
     release_hold(server, client);
     client_parse(server, client);
-    if (client->held && client->input.size == before)
+    if (client->held && client->input.size == before && !client->works)
         client->held_since_ns = since_ns; /* the same request still waits */
 }

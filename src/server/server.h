@@ -38,6 +38,7 @@ struct server_call {
     size_t count;
     struct reply *reply;
     bool later; /* out: not now; nothing was replied, and the same request comes again */
+    bool works; /* out, with later: it is under way, and bounds its own time: it is not given up */
     bool pass;  /* out, of a verb with execute: not served here, it goes on as a data command */
 };
 

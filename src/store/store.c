@@ -10,6 +10,11 @@ struct store *store_create(uint64_t hash_seed)
     return store;
 }
 
+struct store *store_create_beside(const struct store *store)
+{
+    return store_create(store->seed);
+}
+
 void store_destroy(struct store *store)
 {
     if (!store)

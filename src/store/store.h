@@ -69,6 +69,7 @@ struct store_key store_key_of(uint8_t database, struct slice bytes);
 uint64_t store_key_hash(const struct store *store, const struct store_key *key);
 
 struct store *store_create(uint64_t hash_seed);
+struct store *store_create_beside(const struct store *store); /* empty, of the same seed */
 void store_destroy(struct store *store);
 
 /* NULL when absent. */

@@ -184,6 +184,8 @@ void replica_take_log_read(struct replica *replica, struct replica_turn *turn)
         turn->damaged = true;
     else if (reader == LOG_READER_APPLY)
         apply_read(replica, turn, entries, count);
+    else if (reader == LOG_READER_WALK)
+        replica_walk_read(replica, entries, count);
     else
         send_read(replica, turn, entries, count);
     wal_read_end(turn->wal, replica->options.group);

@@ -86,7 +86,8 @@ void flight_cut(struct replica *replica, struct replica_turn *turn, uint64_t fro
 enum log_reader {
     LOG_READER_NONE = 0,
     LOG_READER_APPLY,
-    LOG_READER_PEER
+    LOG_READER_PEER,
+    LOG_READER_WALK
 };
 
 struct bootstrap; /* replica/bootstrap: the snapshots of a replica */
@@ -134,6 +135,7 @@ struct replica {
     struct replica_id reader_peer;
     struct raft_message reader_message;
     uint64_t reader_first;
+    struct replica_walk *walk; /* borrowed; NULL: none */
     /* recovery */
     struct raft_restart restart;
     struct raft_term_start *terms;
@@ -198,6 +200,8 @@ void replica_note_leaderships(struct replica *replica, struct replica_turn *turn
 /* Starts the one background read of the log unless one is under way. */
 void replica_read_log(struct replica *replica, struct replica_turn *turn, enum log_reader reader,
                       uint64_t first, size_t size_max);
+/* What was read from the disk for the walk. */
+void replica_walk_read(struct replica *replica, struct slice entries, size_t count);
 /* A finished read: to whom it belongs. False: none finished. */
 void replica_take_log_read(struct replica *replica, struct replica_turn *turn);
 
