@@ -77,11 +77,15 @@ void first_records_step(struct control *control)
         control->has_first_records = true;
         return;
     }
+    bool alone = node_formation(control->node)->member_count == 1;
+    bool written = store_find(replica_store(replica), &last) != NULL;
+    if (written ? !alone : !replica_is_serving(replica)) {
+        control->has_first_records = written;
+        return;
+    }
     struct record *records = memory_zeroed(RECORDS_MAX, sizeof *records);
     size_t count = write_records(node_formation(control->node), records);
-    bool written = store_find(replica_store(replica), &last) != NULL;
-    bool moved = node_formation(control->node)->member_count == 1 && !is_there(replica, records);
-    control->has_first_records = written && !moved;
+    control->has_first_records = written && !(alone && !is_there(replica, records));
     if (!control->has_first_records && replica_is_serving(replica))
         write(control, replica, records, written ? 1 : count);
     memory_free(records);

@@ -5,6 +5,8 @@
 
 #include "base/memory.h"
 
+#include <assert.h>
+
 #define ASK_EVERY_NS   (1000 * 1000000ull) /* a node without a replica of `system` */
 #define ASK_AGAIN_NS   (20 * 1000000ull)   /* while somebody waits and no leader is known */
 #define ASK_TIMEOUT_NS (300 * 1000000ull)
@@ -167,15 +169,20 @@ static void adopt(struct control *control, struct control_catalogue *catalogue)
 /* ---- a replica of `system` is here ---- */
 
 /* Reports change the store and not the catalogue: thousands of partitions are not read anew for
- * each. */
-static bool has_news(const struct control *control, struct store *store)
+ * each. `counters` is that record's text. */
+static bool has_news(const struct control *control, struct slice counters)
+{
+    struct control_catalogue read = {0};
+    return !control->has_catalogue ||
+           (record_read_counters(counters, &read) && read.epoch > control->catalogue.epoch);
+}
+
+static struct slice counters_of(struct store *store)
 {
     struct store_key key = store_key_of(0, slice_of_text("counters"));
-    struct store_entry *entry = control->has_catalogue ? store_find(store, &key) : NULL;
-    struct control_catalogue counters = {0};
-    return !entry || store_entry_type(entry) != STORE_STRING ||
-           !record_read_counters(store_entry_string(entry), &counters) ||
-           counters.epoch > control->catalogue.epoch;
+    struct store_entry *entry = store_find(store, &key);
+    bool text = entry && store_entry_type(entry) == STORE_STRING;
+    return text ? store_entry_string(entry) : slice_of_text("");
 }
 
 /* A leader executes before the commit: its store counts only while nothing in it is uncommitted. */
@@ -187,7 +194,7 @@ static bool look_here(struct control *control, struct replica *replica)
     if (executed == control->seen_executed)
         return true;
     control->seen_executed = executed;
-    if (!has_news(control, replica_store(replica)))
+    if (!has_news(control, counters_of(replica_store(replica))))
         return true;
     struct control_catalogue catalogue;
     catalogue_init(&catalogue);
@@ -251,17 +258,46 @@ bool control_is_confirmed(const struct control *control, uint64_t ticket)
     return control->answered >= ticket; /* CONTROL-7 */
 }
 
+struct pair {
+    struct resp_item key, text;
+};
+
 /* False: not the records. */
-static bool read_answer(struct slice reply, struct control_catalogue *catalogue)
+static bool take_pair(struct slice *pairs, struct pair *out)
 {
-    struct resp_item item, key, text;
-    if (resp_item_take(&reply, &item) || item.type != '*' || item.integer < 0 ||
-        item.integer > ANSWER_MAX)
-        return false;
-    for (int64_t i = 0; i + 1 < item.integer; i += 2) {
-        if (resp_item_take(&reply, &key) || resp_item_take(&reply, &text))
+    return !resp_item_take(pairs, &out->key) && !resp_item_take(pairs, &out->text);
+}
+
+/* The same; *counters may stay empty. */
+static bool find_counters(struct slice pairs, int64_t count, struct slice *counters)
+{
+    struct pair pair;
+    *counters = slice_of_text("");
+    for (int64_t i = 0; i + 1 < count; i += 2) {
+        if (!take_pair(&pairs, &pair))
             return false;
-        catalogue_add(catalogue, key.bytes, text.bytes);
+        if (slice_equal(pair.key.bytes, slice_of_text("counters")))
+            *counters = pair.text.bytes;
+    }
+    return true;
+}
+
+/* False: not the records. What is older than the catalogue here, or the same, is not read. */
+static bool read_answer(const struct control *control, struct slice reply,
+                        struct control_catalogue *catalogue)
+{
+    struct resp_item item;
+    struct slice counters;
+    if (resp_item_take(&reply, &item) || item.type != '*' || item.integer < 0 ||
+        item.integer > ANSWER_MAX || !find_counters(reply, item.integer, &counters))
+        return false;
+    if (!has_news(control, counters))
+        return true;
+    for (int64_t i = 0; i + 1 < item.integer; i += 2) {
+        struct pair pair;
+        bool good = take_pair(&reply, &pair);
+        assert(good); /* find_counters has been there */
+        catalogue_add(catalogue, pair.key.bytes, pair.text.bytes);
     }
     catalogue_finish(catalogue);
     return true;
@@ -282,7 +318,7 @@ bool control_handle_peer(struct control *control, const struct peer_happening *h
         node_hint_leader(control->node, GROUP_SYSTEM, reply->leader);
     struct control_catalogue catalogue;
     catalogue_init(&catalogue);
-    if (reply->outcome == WIRE_OUTCOME_DONE && read_answer(reply->reply, &catalogue)) {
+    if (reply->outcome == WIRE_OUTCOME_DONE && read_answer(control, reply->reply, &catalogue)) {
         adopt(control, &catalogue);
         control->answered = control->asked;
         control->next_ask_ns = node_turn(control->node)->now_ns + ASK_EVERY_NS;

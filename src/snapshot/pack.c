@@ -1,6 +1,7 @@
 /* pack.c - from a view to chunks.
  *
- *     view --SNAPSHOT_STEP_SIZE--> raw --SNAPSHOT_PACK_SIZE--> packed      a step does one of these
+ *     view --SNAPSHOT_STEP_SIZE--> raw --SNAPSHOT_PACK_SIZE--> packed      a step does one of
+ * these, or both for a small chunk
  *
  * A chunk that does not get smaller is stored as it is; so `raw` is kept until the chunk is used.
  */
@@ -14,6 +15,7 @@
 
 #define LEVEL       1 /* the turn's time is worth more than the disk's room */
 #define KEEP_MEMORY ((size_t)8 << 20)
+#define EMPTY_MAX   16 /* ranges without keys that a step goes through */
 
 struct snapshot_packer {
     struct store_view *view; /* owned */
@@ -88,6 +90,18 @@ static enum status take(struct snapshot_packer *packer, uint16_t slot_last)
     return STATUS_OK;
 }
 
+/* A range without keys is no step of its own: a small store would take a turn for each. */
+static enum status take_some(struct snapshot_packer *packer)
+{
+    enum status status = STATUS_OK;
+    for (unsigned i = 0; i < EMPTY_MAX && packer->next.slot != STORE_SLOTS; i++) {
+        status = take(packer, (uint16_t)(packer->next.slot | (SNAPSHOT_RANGE_SLOTS - 1)));
+        if (status || packer->raw.size)
+            break;
+    }
+    return status;
+}
+
 static struct slice payload_of(const struct snapshot_packer *packer)
 {
     return slice_of_buffer(packer->header.codec == SNAPSHOT_STORED ? &packer->raw
@@ -122,7 +136,10 @@ enum status snapshot_packer_step(struct snapshot_packer *packer)
         pack(packer, packer->raw.size, ZSTD_e_continue);
     if (packer->next.slot == STORE_SLOTS)
         return STATUS_END;
-    return take(packer, (uint16_t)(packer->next.slot | (SNAPSHOT_RANGE_SLOTS - 1)));
+    enum status status = take_some(packer);
+    if (!status && packer->is_full && packer->raw.size < SNAPSHOT_STEP_SIZE)
+        make(packer);
+    return status;
 }
 
 struct snapshot_chunk_header *snapshot_packer_chunk(struct snapshot_packer *packer,

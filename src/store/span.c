@@ -42,10 +42,10 @@ static bool span_is_empty(const struct store_span *span)
     return !span->segment || !store_segment_buckets(span->segment)[span->home].count;
 }
 
-bool store_span_from(const struct store *store, uint32_t slot, uint64_t hash,
-                     struct store_span *span)
+bool store_span_within(const struct store *store, uint32_t slot, uint64_t hash, uint32_t slot_last,
+                       struct store_span *span)
 {
-    for (; slot < STORE_SLOTS; slot++, hash = 0) {
+    for (; slot <= slot_last; slot++, hash = 0) {
         const struct store_page *page = store->pages[slot / STORE_PAGE_SLOTS];
         if (!page) {
             slot |= STORE_PAGE_SLOTS - 1;
@@ -61,6 +61,12 @@ bool store_span_from(const struct store *store, uint32_t slot, uint64_t hash,
         }
     }
     return false;
+}
+
+bool store_span_from(const struct store *store, uint32_t slot, uint64_t hash,
+                     struct store_span *span)
+{
+    return store_span_within(store, slot, hash, STORE_SLOTS - 1, span);
 }
 
 bool store_span_next(const struct store *store, struct store_span *span)

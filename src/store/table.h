@@ -175,6 +175,9 @@ struct store_crowd {
  * meaningful whatever changes meanwhile. */
 bool store_span_from(const struct store *store, uint32_t slot, uint64_t hash,
                      struct store_span *span);
+/* The same, up to the end of slot_last. */
+bool store_span_within(const struct store *store, uint32_t slot, uint64_t hash, uint32_t slot_last,
+                       struct store_span *span);
 bool store_span_next(const struct store *store, struct store_span *span);
 
 void store_crowd_init(struct store_crowd *crowd);

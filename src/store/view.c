@@ -126,8 +126,8 @@ struct side {
 static void side_look(struct side *side, const struct store_view *view, const struct store *store,
                       uint32_t slot_last)
 {
-    side->has_span = store_span_from(store, view->next.slot, view->next.hash, &side->span) &&
-                     side->span.slot <= slot_last;
+    side->has_span =
+        store_span_within(store, view->next.slot, view->next.hash, slot_last, &side->span);
 }
 
 static bool position_before(struct store_position a, struct store_position b)

@@ -177,11 +177,9 @@ uint64_t wal_held_size(const struct wal *wal, struct group_id id)
     uint64_t size = 0;
     if (!group || group->dropped == group->count)
         return 0;
-    for (size_t i = wal->chain.count; i-- > 0;) {
-        size += wal->chain.at[i]->size;
-        if (wal->chain.at[i] == group->places[group->dropped].segment)
-            break;
-    }
+    const struct wal_segment *first = group->places[group->dropped].segment;
+    for (size_t i = wal->chain.count; i-- > 1 && wal->chain.at[i] != first;)
+        size += wal->chain.at[i - 1]->size;
     return size;
 }
 

@@ -192,7 +192,8 @@ void wal_release(struct wal *wal, struct group_id group, uint64_t index);
 bool wal_holds_set_aside(const struct wal *wal);
 void wal_release_set_aside(struct wal *wal);
 
-/* Bytes of the segments from the oldest one that the group's entries hold up to the log's end. */
+/* Bytes of the segments from the oldest one that the group's entries hold to the one before the
+ * newest: that one is held by whoever writes. */
 uint64_t wal_held_size(const struct wal *wal, struct group_id group);
 
 /* Appends the note of a clean end; after it is durable the process may exit. */

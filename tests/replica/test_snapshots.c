@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#define OFTEN .snapshot_log_bytes = 2000, .snapshot_period_ns = 30 * STAGE_SECOND
+#define OFTEN .snapshot_log_bytes = 2000, .snapshot_period_ns = STAGE_SECOND / 500
 
 static struct bootstrap *bootstrap_of(struct stage *stage, unsigned node)
 {
