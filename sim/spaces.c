@@ -122,15 +122,12 @@ static void draw_alter(struct spaces *spaces, struct space *space, uint64_t now_
         spaces->alter_gap_ns ? now_ns + 1 + below(spaces, 2 * spaces->alter_gap_ns) : NEVER_NS;
 }
 
-/* What its contract allows to be lost, it allows for good: an old one may still hold somewhere.
- * Not yet cured, docs/status.md: a learner that knows more than the voters that lost their tails
- * together (SYNC interval, os) keeps it; so there are no learners where that can be. */
+/* What its contract allows to be lost, it allows for good: an old one may still hold somewhere. */
 static void begin_alter(struct spaces *spaces, struct space *space)
 {
     char ack[48];
     bool early = space->early;
-    if (!space->lax_sync)
-        draw_replicas(spaces, space);
+    draw_replicas(spaces, space);
     space->early = false;
     draw_ack(spaces, space, ack, sizeof ack);
     space->early |= early;

@@ -66,6 +66,9 @@ bool raft_message_is_possible(const struct raft *raft, const struct raft_event *
         m->written > INDEX_MAX || m->persisted > INDEX_MAX || m->commit > INDEX_MAX ||
         m->acked > INDEX_MAX)
         return false;
+    if (m->history.term > m->term || m->history.index > INDEX_MAX ||
+        (m->history.term == 0) != (m->history.index == 0))
+        return false;
     if (m->kind == RAFT_APPEND)
         return append_is_possible(event);
     if (m->kind == RAFT_ACCEPT)
@@ -87,6 +90,7 @@ static void validate_log(const struct raft *raft)
     assert(view->first_index >= 1 && view->first_index - 1 <= view->commit); /* RAFT-14 */
     assert(view->first_index - 1 <= view->persisted);
     assert(view->everywhere <= view->last_index);
+    assert(view->void_from <= view->commit); /* RAFT-19 */
     assert(view->offered_index == 0 || view->offered_index > view->commit);
     assert(view->persisted <= view->last_index && raft->matched <= view->last_index);
     assert((terms->count == 0) == (view->last_index == 0));
@@ -124,6 +128,7 @@ static void validate_leader(const struct raft *raft)
     assert(replica_id_equal(raft->vote, raft->options.self)); /* RAFT-1 */
     assert(replica_id_equal(view->leader, raft->options.self));
     assert(raft_is_saved(raft)); /* RAFT-5 */
+    assert(!view->void_from);    /* RAFT-19 */
     assert(view->term_start > 0 && view->term_start <= view->last_index + 1);
     assert(!raft_is_transferring(raft) || view->lease_until_ns == 0); /* RAFT-13 */
     for (size_t i = 0; i < raft->peer_count; i++) {
@@ -149,7 +154,7 @@ void raft_validate(const struct raft *raft)
     }
     assert(view->term_start == 0 && view->lease_until_ns == 0); /* RAFT-10: only a leader has one */
     assert(!raft_is_transferring(raft) && !view->unsure_election);
-    assert(view->commit <= raft->matched);
+    assert(view->commit <= raft->matched || raft_is_doubted(raft));
     assert(view->role == RAFT_FOLLOWER || view->leader.value == 0);
     assert(view->role != RAFT_CANDIDATE || replica_id_equal(raft->vote, raft->options.self));
 }

@@ -334,6 +334,8 @@ bool raft_is_witness(const struct raft *raft, struct replica_id replica)
  * count. */
 bool raft_may_campaign(const struct raft *raft)
 {
+    if (raft->view.void_from) /* RAFT-19 */
+        return false;
     for (size_t i = place_at(raft, raft->view.commit); i < raft->configuration_count; i++) {
         const struct raft_member *self =
             raft_find_member(&raft->configurations[i], raft->options.self);

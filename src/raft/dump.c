@@ -74,6 +74,11 @@ void raft_dump(const struct raft *raft, struct buffer *text)
                  (unsigned long long)view->leader.value);
     if (view->unsure)
         buffer_print(text, " unsure");
+    if (view->history.term)
+        buffer_print(text, " history %llu@%llu", (unsigned long long)view->history.term,
+                     (unsigned long long)view->history.index);
+    if (view->void_from)
+        buffer_print(text, " void from %llu", (unsigned long long)view->void_from);
     if (view->saved_version != view->state_version)
         buffer_print(text, " unsaved");
     if (raft->ignored)

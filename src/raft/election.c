@@ -500,6 +500,10 @@ static void become_leader(struct raft *raft)
         raft->view.acked = raft->view.last_index;
     raft->transfer = false;
     raft_drop_held(raft);
+    if (raft->everybody) { /* RAFT-19 */
+        raft->view.history = (struct raft_history){raft->view.term, raft->view.term_start};
+        raft_state_changed(raft);
+    }
     raft_reset_progress(raft);
     raft_start_rounds(raft);
 }

@@ -3,34 +3,46 @@
 
 #include <assert.h>
 
-/* version, term, vote, self. Version 2 is the same and says that the replica is unsure. */
-#define STATE_VERSION        1
-#define STATE_VERSION_UNSURE 2
-#define STATE_SIZE           25
+/* version, term, vote, self. Version 2 is the same and says that the replica is unsure. Versions 3
+ * and 4 are 1 and 2 of a group that had an unsure election: then term and index of its history. */
+#define STATE_VERSION         1
+#define STATE_VERSION_UNSURE  2
+#define STATE_VERSION_HISTORY 2 /* so much more */
+#define STATE_SIZE            25
+#define STATE_SIZE_HISTORY    41
 
 void raft_state_encode(const struct raft *raft, struct buffer *out)
 {
-    uint8_t bytes[STATE_SIZE];
+    uint8_t bytes[STATE_SIZE_HISTORY];
+    bool history = raft->view.history.term != 0;
     bytes[0] = raft->view.unsure ? STATE_VERSION_UNSURE : STATE_VERSION;
+    if (history)
+        bytes[0] += STATE_VERSION_HISTORY;
     store_u64(bytes + 1, raft->view.term);
     store_u64(bytes + 9, raft->vote.value);
     store_u64(bytes + 17, raft->options.self.value);
-    enum status status = buffer_append(out, bytes, sizeof bytes);
+    store_u64(bytes + 25, raft->view.history.term);
+    store_u64(bytes + 33, raft->view.history.index);
+    enum status status = buffer_append(out, bytes, history ? STATE_SIZE_HISTORY : STATE_SIZE);
     assert(status == STATUS_OK);
 }
 
 enum status raft_state_decode(struct slice bytes, struct raft_state *out)
 {
-    if (bytes.size != STATE_SIZE ||
-        (bytes.at[0] != STATE_VERSION && bytes.at[0] != STATE_VERSION_UNSURE))
+    unsigned version = bytes.size ? bytes.at[0] : 0;
+    bool history = version > STATE_VERSION_HISTORY;
+    if (version < STATE_VERSION || version > STATE_VERSION_UNSURE + STATE_VERSION_HISTORY ||
+        bytes.size != (history ? STATE_SIZE_HISTORY : STATE_SIZE))
         return STATUS_INVALID;
     struct raft_state state = {
         .term = load_u64(bytes.at + 1),
         .vote = {load_u64(bytes.at + 9)},
         .self = {load_u64(bytes.at + 17)},
-        .unsure = bytes.at[0] == STATE_VERSION_UNSURE,
+        .unsure = version % STATE_VERSION_HISTORY == 0,
     };
-    if (state.self.value == 0)
+    if (history)
+        state.history = (struct raft_history){load_u64(bytes.at + 25), load_u64(bytes.at + 33)};
+    if (state.self.value == 0 || (history && !(state.history.term && state.history.index)))
         return STATUS_INVALID;
     *out = state;
     return STATUS_OK;

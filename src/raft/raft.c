@@ -11,7 +11,10 @@ static void load_log(struct raft *raft, const struct raft_restart *restart)
     struct raft_view *view = &raft->view;
     raft_term_table_load(&raft->terms, restart->terms, restart->term_count);
     view->first_index = restart->snapshot_index + 1;
-    view->commit = raft->matched = restart->snapshot_index;
+    view->commit = restart->snapshot_index;
+    if (restart->commit > view->commit)
+        view->commit = restart->commit;
+    raft->matched = view->commit;
     view->last_index = view->persisted = restart->last_index;
     view->last_term = raft_term_at(raft, view->last_index);
     view->term = restart->term;
@@ -22,6 +25,7 @@ static void load_log(struct raft *raft, const struct raft_restart *restart)
         raft->vote = (struct replica_id){0};
         raft->term_version = view->state_version = 1;
     }
+    view->history = restart->history;
     view->unsure = restart->unsure;
     if (view->unsure) {
         raft->old_last = view->last_index;
@@ -76,6 +80,7 @@ struct raft *raft_create(const struct raft_options *options, const struct raft_r
     assert(options->election_timeout_max_ns >= options->election_timeout_min_ns);
     assert(options->drift_ppm < 1000000 && options->inflight_entries_max > 0);
     assert(restart->snapshot_index <= restart->last_index);
+    assert(restart->commit <= restart->last_index);
     struct raft *raft = memory_zeroed(1, sizeof *raft);
     raft->options = *options;
     raft->now_ns = restart->now_ns;
@@ -170,6 +175,8 @@ static void dispatch(struct raft *raft, const struct raft_event *event)
     case RAFT_SNAPSHOT_SENT: raft_handle_snapshot_sent(raft, event); break;
     case RAFT_SNAPSHOT_INSTALLED: raft_handle_snapshot_installed(raft, event); break;
     case RAFT_TRANSFER: raft_handle_transfer(raft, event->from); break;
+    case RAFT_FOUND_VOID: raft_find_void(raft, event->index); break;
+    case RAFT_BEGIN_ANEW: raft_handle_begin_anew(raft, event); break;
     case RAFT_CAMPAIGN: raft_campaign(raft); break;
     }
 }

@@ -46,6 +46,9 @@
  *   RAFT-17 An unsure replica votes and leads only by an election that every voter answers, and its
  *           old log is not counted (R4). This needs links in order: nothing that a replica has sent
  *           or was sent before its restart arrives after it.
+ *   RAFT-19 What an unsure election made void is kept by nobody: a replica whose committed entries
+ *           that leader's log lacks says so, takes nothing more, and begins anew (R4). Only then
+ *           does its commit index go back.
  *   RAFT-18 A witness runs only when no voter with data has as good a log, and leads only to hand
  *           over: it takes no proposal but its no-op and serves nothing (R14).
  * Non-promises: it does not keep a session's order, retry a proposal, or know what an entry does.
@@ -138,6 +141,14 @@ struct raft_options {
     bool restarted; /* not a new group: votes are withheld for one lease after start (R11) */
 };
 
+/* Unsure elections divide a group's log into histories. This names the newest of a log: the term of
+ * that election's leader and the index at which its first entry stands. Zero: there was none. Two
+ * logs that have that entry are of one history; what was committed before, and is not in a log that
+ * has it, is void. */
+struct raft_history {
+    uint64_t term, index;
+};
+
 enum raft_message_kind {
     RAFT_PRE_VOTE = 1,    /* term (would-be), index/log_term: its last entry */
     RAFT_PRE_VOTE_ANSWER, /* granted; index/log_term: voter's last; wall_us; lease_remaining_ns */
@@ -176,6 +187,7 @@ struct raft_message {
                        answers. APPEND: the leader knows that of the receiver, and its commit is of
                        since then */
     bool everybody; /* VOTE: every voter has answered the pre-vote, and none has a better log */
+    struct raft_history history; /* APPEND, SNAPSHOT_OFFER: of the leader's log */
 };
 
 enum raft_event_kind {
@@ -207,9 +219,13 @@ enum raft_event_kind {
                                 `configurations` (one, its .index set) and `terms` as of there.
                                 After the step: first_index = index + 1: the log is empty and begins
                                 there; else it has that entry already and stays */
-    RAFT_TRANSFER, /* leader: hand leadership to `from`, or with 0 to the best candidate (3.10).
-                      Begun: view.transfer_to */
-    RAFT_CAMPAIGN, /* start an election without waiting (first start of a group of one; tests) */
+    RAFT_TRANSFER,   /* leader: hand leadership to `from`, or with 0 to the best candidate (3.10).
+                        Begun: view.transfer_to */
+    RAFT_FOUND_VOID, /* raft_judge_snapshot said so, from `index` on: view.void_from is set */
+    RAFT_BEGIN_ANEW, /* view.void_from is set, what is void was set aside, and it is durable that
+                        log and snapshots count no more. The log is empty from now on;
+                        `configurations`: the initial one */
+    RAFT_CAMPAIGN,   /* start an election without waiting (first start of a group of one; tests) */
 };
 
 struct raft_term_start {
@@ -282,6 +298,10 @@ struct raft_view {
     /* Every voter with data has persisted the log through here, says the leader: a witness may let
      * go of it, as far as it is committed (RAFT_COMPACTED, without a snapshot). */
     uint64_t everywhere;
+    struct raft_history history; /* the newest that is known; in the state record */
+    /* Committed here, and a later unsure election went on without it: everything from this index on
+     * is void (RAFT-19). Appends and offers are passed over until BEGIN_ANEW. 0: nothing. */
+    uint64_t void_from;
     bool unsure_election; /* leader: came to power by such an election: what was lost is unknown */
 };
 
@@ -291,14 +311,16 @@ struct raft;
  * the initial one. The log is described by the term table: `terms[i]` is (term, first index of that
  * term), ascending, from the first entry ever: the table is kept for ever, in snapshots too (R10);
  * last_index 0: empty log. Entries up to last_index are durable. The log may begin behind a
- * snapshot at snapshot_index, else 0. On restart commit is there: the rest is learnt again. Owned
- * by the caller. */
+ * snapshot at snapshot_index, else 0. On restart commit is there, or at `commit` if a newer
+ * snapshot says so: the rest is learnt again. Owned by the caller. */
 struct raft_restart {
     uint64_t term;
     struct replica_id vote;
     bool unsure; /* entries that were persisted may be missing: R4 says when; or the state record
                     does */
+    struct raft_history history; /* of the state record */
     uint64_t snapshot_index, last_index;
+    uint64_t commit; /* known to be; 0: no more than the snapshot has */
     size_t term_count;
     const struct raft_term_start *terms;
     /* every configuration entry in the log, ascending (their .index set); the last is active. At
@@ -324,6 +346,18 @@ uint64_t raft_term_at(const struct raft *raft, uint64_t index);
 const struct raft_configuration *raft_configuration_at(const struct raft *raft, uint64_t index);
 size_t raft_term_starts(const struct raft *raft, uint64_t index,
                         const struct raft_term_start **starts);
+
+/* Whether a snapshot that came from a member may be taken. FOREIGN: it may be of a history that is
+ * void; another source has a better one. VOID: it is right, and what is committed here is not, from
+ * *void_from on. */
+enum raft_kinship {
+    RAFT_KINSHIP_SAME = 0,
+    RAFT_KINSHIP_FOREIGN,
+    RAFT_KINSHIP_VOID
+};
+enum raft_kinship raft_judge_snapshot(const struct raft *raft, struct raft_term_start last,
+                                      const struct raft_term_start *terms, size_t term_count,
+                                      uint64_t *void_from);
 
 /* Leader, lease not over at `now_ns`, and its no-op committed. Checked after executing, not only
  * before (R11). */
@@ -383,13 +417,14 @@ uint64_t raft_acked_by(const struct raft *raft, uint32_t copies, bool persisted)
  * clock included (R12). */
 int64_t raft_median_wall_us(const struct raft *raft, uint64_t now_ns, int64_t own_wall_us);
 
-/* The durable state record: term, vote, own replica id, unsure, format version. decode: INVALID for
- * anything else. */
+/* The durable state record: term, vote, own replica id, unsure, history, format version. decode:
+ * INVALID for anything else. */
 void raft_state_encode(const struct raft *raft, struct buffer *out);
 struct raft_state {
     uint64_t term;
     struct replica_id vote, self;
     bool unsure;
+    struct raft_history history;
 };
 MUST_USE enum status raft_state_decode(struct slice bytes, struct raft_state *out);
 

@@ -95,6 +95,7 @@ static enum raft_next next_snapshot(const struct raft *raft, struct replica_id r
     message->log_term = raft_term_at(raft, message->index);
     message->acked = raft->view.acked;
     message->round = raft->view.round;
+    message->history = raft_own_history(raft);
     return RAFT_NEXT_SNAPSHOT;
 }
 
@@ -123,6 +124,7 @@ enum raft_next raft_next_append(const struct raft *raft, struct replica_id repli
     message->round = view->round;
     message->unsure = peer->unsure;
     message->persisted = raft_everywhere(raft);
+    message->history = raft_own_history(raft);
     *first = peer->next;
     *last = end;
     return RAFT_NEXT_ENTRIES;
@@ -270,11 +272,14 @@ uint64_t raft_counted_persisted(const struct raft *raft)
     return raft->view.unsure && index <= raft->old_last ? 0 : index; /* RAFT-17 */
 }
 
-/* What this replica has of the current leader's log. */
+/* What this replica has of the current leader's log. Before that leader's first message nobody
+ * knows whether it has the same history. */
 void raft_send_accept(struct raft *raft)
 {
     const struct raft_view *view = &raft->view;
     if (view->role != RAFT_FOLLOWER || view->leader.value == 0)
+        return;
+    if (raft->met_term != view->term || view->void_from) /* RAFT-19 */
         return;
     struct raft_message message = raft_message_to(raft, RAFT_ACCEPT, view->leader);
     message.granted = true;
@@ -339,6 +344,10 @@ static void accept_entries(struct raft *raft, const struct raft_event *event)
     const struct raft_message *message = &event->message;
     uint64_t news = find_news(raft, event);
     bool is_new = news <= message->last_index;
+    if (is_new && news <= raft->view.commit && raft_is_doubted(raft)) {
+        raft_find_void(raft, news);
+        return;
+    }
     if (is_new && news <= raft->view.commit) { /* RAFT-7: not from a leader of this cluster */
         raft->ignored++;
         return;
@@ -365,7 +374,8 @@ void raft_handle_append(struct raft *raft, const struct raft_event *event)
         reject_append(raft, message); /* tells the old leader of the newer term */
         return;
     }
-    if (!raft_hear_leader(raft, message->term, message->from, message->round))
+    if (!raft_hear_leader(raft, message->term, message->from, message->round) ||
+        !raft_meet_history(raft, &message->history))
         return;
     bool matches = message->index <= raft->view.last_index &&
                    raft_term_at(raft, message->index) == message->log_term; /* RAFT-3 */

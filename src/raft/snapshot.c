@@ -92,12 +92,16 @@ void raft_handle_snapshot_offer(struct raft *raft, const struct raft_message *me
         answer_offer(raft, message); /* tells the old leader of the newer term */
         return;
     }
-    if (!raft_hear_leader(raft, message->term, message->from, message->round))
+    if (!raft_hear_leader(raft, message->term, message->from, message->round) ||
+        !raft_meet_history(raft, &message->history))
         return;
     if (message->acked > view->acked)
         view->acked = message->acked;
     if (has_entry(raft, message->index, message->log_term)) {
         follow_snapshot(raft, message->index);
+    } else if (message->index <= view->commit && raft_is_doubted(raft)) {
+        raft_find_void(raft, message->index);
+        return;
     } else if (message->index <= view->commit) { /* RAFT-7: not from a leader of this cluster */
         raft->ignored++;
         return;
@@ -111,7 +115,7 @@ void raft_handle_snapshot_offer(struct raft *raft, const struct raft_message *me
 
 static bool terms_are_possible(const struct raft *raft, const struct raft_event *event)
 {
-    uint64_t term = 0, index = 0;
+    uint64_t term = 0, index = 0, void_from;
     if (event->term_count == 0 || !event->terms)
         return false;
     for (size_t i = 0; i < event->term_count; i++) {
@@ -120,11 +124,10 @@ static bool terms_are_possible(const struct raft *raft, const struct raft_event 
         term = event->terms[i].term;
         index = event->terms[i].first_index;
     }
-    struct term_table table = {.starts = (struct raft_term_start *)(uintptr_t)event->terms,
-                               .count = event->term_count};
-    uint64_t commit = raft->view.commit; /* RAFT-7: the same history */
+    struct raft_term_start last = {event->term, event->index};
     return index <= event->index && term == event->term &&
-           raft_term_table_at(&table, event->index, commit) == raft_term_at(raft, commit);
+           raft_judge_snapshot(raft, last, event->terms, event->term_count, &void_from) ==
+               RAFT_KINSHIP_SAME; /* RAFT-7 */
 }
 
 static bool snapshot_is_possible(const struct raft *raft, const struct raft_event *event)

@@ -1,6 +1,7 @@
 /* state.h - the insides of one raft, shared by the files of this folder only.
  *
- * Who owns what: election.c the role and the votes, clocks.c the voters' clocks, unsure.c R4;
+ * Who owns what: election.c the role and the votes, clocks.c the voters' clocks, unsure.c and
+ * history.c R4;
  * replication.c the log's shape and the peers' place in it; progress.c what is known of each;
  * snapshot.c where the log begins; confirmation.c the rounds; transfer.c the handing over;
  * configuration.c the stack of configurations, change.c what may follow one; persistence.c tickets
@@ -94,6 +95,9 @@ struct raft {
     /* Unsure (R4). */
     uint64_t old_last;               /* what of its log is from before the restart */
     uint64_t sure_term, sure_commit; /* to where a leader that knows must bring it */
+    uint64_t met_term;               /* the leader of this term has sent an append or an offer */
+    uint64_t doubted_term; /* of a leader whose history this log has not reached: `matched` counts
+                              from 0, for what is committed here may be void */
 
     /* Candidate. */
     bool pre_vote_won;
@@ -194,6 +198,17 @@ void raft_hear_commit(struct raft *raft, const struct raft_message *append);
 void raft_check_sure(struct raft *raft);
 bool raft_sure_voters_suffice(const struct raft *raft); /* candidate */
 bool raft_everybody_granted(const struct raft *raft);
+
+/* history.c */
+struct raft_history raft_own_history(const struct raft *raft); /* leader: what its messages say */
+/* A leader's append or offer; false: it is passed over. */
+bool raft_meet_history(struct raft *raft, const struct raft_history *history);
+void raft_find_void(struct raft *raft, uint64_t from);
+static inline bool raft_is_doubted(const struct raft *raft)
+{
+    return raft->doubted_term == raft->view.term;
+}
+void raft_handle_begin_anew(struct raft *raft, const struct raft_event *event);
 
 /* persistence.c */
 static inline bool raft_is_saved(const struct raft *raft) /* term and vote: RAFT-5 */

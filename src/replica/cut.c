@@ -14,22 +14,22 @@ static enum ledger_verdict judge(const struct replica *replica, const struct wir
     return covered ? LEDGER_ACKNOWLEDGED : LEDGER_POSSIBLY;
 }
 
+/* `is_void`: it was committed, so it may have been acknowledged whatever its level. */
 static void set_aside(struct replica *replica, struct replica_turn *turn, uint64_t index,
-                      uint64_t last_term)
+                      uint64_t term, bool is_void)
 {
-    struct ledger_loss loss = {.group = replica->options.group,
-                               .term = last_term,
-                               .index = index,
-                               .verdict = LEDGER_POSSIBLY};
+    struct ledger_loss loss = {
+        .group = replica->options.group, .term = term, .index = index, .verdict = LEDGER_POSSIBLY};
     if (entries_have(&replica->entries, index)) {
         struct slice bytes = entries_at(&replica->entries, index), from = bytes;
         struct wire_entry entry;
-        if (wire_entry_take_checked(&from, &entry) || !(entry.ack & WIRE_ACK_EARLY))
+        if (wire_entry_take_checked(&from, &entry) || entry.kind != WIRE_ENTRY_COMMANDS ||
+            !(is_void || (entry.ack & WIRE_ACK_EARLY)))
             return;
         loss.term = entry.term;
         loss.verdict = judge(replica, &entry);
         loss.bytes = bytes;
-    } else if (!replica->has_early) {
+    } else if (!replica->has_early && !is_void) {
         return;
     }
     ledger_set_aside(turn->ledger, turn->wal, replica->options.sync, &loss, turn->wall_us);
@@ -41,7 +41,16 @@ void replica_set_aside(struct replica *replica, struct replica_turn *turn, uint6
     if (!turn->ledger || (turn->faults & REPLICA_FAULT_LEDGER_DROPPED))
         return;
     for (uint64_t index = from; index <= replica->entries.last; index++)
-        set_aside(replica, turn, index, last_term);
+        set_aside(replica, turn, index, last_term, false);
+}
+
+void replica_set_aside_void(struct replica *replica, struct replica_turn *turn, uint64_t from)
+{
+    const struct raft_view *view = raft_view(replica->raft);
+    if (!turn->ledger || (turn->faults & REPLICA_FAULT_LEDGER_DROPPED))
+        return;
+    for (uint64_t index = from; index <= view->last_index; index++)
+        set_aside(replica, turn, index, raft_term_at(replica->raft, index), index <= view->commit);
 }
 
 /* What an append says goes with the entries of its sender's term. A new leader's first appends may

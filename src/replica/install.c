@@ -52,8 +52,17 @@ static void set_aside_lost(struct replica *replica, struct replica_turn *turn)
         bootstrap_end_receiving(replica->bootstrap);
         return;
     }
-    uint64_t from = first_lost(replica, meta, terms, count);
+    struct raft_term_start last = {meta->term, meta->index};
+    uint64_t void_from = 0, from = first_lost(replica, meta, terms, count);
+    enum raft_kinship kinship = raft_judge_snapshot(replica->raft, last, terms, count, &void_from);
     memory_free(terms);
+    if (kinship != RAFT_KINSHIP_SAME) { /* RAFT-19 */
+        struct raft_event event = {.kind = RAFT_FOUND_VOID, .index = void_from};
+        bootstrap_refuse(replica->bootstrap, turn);
+        if (kinship == RAFT_KINSHIP_VOID)
+            replica_step(replica, turn, &event);
+        return;
+    }
     if (from) {
         replica_set_aside(replica, turn, from, raft_view(replica->raft)->last_term);
         replica_save_state(replica, turn); /* synced, whatever the group's level */
@@ -68,7 +77,8 @@ static void confirm_received(struct replica *replica, struct replica_turn *turn)
     struct bootstrap_receiving *receiving = &replica->bootstrap->receiving;
     if (!receiving->ticket)
         set_aside_lost(replica, turn);
-    if (receiving->ticket && wal_durable_ticket(turn->wal) >= receiving->ticket)
+    if (receiving->ticket && receiving->writer &&
+        wal_durable_ticket(turn->wal) >= receiving->ticket)
         snapshot_confirm(receiving->writer);
 }
 

@@ -195,6 +195,7 @@ enum status replica_recover_state(struct replica *replica, const struct wal_reco
     replica->restart.term = state.term;
     replica->restart.vote = state.vote;
     replica->restart.unsure = state.unsure;
+    replica->restart.history = state.history;
     return STATUS_OK;
 }
 
@@ -209,10 +210,38 @@ static uint64_t recovered_term_at(const struct replica *replica, uint64_t index)
     return index <= restart->last_index ? term : 0;
 }
 
+/* The log has the first entry of a newer history, and the snapshot reaches past it without: it is
+ * void, and its removal was not durable (RAFT-19). */
+static bool is_void(const struct replica *replica, const struct bootstrap_origin *origin)
+{
+    const struct bootstrap *bootstrap = replica->bootstrap;
+    const struct raft_history *history = &replica->restart.history;
+    if (!history->term || recovered_term_at(replica, history->index) != history->term ||
+        origin->index < history->index)
+        return false;
+    for (size_t i = 0; i < bootstrap->term_count; i++)
+        if (bootstrap->terms[i].term == history->term)
+            return false;
+    return true;
+}
+
+static void drop_snapshots(struct replica *replica)
+{
+    bootstrap_forget_origins(replica->bootstrap);
+    replica->bootstrap->newest = 0;
+    store_clear(replica->store);
+    store_once_clear(replica->store);
+    replica->executed = 0;
+}
+
 /* BOOT-2: what starts has the store of its newest snapshot and a log that goes on from there. */
 enum status replica_recover_end(struct replica *replica)
 {
     const struct bootstrap_origin *origin = newest_origin(replica);
+    if (origin && is_void(replica, origin)) {
+        drop_snapshots(replica);
+        origin = NULL;
+    }
     if (!replica->has_base && replica->scanned)
         return STATUS_DAMAGED; /* R4 */
     if (!replica->has_base)
@@ -224,8 +253,10 @@ enum status replica_recover_end(struct replica *replica)
     }
     if (origin && replica->clock.last_entry_us < origin->time_us)
         replica->clock.last_entry_us = origin->time_us;
-    if (origin)
+    if (origin) {
         replica->executed_us = origin->time_us;
+        replica->restart.commit = origin->index;
+    }
     assert(replica->executed <= replica->restart.last_index);
     return STATUS_OK;
 }

@@ -164,6 +164,10 @@ static void write_on(struct replica *replica, struct replica_turn *turn)
 void replica_rest(struct replica *replica, struct replica_turn *turn)
 {
     struct bootstrap *bootstrap = replica->bootstrap;
+    if (replica_begins_anew(replica)) {
+        replica_begin_anew(replica, turn);
+        return;
+    }
     if (!turn->snapshots || !turn->snapshots->files)
         return;
     bootstrap_send(bootstrap, turn);
@@ -181,5 +185,5 @@ bool replica_is_at_rest(const struct replica *replica)
 {
     const struct bootstrap *bootstrap = replica->bootstrap;
     return !replica_is_loading(replica) && !bootstrap->writer && !bootstrap->sending.reader &&
-           !replica_wants_snapshot(replica);
+           !replica_wants_snapshot(replica) && !replica_begins_anew(replica);
 }

@@ -89,22 +89,31 @@ enum status snapshot_file_add(struct snapshot_file *file,
 
 /* ---- all of them ---- */
 
+/* By the term first: one of a history that an unsure election made void may reach further (R4), and
+ * is older all the same. */
 static bool is_before(const struct snapshot_file *a, const struct snapshot_file *b)
 {
     const struct snapshot_meta *x = &a->snapshot.meta, *y = &b->snapshot.meta;
-    return x->group.value != y->group.value ? x->group.value < y->group.value : x->index < y->index;
+    if (x->group.value != y->group.value)
+        return x->group.value < y->group.value;
+    return x->term != y->term ? x->term < y->term : x->index < y->index;
+}
+
+static void drop_at(struct snapshots *snapshots, size_t at)
+{
+    snapshot_file_unref(snapshots->files[at]);
+    memmove(snapshots->files + at, snapshots->files + at + 1,
+            (--snapshots->count - at) * sizeof *snapshots->files);
 }
 
 void snapshot_list_add(struct snapshots *snapshots, struct snapshot_file *file)
 {
     size_t at = 0;
+    for (size_t i = snapshots->count; i-- > 0;)
+        if (strcmp(snapshots->files[i]->path, file->path) == 0)
+            drop_at(snapshots, i); /* a bad one of that name, or a void one, was replaced */
     while (at < snapshots->count && is_before(snapshots->files[at], file))
         at++;
-    if (at < snapshots->count && !is_before(file, snapshots->files[at])) {
-        snapshot_file_unref(snapshots->files[at]); /* a bad one of that name was replaced */
-        snapshots->files[at] = file;
-        return;
-    }
     if (snapshots->count == snapshots->capacity) {
         snapshots->capacity = snapshots->capacity ? snapshots->capacity * 2 : 8;
         snapshots->files =
@@ -131,14 +140,18 @@ void snapshots_newest_two(const struct snapshots *snapshots, struct group_id gro
     }
 }
 
-/* Removes those of the group before `index`, in the background. One that comes back because its
- * removal was not durable is found at the next open and goes again with the next snapshot. */
-static void remove_before(struct snapshots *snapshots, struct group_id group, uint64_t index)
+/* Removes those of the group before `keep` (NULL: all), in the background. One that comes back
+ * because its removal was not durable is found at the next open and goes again with the next
+ * snapshot. */
+static void remove_before(struct snapshots *snapshots, struct group_id group,
+                          const struct snapshot *keep)
 {
     size_t kept = 0;
+    bool goes = true;
     for (size_t i = 0; i < snapshots->count; i++) {
         struct snapshot_file *file = snapshots->files[i];
-        if (group_id_equal(file->snapshot.meta.group, group) && file->snapshot.meta.index < index) {
+        goes &= &file->snapshot != keep;
+        if (goes && group_id_equal(file->snapshot.meta.group, group)) {
             io_file_remove_start(snapshots->io, file->path, snapshots->tag + SNAPSHOT_TAG_REMOVE);
             snapshot_file_unref(file);
         } else {
@@ -154,7 +167,16 @@ void snapshot_list_prune(struct snapshots *snapshots, struct group_id group)
     _Static_assert(SNAPSHOT_KEPT == 2, "newest_two");
     snapshots_newest_two(snapshots, group, &newer, &older);
     if (older)
-        remove_before(snapshots, group, older->meta.index);
+        remove_before(snapshots, group, older);
+}
+
+bool snapshots_is_writing(const struct snapshots *snapshots, struct group_id group)
+{
+    for (size_t i = 0; i < SNAPSHOT_WRITERS_MAX; i++)
+        if (snapshots->writers[i] &&
+            group_id_equal(snapshots->writers[i]->file->snapshot.meta.group, group))
+            return true;
+    return false;
 }
 
 void snapshots_forget(struct snapshots *snapshots, struct group_id group)
@@ -162,7 +184,7 @@ void snapshots_forget(struct snapshots *snapshots, struct group_id group)
     for (size_t i = 0; i < SNAPSHOT_WRITERS_MAX; i++)
         assert(!snapshots->writers[i] || snapshots->writers[i]->ended ||
                !group_id_equal(snapshots->writers[i]->file->snapshot.meta.group, group));
-    remove_before(snapshots, group, UINT64_MAX);
+    remove_before(snapshots, group, NULL);
 }
 
 void snapshot_list_complain(struct snapshots *snapshots, const char *why)

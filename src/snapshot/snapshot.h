@@ -122,13 +122,18 @@ void snapshots_close(struct snapshots *snapshots);
  * stay where they are. NULL past the last. Borrowed. */
 const char *snapshots_complaint(const struct snapshots *snapshots, size_t number);
 
-/* The newest and the one before; *newer is NULL when there is none, *older when there is only one.
- * Borrowed until the next call that takes `snapshots` (the loading and reading ones keep it). */
+/* The newest and the one before, by term and index; *newer is NULL when there is none, *older when
+ * there is only one. Borrowed until the next call that takes `snapshots` (the loading and reading
+ * ones keep it). */
 void snapshots_newest_two(const struct snapshots *snapshots, struct group_id group,
                           const struct snapshot **newer, const struct snapshot **older);
 
-/* The group has left this node: its files go, in the background. None of it is under way. */
+/* The group has left this node, or begins anew: its files go, in the background. None of it is
+ * under way. */
 void snapshots_forget(struct snapshots *snapshots, struct group_id group);
+
+/* One of the group is being written or received, or gets its name though its writer was ended. */
+bool snapshots_is_writing(const struct snapshots *snapshots, struct group_id group);
 
 /* True if the event was of the tag range; then steps and reads may go on. */
 bool snapshots_handle_event(struct snapshots *snapshots, const struct io_event *event);

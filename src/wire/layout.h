@@ -10,6 +10,7 @@
 
 #define WIRE_HELLO_SIZE         (56 + WIRE_ADDRESS_SIZE)
 #define WIRE_RAFT_SIZE          120
+#define WIRE_RAFT_HISTORY_SIZE  16
 #define WIRE_HEARTBEAT_SIZE     16
 #define WIRE_BEAT_SIZE          56
 #define WIRE_FORWARD_SIZE       48

@@ -2,19 +2,19 @@
  *
  *   HELLO          cluster high, low; from; to; incarnation; u32 worker, u32 workers; u8 link, 0 x
  * 7; address (64 bytes, the rest of them zero) IDLE           nothing RAFT           u8 kind, u8
- * flags (1 granted, 2 transfer, 4 unsure, 8 everybody), 0 x 6; group; from; to; term; index;
- * log_term; last_index; commit; acked; written; persisted; round; lease_remaining_ns; i64 wall_us;
- * then the entries of an APPEND HEARTBEAT      i64 wall_us; u32 count, 0 x 4; count times: group;
- * from; to; term; round; commit; and ..ANSWER   u8 agreed, 0 x 7 FORWARD        group; session;
- * sequence; u32 epoch, u8 flags, u8 database, 0 x 2; token term, index; the request FORWARD_REPLY
- * session; sequence; leader; u32 epoch, u8 outcome, 0 x 3; token term, index; the reply
- * FORWARD_CLOSE  session
+ * flags (1 granted, 2 transfer, 4 unsure, 8 everybody, 16 history), 0 x 6; group; from; to; term;
+ * index; log_term; last_index; commit; acked; written; persisted; round; lease_remaining_ns; i64
+ * wall_us; with flag 16: term and index of the history; then the entries of an APPEND HEARTBEAT i64
+ * wall_us; u32 count, 0 x 4; count times: group; from; to; term; round; commit; and ..ANSWER   u8
+ * agreed, 0 x 7 FORWARD        group; session; sequence; u32 epoch, u8 flags, u8 database, 0 x 2;
+ * token term, index; the request FORWARD_REPLY session; sequence; leader; u32 epoch, u8 outcome, 0
+ * x 3; token term, index; the reply FORWARD_CLOSE  session
  *
  * SNAPSHOT_*     group; from; to; index; term; u32 chunk, u32 count; u8 again, 0 x 7; offset;
  * size; keys; content; then the bytes
  *
- * Version 1 grew before it was released: raft kinds 8 and 9 (snapshot offer, answer), flags 4
- * and 8. A build that does not know them finds the frame INVALID and drops the link; it guesses
+ * Version 1 grew before it was released: raft kinds 8 and 9 (snapshot offer, answer), flags 4,
+ * 8 and 16. A build that does not know them finds the frame INVALID and drops the link; it guesses
  * nothing. */
 #include "wire/layout.h"
 
@@ -63,19 +63,21 @@ void wire_add_idle(struct wire_frame *frame)
 static uint8_t raft_flags(const struct raft_message *message)
 {
     return (uint8_t)((message->granted ? 1 : 0) | (message->transfer ? 2 : 0) |
-                     (message->unsure ? 4 : 0) | (message->everybody ? 8 : 0));
+                     (message->unsure ? 4 : 0) | (message->everybody ? 8 : 0) |
+                     (message->history.term ? 16 : 0));
 }
 
 void wire_add_raft(struct wire_frame *frame, const struct raft_message *message,
                    const struct slice *entries, size_t pieces)
 {
-    size_t size = WIRE_RAFT_SIZE;
+    size_t fixed = WIRE_RAFT_SIZE + (message->history.term ? WIRE_RAFT_HISTORY_SIZE : 0);
+    size_t size = fixed;
     for (size_t i = 0; i < pieces; i++) {
         assert(entries[i].size <= WIRE_FRAME_SIZE_MAX - size);
         size += entries[i].size;
     }
     assert(wire_raft_is_valid(message));
-    assert(message->kind == RAFT_APPEND || size == WIRE_RAFT_SIZE);
+    assert(message->kind == RAFT_APPEND || size == fixed);
     uint8_t *at = message_begin(frame, WIRE_RAFT, size);
     put_u8(&at, (uint8_t)message->kind);
     put_u8(&at, raft_flags(message));
@@ -94,6 +96,10 @@ void wire_add_raft(struct wire_frame *frame, const struct raft_message *message,
     put_u64(&at, message->round);
     put_u64(&at, message->lease_remaining_ns);
     put_u64(&at, (uint64_t)message->wall_us);
+    if (message->history.term) {
+        put_u64(&at, message->history.term);
+        put_u64(&at, message->history.index);
+    }
     for (size_t i = 0; i < pieces; i++)
         put_slice(&at, entries[i]);
 }

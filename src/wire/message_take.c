@@ -48,7 +48,7 @@ static enum status raft_take(struct slice body, struct raft_message *out, struct
     const uint8_t *at = body.at;
     out->kind = (enum raft_message_kind)get_u8(&at);
     uint8_t flags = get_u8(&at);
-    if (flags > 15 || !get_zeros(&at, 6))
+    if (flags > 31 || !get_zeros(&at, 6))
         return STATUS_INVALID;
     out->granted = flags & 1;
     out->transfer = flags & 2;
@@ -68,7 +68,17 @@ static enum status raft_take(struct slice body, struct raft_message *out, struct
     out->round = get_u64(&at);
     out->lease_remaining_ns = get_u64(&at);
     out->wall_us = (int64_t)get_u64(&at);
-    *entries = slice_of(at, body.size - WIRE_RAFT_SIZE);
+    size_t fixed = WIRE_RAFT_SIZE + (flags & 16 ? WIRE_RAFT_HISTORY_SIZE : 0);
+    if (body.size < fixed)
+        return STATUS_INVALID;
+    out->history = (struct raft_history){0};
+    if (flags & 16) {
+        out->history.term = get_u64(&at);
+        out->history.index = get_u64(&at);
+    }
+    *entries = slice_of(at, body.size - fixed);
+    if ((flags & 16) && out->history.term == 0)
+        return STATUS_INVALID;
     if (!wire_raft_is_valid(out))
         return STATUS_INVALID;
     bool holds = out->kind == RAFT_APPEND ? entries_hold(out, *entries) : entries->size == 0;

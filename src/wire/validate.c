@@ -35,6 +35,9 @@ bool wire_raft_is_valid(const struct raft_message *m)
         !is_number(m->last_index) || !is_number(m->commit) || !is_number(m->acked) ||
         !is_number(m->written) || !is_number(m->persisted) || !is_number(m->round))
         return false;
+    if (m->history.term > m->term || !is_number(m->history.index) ||
+        (m->history.term == 0) != (m->history.index == 0))
+        return false;
     if (m->kind == RAFT_APPEND)
         return m->term >= 1 && m->log_term <= m->term && m->last_index >= m->index;
     return true;

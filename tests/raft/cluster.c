@@ -129,6 +129,7 @@ void cluster_start(struct cluster *cluster, uint64_t id)
     struct raft_restart restart = {.term = replica->durable_state.term,
                                    .vote = replica->durable_state.vote,
                                    .unsure = cluster_is_unsure(cluster, id),
+                                   .history = replica->durable_state.history,
                                    .snapshot_index = replica->durable_base,
                                    .last_index = replica->durable_last,
                                    .terms = terms,
@@ -139,7 +140,8 @@ void cluster_start(struct cluster *cluster, uint64_t id)
     memcpy(replica->log, replica->durable_log, sizeof replica->log);
     replica->last = replica->durable_last;
     replica->base = replica->durable_base;
-    restart.term_count = committed_terms(cluster, replica->base, terms);
+    restart.term_count = replica->base ? replica->base_term_count : 0;
+    memcpy(terms, replica->base_terms, restart.term_count * sizeof *terms);
     for (uint64_t i = replica->base + 1; i <= replica->last; i++) {
         struct entry *entry = &replica->log[i];
         restart.term_count = add_term(terms, restart.term_count, entry->term, i);
@@ -163,6 +165,7 @@ void cluster_start(struct cluster *cluster, uint64_t id)
 void cluster_crash(struct cluster *cluster, uint64_t id)
 {
     struct replica *replica = &cluster->replicas[id];
+    replica->power_lost = cluster_is_unsure(cluster, id); /* a doubt stays until it is settled */
     raft_destroy(replica->raft);
     replica->raft = NULL;
     replica->record_count = 0;
@@ -286,9 +289,13 @@ static void check_leader(struct cluster *cluster, uint64_t id)
     if (*leader == id)
         return;
     *leader = id;
-    if (view->unsure_election && replica->last < cluster->committed_last) { /* R4: it says so */
-        trace(cluster, "what was committed past %" PRIu64 " is lost", replica->last);
-        cluster->committed_last = replica->last;
+    uint64_t kept =
+        replica->last < cluster->committed_last ? replica->last : cluster->committed_last;
+    while (kept && raft_term_at(replica->raft, kept) != cluster->committed[kept].term)
+        kept--;
+    if (view->unsure_election && kept < cluster->committed_last) { /* R4: it says so */
+        trace(cluster, "what was committed past %" PRIu64 " is lost", kept);
+        cluster->committed_last = kept;
     }
     for (uint64_t i = 1; i <= cluster->committed_last; i++) /* leader completeness */
         require(cluster,
@@ -308,7 +315,7 @@ static void check_commit(struct cluster *cluster, uint64_t id)
 {
     struct replica *replica = &cluster->replicas[id];
     const struct raft_view *view = raft_view(replica->raft);
-    require(cluster, view->commit >= replica->seen.commit,
+    require(cluster, view->commit >= replica->seen.commit || replica->begins_anew,
             "RAFT-7: commit of %" PRIu64 " goes back", id);
     require(cluster, view->last_index == replica->last,
             "replica %" PRIu64 " has %" PRIu64 " entries, raft %" PRIu64, id, replica->last,
@@ -316,6 +323,8 @@ static void check_commit(struct cluster *cluster, uint64_t id)
     if (view->role == RAFT_LEADER && view->commit > replica->seen.commit)
         require(cluster, raft_term_at(replica->raft, view->commit) == view->term,
                 "RAFT-4 at %" PRIu64, view->commit);
+    if (replica->begins_anew)
+        replica->seen.commit = view->commit;
     for (uint64_t i = replica->seen.commit + 1; i <= view->commit; i++) {
         if (i <= replica->base)
             continue;
@@ -504,6 +513,22 @@ static void send_appends(struct cluster *cluster, uint64_t id)
     }
 }
 
+/* RAFT-19: once it is durable the log is empty, and nothing of the old one counts. */
+static void give_up_void(struct cluster *cluster, uint64_t id)
+{
+    struct replica *replica = &cluster->replicas[id];
+    struct raft_configuration initial = cluster->configurations[0];
+    struct raft_event event = {.kind = RAFT_BEGIN_ANEW, .configurations = &initial};
+    trace(cluster, "%" PRIu64 " begins anew: void from %" PRIu64, id,
+          cluster_view(cluster, id)->void_from);
+    cluster_persist(cluster, id, RECORDS_MAX);
+    replica->base = replica->durable_base = replica->last = replica->durable_last = 0;
+    replica->base_term_count = 0;
+    replica->begins_anew = true;
+    cluster_step(cluster, id, &event);
+    replica->begins_anew = false;
+}
+
 /* What waits for the disk are entries of a log that is gone. */
 static void begin_anew(struct replica *replica, uint64_t index)
 {
@@ -552,6 +577,8 @@ void cluster_step(struct cluster *cluster, uint64_t id, struct raft_event *event
     }
     if (view->role == RAFT_LEADER)
         send_appends(cluster, id);
+    else if (view->void_from && event->kind == RAFT_TICK)
+        give_up_void(cluster, id);
 }
 
 void cluster_event(struct cluster *cluster, uint64_t id, enum raft_event_kind kind)
@@ -671,6 +698,14 @@ void cluster_persist(struct cluster *cluster, uint64_t id, size_t records)
 
 /* ---- snapshots ---- */
 
+static void keep_terms(struct replica *replica, uint64_t index)
+{
+    const struct raft_term_start *terms;
+    replica->base_term_count = raft_term_starts(replica->raft, index, &terms);
+    assert(replica->base_term_count <= BASE_TERMS_MAX);
+    memcpy(replica->base_terms, terms, replica->base_term_count * sizeof *terms);
+}
+
 void cluster_compact(struct cluster *cluster, uint64_t id, uint64_t index)
 {
     struct replica *replica = &cluster->replicas[id];
@@ -685,6 +720,7 @@ void cluster_compact(struct cluster *cluster, uint64_t id, uint64_t index)
             configuration && configuration->index == committed_configuration(cluster, index).index,
             "RAFT-14: not the configuration at %" PRIu64, index);
     replica->base = index;
+    keep_terms(replica, index);
     if (replica->durable_base < index) /* else it has a newer one that raft did not need */
         replica->durable_base = index;
     spoil(replica->log, index);
@@ -717,6 +753,9 @@ bool cluster_install(struct cluster *cluster, uint64_t id)
         replica->durable_last = index;
     spoil(replica->durable_log, index);
     trace(cluster, "%" PRIu64 " installs through %" PRIu64, id, index);
+    require(cluster, event.term_count <= BASE_TERMS_MAX, "too many terms");
+    memcpy(replica->base_terms, terms, event.term_count * sizeof *terms);
+    replica->base_term_count = event.term_count;
     cluster_step(cluster, id, &event);
     return true;
 }
@@ -797,6 +836,8 @@ void cluster_settle(struct cluster *cluster)
             if (!replica->raft)
                 continue;
             moved = moved || replica->record_count || replica->round_wanted;
+            if (cluster_view(cluster, id)->void_from)
+                cluster_tick(cluster, id);
             moved = cluster_install(cluster, id) || moved;
             if (cluster->leaves_joint && cluster_view(cluster, id)->leave_joint)
                 moved = cluster_leave(cluster, id) || moved;

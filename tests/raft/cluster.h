@@ -21,6 +21,7 @@
 #define CONFIGURATIONS_MAX 256
 #define TERMS_MAX          8192
 #define READS_MAX          64
+#define BASE_TERMS_MAX     1024
 
 #define MILLISECOND 1000000ull
 
@@ -54,6 +55,8 @@ struct replica {
     struct raft_outputs outputs;
     struct entry log[ENTRIES_MAX + 1];
     uint64_t base, last; /* what a snapshot holds; its entries are spoilt in the log */
+    struct raft_term_start base_terms[BASE_TERMS_MAX]; /* of the newest snapshot, durable */
+    size_t base_term_count;
     /* The disk. A snapshot is durable when it is made. */
     struct entry durable_log[ENTRIES_MAX + 1];
     uint64_t durable_base, durable_last;
@@ -62,7 +65,8 @@ struct replica {
     size_t record_count;
     uint64_t next_ticket;
     bool ever_started;
-    bool power_lost; /* since it was last started: it will be unsure */
+    bool begins_anew; /* RAFT-19: now */
+    bool power_lost;  /* since it was last started: it will be unsure */
     /* Clocks. */
     int64_t drift_ppm, wall_offset_us;
     /* What was last seen, for the trace and the oracles. */

@@ -31,6 +31,8 @@ struct run {
     struct random random;
     uint64_t seed, loss, crash, order, pace_ns;
     bool unsynced; /* power cuts take entries that were persisted (R4) */
+    bool together; /* of several voters at once, too; there are learners, which may know more */
+    size_t voters;
     uint64_t weights[ACTIONS],
         weight_sum; /* drawn for each seed: one storm of elections, one of entries, ... */
 };
@@ -95,12 +97,24 @@ static bool sure_but(const struct cluster *cluster, uint64_t id)
     return true;
 }
 
+static void cut_voters(struct run *run, struct cluster *cluster)
+{
+    for (uint64_t id = 1; id <= run->voters; id++)
+        if (cluster->replicas[id].raft && chance(run, 85))
+            cluster_lose_power(cluster, id, random_below(&run->random, 6));
+    for (uint64_t id = 1; id <= run->voters; id++)
+        if (!cluster->replicas[id].raft && chance(run, 80))
+            cluster_start(cluster, id);
+}
+
 static void break_something(struct run *run, struct cluster *cluster)
 {
     uint64_t a = 1 + random_below(&run->random, cluster->count),
              b = 1 + random_below(&run->random, cluster->count);
     if (!cluster->replicas[a].raft)
         cluster_start(cluster, a);
+    else if (run->together && chance(run, 15))
+        cut_voters(run, cluster);
     else if (chance(run, run->crash)) {
         if (run->unsynced && sure_but(cluster, a))
             cluster_lose_power(cluster, a, random_below(&run->random, 6));
@@ -160,7 +174,9 @@ static void compact_or_install(struct run *run, struct cluster *cluster, uint64_
     const struct raft_view *view = cluster_view(cluster, id);
     uint64_t first = view->first_index,
              end = view->commit < view->persisted ? view->commit : view->persisted;
-    if (!cluster_install(cluster, id) && end >= first)
+    if (view->void_from)
+        cluster_tick(cluster, id);
+    else if (!cluster_install(cluster, id) && end >= first)
         cluster_compact(cluster, id, first + random_below(&run->random, end - first + 1));
 }
 
@@ -243,16 +259,20 @@ static void run_seed(uint64_t seed, bool verbose)
     random_init(&run.random, seed);
     size_t count = sizes[random_below(&run.random, 5)];
     uint32_t majority = (uint32_t)count / 2 + 1;
-    struct raft_configuration voters = cluster_voters(count, 0, majority, majority);
-    bool witness = count > 2 && chance(&run, 20);
+    run.voters = count;
+    run.together = chance(&run, 20);
+    size_t learners = run.together ? 1 + random_below(&run.random, 2) : 0;
+    struct raft_configuration voters = cluster_voters(count, learners, majority, majority);
+    bool witness = count > 2 && !run.together && chance(&run, 20);
     if (witness)
         voters.members[count - 1].kind = RAFT_WITNESS;
+    count += learners;
     struct cluster *cluster = cluster_create(count, &voters, seed);
     cluster->fail = failed;
     cluster->hook = &run;
     cluster->trace = verbose ? print_line : NULL;
     draw_weather(&run);
-    run.unsynced = count > 2 && chance(&run, 30);
+    run.unsynced = run.together || (count > 2 && chance(&run, 30));
     if (run.unsynced || witness) {
         run.weight_sum -= run.weights[CONFIGURE];
         run.weights[CONFIGURE] = 0; /* a commit quorum of one has no second copy */

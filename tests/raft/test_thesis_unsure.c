@@ -274,6 +274,88 @@ static void alone_it_is_everybody(void **state)
     bench_stop(&bench);
 }
 
+/* RAFT-19: committed through 3, and the leader of an unsure election has its first entry there. */
+static void what_is_void_is_given_up(void **state)
+{
+    struct bench bench;
+    static const uint64_t next[] = {2, 2};
+    (void)state;
+    bench_start(&bench, 3, 1, 0, ones, 3);
+    bench_append(&bench, 2, 1, 3, 1, NULL, 0, 3);
+    assert_int_equal(bench_view(&bench)->commit, 3);
+    bench_clear(&bench);
+    struct raft_message append = bench_from(3, RAFT_APPEND, 2);
+    struct raft_event event = {.kind = RAFT_RECEIVE, .entry_terms = next};
+    append.index = 2;
+    append.log_term = 1;
+    append.last_index = 3;
+    append.history = (struct raft_history){2, 3};
+    event.message = append;
+    bench_step(&bench, event);
+    assert_int_equal(bench_view(&bench)->void_from, 3);
+    assert_int_equal(bench_view(&bench)->last_index, 3); /* nothing is cut before it is set aside */
+    assert_null(bench_sent(&bench, RAFT_ACCEPT, 3));
+    bench_step(&bench, (struct raft_event){.kind = RAFT_BEGIN_ANEW,
+                                           .configurations = &bench.configuration});
+    assert_int_equal(bench_view(&bench)->last_index, 0);
+    assert_int_equal(bench_view(&bench)->commit, 0);
+    bench_step(&bench, event); /* sent again: it wants all */
+    const struct raft_message *reject = bench_sent(&bench, RAFT_ACCEPT, 3);
+    assert_non_null(reject);
+    assert_false(reject->granted);
+    assert_int_equal(reject->written, 0);
+    bench_stop(&bench);
+}
+
+/* RAFT-19: a member that has not heard of the new history sends what is void. */
+static void snapshots_of_another_history(void **state)
+{
+    struct bench bench;
+    uint64_t from = 0;
+    static const struct raft_term_start of_it[] = {{1, 1}, {2, 3}}, old[] = {{1, 1}},
+                                        other[] = {{2, 3}};
+    (void)state;
+    bench_start(&bench, 3, 1, 0, ones, 2);
+    bench_append(&bench, 2, 1, 2, 1, NULL, 0, 2);
+    struct raft_message offer = bench_from(3, RAFT_SNAPSHOT_OFFER, 2);
+    offer.index = 5;
+    offer.log_term = 2;
+    offer.history = (struct raft_history){2, 3};
+    bench_receive(&bench, offer);
+    assert_int_equal(bench_view(&bench)->offered_index, 5);
+    struct raft_term_start last = {2, 6};
+    assert_int_equal(raft_judge_snapshot(bench.raft, last, of_it, 2, &from), RAFT_KINSHIP_SAME);
+    last.term = 1;
+    assert_int_equal(raft_judge_snapshot(bench.raft, last, old, 1, &from), RAFT_KINSHIP_FOREIGN);
+    last.term = 2; /* it has the history, and not what is committed here */
+    assert_int_equal(raft_judge_snapshot(bench.raft, last, other, 1, &from), RAFT_KINSHIP_VOID);
+    assert_int_equal(from, 1);
+    bench_step(&bench, (struct raft_event){.kind = RAFT_FOUND_VOID, .index = from});
+    assert_int_equal(bench_view(&bench)->void_from, 1);
+    bench_stop(&bench);
+}
+
+/* RAFT-19: leaders are who must know it, after a restart, too. */
+static void history_is_in_the_state_record(void **state)
+{
+    struct bench bench;
+    struct buffer bytes;
+    struct raft_state saved;
+    (void)state;
+    start_unsure(&bench, 1);
+    bench_event(&bench, RAFT_CAMPAIGN);
+    buffer_init(&bytes, 100);
+    raft_state_encode(bench.raft, &bytes);
+    assert_int_equal(raft_state_decode(slice_of_buffer(&bytes), &saved), STATUS_OK);
+    assert_int_equal(saved.history.term, 2);
+    assert_int_equal(saved.history.index, 4);
+    assert_true(saved.unsure);
+    memset(bytes.at + 25, 0, 8); /* an index without a term */
+    assert_int_equal(raft_state_decode(slice_of_buffer(&bytes), &saved), STATUS_INVALID);
+    buffer_deinit(&bytes);
+    bench_stop(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,6 +370,9 @@ int main(void)
         cmocka_unit_test(older_commit_is_not_enough),
         cmocka_unit_test(state_record_says_so),
         cmocka_unit_test(alone_it_is_everybody),
+        cmocka_unit_test(what_is_void_is_given_up),
+        cmocka_unit_test(snapshots_of_another_history),
+        cmocka_unit_test(history_is_in_the_state_record),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

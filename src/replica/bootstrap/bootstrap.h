@@ -187,6 +187,8 @@ void bootstrap_hear_answer(struct bootstrap *bootstrap, struct replica_turn *tur
                            const struct bootstrap_want *want, enum wire_kind kind,
                            const struct wire_snapshot *answer);
 void bootstrap_end_receiving(struct bootstrap *bootstrap);
+/* What has come is of a history that is void, or the own state is: another one, a little later. */
+void bootstrap_refuse(struct bootstrap *bootstrap, struct replica_turn *turn);
 /* Of what is received or loaded, 0 to 100. */
 unsigned bootstrap_percent(const struct bootstrap *bootstrap);
 

@@ -116,7 +116,8 @@ void bootstrap_recover(struct bootstrap *bootstrap, struct snapshots *files, str
     const struct snapshot *newer, *older;
     snapshots_newest_two(files, group, &newer, &older);
     bootstrap->newest = newer ? newer->meta.index : 0;
-    if (older && !bootstrap_read_sections(&older->meta, &bootstrap->origins[0], NULL, NULL))
+    bool before = older && older->meta.index < newer->meta.index; /* else of a void history */
+    if (before && !bootstrap_read_sections(&older->meta, &bootstrap->origins[0], NULL, NULL))
         bootstrap->origin_count = 1;
     if (load_whole(bootstrap, files, newer, hash_seed, store))
         return;

@@ -104,6 +104,12 @@ static void fail(struct bootstrap *bootstrap, struct replica_turn *turn, enum st
              "a snapshot from another node was not taken (%.170s); it is tried again", why);
 }
 
+void bootstrap_refuse(struct bootstrap *bootstrap, struct replica_turn *turn)
+{
+    bootstrap_end_receiving(bootstrap);
+    bootstrap->receiving.retry_ns = turn->now_ns + SILENCE_NS;
+}
+
 /* ---- what comes ---- */
 
 static void take_header(struct bootstrap *bootstrap, struct replica_turn *turn,

@@ -141,13 +141,14 @@ struct replica {
     struct raft_term_start *terms;
     struct raft_configuration *configurations;
     size_t term_capacity, configuration_capacity;
-    uint64_t scanned;   /* the last entry that the log gave */
-    uint64_t base_term; /* of the entry behind which the log begins */
-    bool has_base;      /* that place is known */
-    bool on_base;       /* the log has the entry there */
-    bool is_installing; /* raft takes a snapshot: what it cuts was set aside before */
-    bool rebuilding;    /* the store is empty until a snapshot has been loaded */
-    bool begins_anew;   /* the log's new beginning is to be noted */
+    uint64_t scanned;     /* the last entry that the log gave */
+    uint64_t base_term;   /* of the entry behind which the log begins */
+    bool has_base;        /* that place is known */
+    bool on_base;         /* the log has the entry there */
+    bool is_installing;   /* raft takes a snapshot: what it cuts was set aside before */
+    bool rebuilding;      /* the store is empty until a snapshot has been loaded */
+    bool begins_anew;     /* the log's new beginning is to be noted */
+    uint64_t anew_ticket; /* of the log batch from which on everything before it is void; 0: not */
     /* scratch for appends received */
     uint64_t *entry_terms;
     size_t entry_terms_capacity;
@@ -190,10 +191,17 @@ bool replica_offer(struct replica *replica, struct replica_turn *turn, struct wi
 bool replica_wants_snapshot(const struct replica *replica);
 /* A step of receiving or loading; false: neither is wanted. */
 bool replica_load_on(struct replica *replica, struct replica_turn *turn);
+/* anew.c. An unsure election has made void what is committed here (RAFT-19); a step of giving it
+ * up. */
+bool replica_begins_anew(const struct replica *replica);
+void replica_begin_anew(struct replica *replica, struct replica_turn *turn);
 void replica_start_snapshots(struct replica *replica, struct replica_turn *turn);
 /* cut.c. Before the entries at and past `from` are dropped; last_term: that of the last of them. */
 void replica_set_aside(struct replica *replica, struct replica_turn *turn, uint64_t from,
                        uint64_t last_term);
+/* Before it begins anew: what is committed from `from` on was never cut, and is lost all the same.
+ */
+void replica_set_aside_void(struct replica *replica, struct replica_turn *turn, uint64_t from);
 void replica_hear_acknowledged(struct replica *replica, const struct raft_message *append);
 /* After a step: leaderships that began, or are decided. */
 void replica_note_leaderships(struct replica *replica, struct replica_turn *turn);
