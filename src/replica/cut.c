@@ -119,11 +119,30 @@ static void note_returned(struct replica *replica, struct replica_turn *turn)
     replica->old_term = 0;
 }
 
+/* A leader that was restarted may not know whom it comes after, itself included: who followed that
+ * one does. */
+static void note_seen(struct replica *replica, struct replica_turn *turn)
+{
+    const struct raft_view *view = raft_view(replica->raft);
+    if (replica->seen_term == replica->known_leader_term || view->role == RAFT_LEADER ||
+        raft_term_at(replica->raft, view->commit) < replica->known_leader_term)
+        return;
+    replica->seen_term = replica->known_leader_term;
+    struct ledger_note note = {.kind = LEDGER_SEEN,
+                               .group = replica->options.group,
+                               .term = replica->known_leader_term,
+                               .old_term = replica->before_leader_term,
+                               .node = replica->before_leader};
+    if (note.old_term && note.node.value)
+        ledger_add_note(turn->ledger, &note);
+}
+
 void replica_note_leaderships(struct replica *replica, struct replica_turn *turn)
 {
     if (!turn->ledger)
         return;
     know_leader(replica);
+    note_seen(replica, turn);
     note_returned(replica, turn);
     note_led(replica, turn);
 }

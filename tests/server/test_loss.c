@@ -82,10 +82,12 @@ static void unknown_until_the_old_leader_is_back(void **state)
     struct scene scene = lost_write();
     char show[80];
     expect_list(&scene, "state unknown acknowledged nil"); /* never 0 for what nobody knows */
+    expect_list(&scene, "which led, has not come back since");
     expect(scene.stage, scene.client, "LOSS LIST default", "");
     expect(scene.stage, scene.client, "LOSS LIST nothing", "-ERR there is no such keyspace");
     stage_heal(scene.stage);
     expect_list(&scene, "state exact acknowledged 1 not_acknowledged 0 possibly 0");
+    expect_list(&scene, "is back and knows what it had answered");
     snprintf(show, sizeof show, "LOSS SHOW %s", scene.id);
     const char *shown = stage_ask(scene.stage, scene.client, show);
     if (!strstr(shown, "nodes_not_asked 0 writes key lost database 0 command SET lost 1 index") ||
@@ -178,6 +180,86 @@ static void an_orderly_change_leaves_nothing(void **state)
     stage_destroy(stage);
 }
 
+static bool nothing_is_listed(struct stage *stage, unsigned node)
+{
+    unsigned client = stage_connect(stage, node);
+    for (unsigned i = 0; i < 100; i++) {
+        if (strcmp(stage_ask(stage, client, "LOSS LIST"), "") == 0)
+            return true;
+        stage_run(stage, 100 * STAGE_MS);
+    }
+    printf("%s\n", stage_ask(stage, client, "LOSS LIST"));
+    return false;
+}
+
+static struct stage *stage_with_a_write(unsigned *leads)
+{
+    struct stage *stage = stage_formed(3);
+    unsigned client = stage_connect(stage, 0), none = STAGE_NONE;
+    expect(stage, client, "KEYSPACE CREATE fast ACK async FAILOVER available", "OK");
+    assert_true(stage_wait(stage, has_leader_but, &none, 5 * STAGE_SECOND));
+    *leads = leader_but(stage, STAGE_NONE);
+    client = stage_connect(stage, *leads);
+    expect(stage, client, "SELECT fast", "OK");
+    expect(stage, client, "SET k 1", "OK");
+    stage_run(stage, 300 * STAGE_MS);
+    return stage;
+}
+
+/* Nobody is left who knows who led: all that any of them had is decided, and that is enough. */
+static void killed_altogether(void **state)
+{
+    (void)state;
+    unsigned leads, none = STAGE_NONE;
+    struct stage *stage = stage_with_a_write(&leads);
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < 3; i++)
+            stage_kill(stage, i);
+        for (unsigned i = 0; i < 3; i++)
+            assert_true(stage_start(stage, i));
+        assert_true(stage_wait(stage, has_leader_but, &none, 10 * STAGE_SECOND));
+        stage_run(stage, STAGE_SECOND);
+    }
+    assert_true(nothing_is_listed(stage, 0));
+    stage_destroy(stage);
+}
+
+/* Who leads next has been restarted and does not know whom it follows: the third does. */
+static void the_next_leader_was_restarted(void **state)
+{
+    (void)state;
+    unsigned leads;
+    struct stage *stage = stage_with_a_write(&leads);
+    for (unsigned round = 0; round < 6; round++) {
+        unsigned old = leader_but(stage, STAGE_NONE), next = (old + 1 + round % 2) % 3;
+        stage_kill(stage, next);
+        stage_kill(stage, old);
+        assert_true(stage_start(stage, next));
+        assert_true(stage_wait(stage, has_leader_but, &old, 10 * STAGE_SECOND));
+        assert_true(stage_start(stage, old));
+        stage_run(stage, 2 * STAGE_SECOND);
+    }
+    assert_true(nothing_is_listed(stage, 0));
+    stage_destroy(stage);
+}
+
+/* A machine that went down may have lost what its disk had not got yet: nobody will ever know. */
+static void a_power_cut_stays_unknown(void **state)
+{
+    (void)state;
+    unsigned leads;
+    struct stage *stage = stage_with_a_write(&leads);
+    unsigned client = stage_connect(stage, (leads + 1) % 3);
+    stage_power_cut(stage, leads);
+    assert_true(stage_wait(stage, has_leader_but, &leads, 10 * STAGE_SECOND));
+    assert_true(stage_start(stage, leads));
+    stage_run(stage, 3 * STAGE_SECOND);
+    const char *got = stage_ask(stage, client, "LOSS LIST fast");
+    if (!strstr(got, "state unknown") || !strstr(got, "went down: its log may lack the end"))
+        fail_msg("%s", got);
+    stage_destroy(stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +268,9 @@ int main(void)
         cmocka_unit_test(the_connection_is_told),
         cmocka_unit_test(a_killed_leader_does_not_know),
         cmocka_unit_test(an_orderly_change_leaves_nothing),
+        cmocka_unit_test(killed_altogether),
+        cmocka_unit_test(the_next_leader_was_restarted),
+        cmocka_unit_test(a_power_cut_stays_unknown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

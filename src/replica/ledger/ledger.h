@@ -61,7 +61,9 @@ struct ledger_cut {
 enum ledger_note_kind {
     LEDGER_LED =
         1, /* it leads `term`, after `node` in `old_term` (value 0: it never heard of it) */
-    LEDGER_RETURNED, /* it led `old_term`, and all of that term is decided: cut or committed */
+    LEDGER_RETURNED, /* it led `old_term`, or its log ended there when it started, and all of that
+                        term is decided: cut or committed */
+    LEDGER_SEEN,     /* it followed `node` in `old_term`, and another leader since */
 };
 struct ledger_note {
     enum ledger_note_kind kind;
