@@ -1,6 +1,8 @@
 /* Nodes come and go; a turn is handed to its worker. */
 #include "sim/cluster.h"
 
+#include "sim/losses.h"
+
 #include "base/memory.h"
 
 #include <stdio.h>
@@ -230,6 +232,8 @@ void cluster_turn(struct cluster *cluster, const struct world_turn *turn)
         return;
     validate(cluster, node, worker);
     oracle_turned(cluster->oracle, at, worker_node(worker));
+    if (cluster->losses)
+        losses_turned(cluster->losses, at, worker_node(worker));
 }
 
 /* ---- looking ---- */

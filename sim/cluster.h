@@ -48,12 +48,15 @@ struct cluster_options {
     bool quiet;              /* no oracles in turns: for counting costs */
 };
 
+struct losses; /* losses.h */
+
 struct cluster {
     struct world *world;
     struct cluster_options options;
     struct verdict *verdict;
     struct cluster_node nodes[CLUSTER_NODES_MAX];
     struct oracle *oracle;
+    struct losses *losses; /* the caller's; NULL: none */
     char join[CLUSTER_NODES_MAX * IO_ADDRESS_SIZE];
     bool talks; /* lines of the nodes' logs go to stderr */
 };

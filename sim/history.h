@@ -66,7 +66,8 @@ struct operation {
     uint32_t after; /* the previous one of its connection on this key, plus 1; 0: none */
     uint16_t connection, node;
     struct value argument, result, expected;
-    uint64_t ttl_ns; /* SET, EXPIRE of a lease; 0: none */
+    uint64_t ttl_ns;  /* SET, EXPIRE of a lease; 0: none */
+    uint64_t written; /* the number of the value in a text that nobody else writes; 0: none */
 };
 
 struct history_key {

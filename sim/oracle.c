@@ -355,6 +355,13 @@ void oracle_turned(struct oracle *oracle, unsigned node, struct node *inside)
     }
 }
 
+bool oracle_is_committed(const struct oracle *oracle, struct group_id group, uint64_t index,
+                         uint64_t term)
+{
+    const struct group_oracle *at = group.value < GROUPS ? oracle->groups[group.value] : NULL;
+    return at && index && index <= at->committed && at->terms[index] == term;
+}
+
 struct oracle_facts oracle_facts(const struct oracle *oracle)
 {
     struct oracle_facts facts = {.digests = oracle->digests,

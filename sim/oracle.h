@@ -42,6 +42,9 @@ void oracle_turned(struct oracle *oracle, unsigned node, struct node *inside);
  * on both. */
 void oracle_compare_logs(struct oracle *oracle, struct group_id group, struct node *one,
                          struct node *other);
+/* An entry of the agreed log. */
+bool oracle_is_committed(const struct oracle *oracle, struct group_id group, uint64_t index,
+                         uint64_t term);
 struct oracle_facts oracle_facts(const struct oracle *oracle);
 
 #endif

@@ -1,5 +1,6 @@
 /* When something breaks, and for how long. What exactly breaks: plan_faults.c. */
 #include "sim/plan_inside.h"
+#include "sim/spaces.h"
 
 #include "base/memory.h"
 
@@ -13,20 +14,29 @@ const char *const plan_fault_names[PLAN_FAULTS] = {
     "clock-rate", "bit-rot",
 };
 
-/* One plan in six stops leaders and does nothing else: each has a successor soon, and readers wait
- * at it meanwhile. */
-static void draw_kinds(struct plan *plan)
+static void only(struct plan *plan, const enum plan_fault *faults, size_t count, uint64_t gap_ns)
 {
+    memcpy(plan->enabled, faults, count * sizeof *faults);
+    plan->enabled_count = count;
+    plan->gap_max_ns = gap_ns;
+}
+
+/* One plan in six stops leaders and does nothing else: each has a successor soon, and readers wait
+ * at it meanwhile. Where losses are the aim, leaders are cut off. */
+static void draw_kinds(struct plan *plan, uint64_t seed)
+{
+    static const enum plan_fault stops[] = {PLAN_PAUSE_IN_TURN};
+    static const enum plan_fault cuts[] = {PLAN_ISOLATE, PLAN_ISOLATE, PLAN_KILL, PLAN_PAUSE};
     uint64_t share = 1 + plan_below(plan, 4); /* of 5: how many kinds take part */
     for (unsigned i = 0; i < PLAN_FAULTS; i++)
         if (plan_below(plan, 5) < share)
             plan->enabled[plan->enabled_count++] = (enum plan_fault)i;
     plan->gap_max_ns = plan_between(plan, 300 * WORLD_MS, 6 * WORLD_SECOND);
-    if (plan_below(plan, 6) == 0) {
-        plan->enabled[0] = PLAN_PAUSE_IN_TURN;
-        plan->enabled_count = 1;
-        plan->gap_max_ns = 4 * WORLD_SECOND;
-    }
+    bool only_stops = plan_below(plan, 6) == 0;
+    if (spaces_aim_at_losses(seed))
+        only(plan, cuts, 4, 3 * WORLD_SECOND);
+    else if (only_stops)
+        only(plan, stops, 1, 4 * WORLD_SECOND);
 }
 
 /* Who founds nothing comes while faults happen. What a cluster of one has on its disk is there
@@ -51,7 +61,7 @@ struct plan *plan_create(struct cluster *cluster, struct machine_id clients, uin
     plan->clients = clients;
     plan->trace = trace;
     random_init(&plan->random, seed ^ 0xfa017);
-    draw_kinds(plan);
+    draw_kinds(plan, seed);
     plan->length_max_ns = plan_between(plan, 200 * WORLD_MS, 8 * WORLD_SECOND);
     /* One in four begins before the cluster has formed. */
     plan->next_ns = world_now_ns(plan->world) + (plan_below(plan, 4) ? 3 * WORLD_SECOND : 0) +

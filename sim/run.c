@@ -3,6 +3,7 @@
 
 #include "sim/client.h"
 #include "sim/linear.h"
+#include "sim/losses.h"
 
 #include "base/memory.h"
 
@@ -24,6 +25,7 @@ struct run {
     struct world *world;
     struct cluster *cluster;
     struct history *history;
+    struct losses *losses;
     struct spaces spaces;
     struct client *client;
     struct plan *plan;
@@ -93,6 +95,7 @@ static void create(struct run *run)
     draw_snapshots(run, &cluster);
     run->cluster = cluster_create(run->world, &cluster, &run->verdict);
     run->cluster->talks = run->options->trace;
+    run->losses = run->cluster->losses = losses_create();
     run->history = history_create();
     add_slots(run);
     spaces_init(&run->spaces, run->history, cluster.nodes, cluster.founders, run->options->seed);
@@ -116,6 +119,7 @@ static void destroy(struct run *run)
     cluster_destroy(run->cluster);
     client_destroy(run->client);
     history_destroy(run->history);
+    losses_destroy(run->losses);
     world_destroy(run->world);
 }
 
@@ -248,6 +252,11 @@ static const char *describe(const struct run *run, char *text, size_t size)
     return text;
 }
 
+static bool is_told(struct run *run)
+{
+    return losses_are_told(run->cluster);
+}
+
 static void check_progress(struct run *run)
 {
     char text[300];
@@ -276,6 +285,18 @@ static void check_progress(struct run *run)
     client_read_all(run->client);
     if (!pass_until(run, is_read, FINAL_READ_MAX_NS))
         verdict_fail(&run->verdict, "progress", "final reads do not end");
+    if (!run->spaces.only_default && !pass_until(run, is_told, PROGRESS_MAX_NS))
+        verdict_fail(&run->verdict, "ledger", "what a ledger has is not in LOSS LIST");
+}
+
+static void check_losses(struct run *run)
+{
+    struct oracle_facts facts = oracle_facts(run->cluster->oracle);
+    struct spaces_fate fate = {facts.unsure_elections > 0, facts.failovers > 0};
+    if (run->spaces.only_default || !run->healed_ns)
+        return;
+    run->result->losses =
+        losses_check(run->losses, run->cluster, run->history, &run->spaces, &fate);
 }
 
 static void check_history(struct run *run)
@@ -342,6 +363,8 @@ void run_seed(const struct run_options *options, struct run_result *result)
     /* A finding inside the nodes comes first; but what clients saw says more. */
     if (!run.verdict.failed)
         check_history(&run);
+    if (!run.verdict.failed)
+        check_losses(&run);
     fill_result(&run);
     destroy(&run);
 }

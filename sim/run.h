@@ -3,6 +3,7 @@
 #ifndef HOLDFAST_SIM_RUN_H
 #define HOLDFAST_SIM_RUN_H
 
+#include "sim/losses.h"
 #include "sim/plan.h"
 #include "sim/verdict.h"
 
@@ -22,6 +23,7 @@ struct run_result {
     uint64_t done, refused, unknown, undecided, timeouts;
     uint64_t unsure_elections, spaces, altered, joined, keys;
     uint64_t unjudged; /* keys whose contract lets acknowledged writes be lost, and it may have */
+    struct losses_facts losses;
     uint64_t progress_ns; /* from healing until every node had answered a write */
 };
 

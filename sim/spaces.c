@@ -69,6 +69,26 @@ static uint64_t draw_end(struct spaces *spaces, uint64_t now_ns)
     return below(spaces, 3) ? NEVER_NS : now_ns + (1 + below(spaces, 30)) * SECOND;
 }
 
+bool spaces_aim_at_losses(uint64_t seed)
+{
+    struct random random;
+    random_init(&random, seed ^ 0x1055e5);
+    return random_below(&random, 8) == 0;
+}
+
+static void draw_early(struct spaces *spaces, struct space *space)
+{
+    static const char *const acks[] = {"async", "local"};
+    space->replicas = space->replicas_min = space->replicas_max = 3;
+    space->early = true;
+    space->lax_sync = false;
+    spaces->alter_gap_ns = 0;
+    spaces->keeps = true;
+    snprintf(space->words, sizeof space->words,
+             "REPLICAS 3 PARTITIONS %u ACK %s FAILOVER available SYNC always SHORT refuse",
+             space->partitions, acks[below(spaces, 2)]);
+}
+
 void spaces_init(struct spaces *spaces, struct history *history, unsigned nodes, unsigned founders,
                  uint64_t seed)
 {
@@ -85,11 +105,14 @@ void spaces_init(struct spaces *spaces, struct history *history, unsigned nodes,
                                    .partitions = 1,
                                    .act_ns = NEVER_NS,
                                    .alter_ns = NEVER_NS};
-    spaces->count = 1 + (unsigned)below(spaces, SPACES_MAX);
+    bool aims = spaces_aim_at_losses(seed);
+    spaces->count = aims ? 2 : 1 + (unsigned)below(spaces, SPACES_MAX);
     for (unsigned i = 1; i < spaces->count; i++) {
         struct space *space = &spaces->at[i];
         snprintf(space->name, sizeof space->name, "k%u", i);
         draw_contract(spaces, space);
+        if (aims)
+            draw_early(spaces, space);
         space->returns = below(spaces, 3) > 0;
         space->act_ns = below(spaces, 15 * SECOND);
         space->alter_ns = NEVER_NS;
@@ -104,6 +127,8 @@ void spaces_init(struct spaces *spaces, struct history *history, unsigned nodes,
 unsigned spaces_pick(struct spaces *spaces)
 {
     unsigned space = (unsigned)below(spaces, 2 * (uint64_t)spaces->count);
+    if (spaces->keeps && space)
+        space = 1; /* the one that the run is for */
     bool usable = space < spaces->count && !spaces->only_default;
     return usable && spaces->at[space].state == SPACE_OPEN ? space : 0;
 }
@@ -195,7 +220,7 @@ static void created(struct spaces *spaces, struct history *history, unsigned at,
     space->state = SPACE_OPEN;
     space->unclear = false;
     space->life++;
-    space->act_ns = draw_end(spaces, now_ns);
+    space->act_ns = spaces->keeps ? NEVER_NS : draw_end(spaces, now_ns);
     space->alter_lost = false;
     draw_alter(spaces, space, now_ns);
     history_begin_life(history, at, space->life);

@@ -53,6 +53,7 @@ struct spaces {
     unsigned nodes; /* that there will be; not all are there from the first */
     struct random random;
     uint64_t alter_gap_ns; /* about so long between two changes; 0: none */
+    bool keeps;            /* none is dropped */
     uint64_t altered;      /* changes that were acknowledged */
     bool only_default;     /* a node is down for good: the others may have lost their quorum */
 };
@@ -66,6 +67,10 @@ struct spaces_fate {
 /* `founders`: so many nodes begin. */
 void spaces_init(struct spaces *spaces, struct history *history, unsigned nodes, unsigned founders,
                  uint64_t seed);
+
+/* One run in eight aims at what a failover takes: its first keyspace answers before the commit, for
+ * as long as the run goes on, and the plan cuts leaders off, whose clients reach them. */
+bool spaces_aim_at_losses(uint64_t seed);
 
 /* One that is open; `default` half of the time. */
 unsigned spaces_pick(struct spaces *spaces);

@@ -33,6 +33,7 @@ static const struct {
     {"view-torn", REPLICA_FAULT_VIEW_TORN},
     {"snapshot-uncommitted", REPLICA_FAULT_SNAPSHOT_UNCOMMITTED},
     {"once-missing", REPLICA_FAULT_ONCE_MISSING},
+    {"ledger-dropped", REPLICA_FAULT_LEDGER_DROPPED},
 };
 #define FAULTS (sizeof fault_names / sizeof fault_names[0])
 
@@ -213,6 +214,7 @@ struct sums {
     double simulated_s, node_s, progress_worst_s;
     uint64_t counts[PLAN_FAULTS], elections, done, refused, unknown, undecided, digests;
     uint64_t spaces, altered, joined, keys, unjudged, unsure_elections;
+    struct losses_facts losses;
 };
 
 static void add(struct sums *sums, const struct run_result *result)
@@ -235,6 +237,8 @@ static void add(struct sums *sums, const struct run_result *result)
     sums->keys += result->keys;
     sums->unjudged += result->unjudged;
     sums->unsure_elections += result->unsure_elections;
+    sums->losses.listed += result->losses.listed;
+    sums->losses.unknown += result->losses.unknown;
     for (size_t i = 0; i < PLAN_FAULTS; i++)
         sums->counts[i] += result->counts[i];
     if (!result->verdict.failed && progress_s > sums->progress_worst_s)
@@ -261,6 +265,10 @@ static void print_sums(const struct sums *sums)
         "that may lose, in runs that may have; %llu elections with unsure voters\n",
         (unsigned long long)sums->spaces, (unsigned long long)sums->keys,
         (unsigned long long)sums->unjudged, (unsigned long long)sums->unsure_elections);
+    printf(
+        "swarm: %llu writes were acknowledged, cut and in a ledger, %llu more were of terms that "
+        "nobody knows of\n",
+        (unsigned long long)sums->losses.listed, (unsigned long long)sums->losses.unknown);
     printf("swarm: %llu nodes joined, contracts were altered %llu times\n",
            (unsigned long long)sums->joined, (unsigned long long)sums->altered);
     printf("swarm: faults:");

@@ -45,14 +45,17 @@ static void add(struct draft *draft, const char *text)
     draft->arguments[draft->count++] = slice_of_text(text);
 }
 
-/* A short text that nobody else writes; now and then a longer one. */
-static const char *draw_value(struct workload *workload, char text[96])
+/* A short text that nobody else writes; now and then a longer one. losses.c finds it in the
+ * leaders' entries. */
+static const char *draw_value(struct workload *workload, char text[96], struct operation *operation)
 {
+    operation->written = workload->next_value;
     int size = snprintf(text, 96, "v%llu.", (unsigned long long)workload->next_value++);
     if (below(workload, 8) == 0)
         for (uint64_t more = below(workload, 60); more; more--)
             text[size++] = 'x';
     text[size] = 0;
+    operation->argument = value_of_string(slice_of_text(text));
     return text;
 }
 
@@ -65,8 +68,7 @@ static void set(struct workload *workload, struct draft *draft, const char *key)
     draft->operation.kind = forms[below(workload, 6)];
     add(draft, "SET");
     add(draft, key);
-    add(draft, draw_value(workload, draft->text[0]));
-    draft->operation.argument = value_of_string(draft->arguments[2]);
+    add(draft, draw_value(workload, draft->text[0], &draft->operation));
     if (draft->operation.kind != OPERATION_SET)
         add(draft, words[draft->operation.kind - OPERATION_SET]);
 }
@@ -85,8 +87,7 @@ static void draw_string_write(struct workload *workload, struct draft *draft, co
     case 1:
     case 2:
         simple(draft, OPERATION_APPEND, "APPEND", key);
-        add(draft, draw_value(workload, draft->text[0]));
-        draft->operation.argument = value_of_string(draft->arguments[2]);
+        add(draft, draw_value(workload, draft->text[0], &draft->operation));
         break;
     default: set(workload, draft, key);
     }
@@ -113,8 +114,7 @@ static void draw_list_write(struct workload *workload, struct draft *draft, cons
         return;
     }
     simple(draft, OPERATION_PUSH, "RPUSH", key);
-    add(draft, draw_value(workload, draft->text[0]));
-    draft->operation.argument = value_of_string(draft->arguments[2]);
+    add(draft, draw_value(workload, draft->text[0], &draft->operation));
 }
 
 static void draw_lease_write(struct workload *workload, struct draft *draft, const char *key)
@@ -315,7 +315,7 @@ void workload_ask_cas(struct workload *workload, const struct operation_id *read
     char text[96];
     const struct operation *found = history_operation(workload->history, *read);
     struct operation operation = {.kind = OPERATION_CAS, .expected = found->result};
-    operation.argument = value_of_string(slice_of_text(draw_value(workload, text)));
+    (void)draw_value(workload, text, &operation);
     request->kind = REQUEST_CAS;
     request->replies = 3;
     send_words(out, "MULTI", NULL, NULL);
@@ -385,10 +385,8 @@ static bool ask_many(struct workload *workload, struct request *request, bool on
             continue;
         struct operation operation = {.kind = writes ? OPERATION_SET : OPERATION_GET};
         add(&draft, history->keys[key].name);
-        if (writes) {
-            add(&draft, draw_value(workload, draft.text[request->count]));
-            operation.argument = value_of_string(draft.arguments[draft.count - 1]);
-        }
+        if (writes)
+            add(&draft, draw_value(workload, draft.text[request->count], &operation));
         record(workload, request, key, &operation);
     }
     if (request->count)
