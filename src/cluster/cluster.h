@@ -132,9 +132,9 @@ struct cluster_place {
 void cluster_place(const struct cluster_contract *contract, const struct cluster_member *nodes,
                    size_t count, uint64_t turn, struct cluster_place *places);
 /* Where a partition is to be that is at now[0 .. now_count): it stays wherever it is, as far as the
- * contract wants so many; what is missing goes to nodes of domains that it has not, in the order of
- * `nodes` from the `turn`-th on. `out` has room for contract.replicas, which has been checked
- * against `nodes`. CLUSTER-5 */
+ * contract wants so many and SPREAD and PREFER allow; what is missing goes to nodes of domains that
+ * it has not, in the order of `nodes` from the `turn`-th on. The first is of the preferred site.
+ * `out` has room for contract.replicas, which has been checked against `nodes`. CLUSTER-5 */
 void cluster_resize(const struct cluster_contract *contract, const struct cluster_member *nodes,
                     size_t count, uint64_t turn, const struct node_id *now, size_t now_count,
                     struct node_id *out);

@@ -192,8 +192,10 @@ static enum status read_spread(struct slice word, struct cluster_contract *contr
         contract->spread = CLUSTER_SPREAD_ZONE;
     else if (slice_is_word(word, "site"))
         contract->spread = CLUSTER_SPREAD_SITE;
+    else if (slice_is_word(word, "none"))
+        contract->spread = CLUSTER_SPREAD_NODE;
     else
-        return refuse_word(why, "SPREAD", word, "SPREAD host, zone or site");
+        return refuse_word(why, "SPREAD", word, "SPREAD host, zone, site or none");
     return STATUS_OK;
 }
 
@@ -202,9 +204,12 @@ static enum status read_prefer(struct slice word, struct cluster_contract *contr
 {
     static const char prefix[] = "site=";
     size_t size = sizeof prefix - 1;
+    contract->prefer_site[0] = 0;
+    if (slice_is_word(word, "none"))
+        return STATUS_OK;
     if (word.size <= size || word.size - size >= CLUSTER_NAME_SIZE ||
         !slice_is_word(slice_of(word.at, size), prefix) || memchr(word.at, 0, word.size))
-        return refuse_word(why, "PREFER", word, "PREFER site=NAME");
+        return refuse_word(why, "PREFER", word, "PREFER site=NAME or none");
     memcpy(contract->prefer_site, word.at + size, word.size - size);
     contract->prefer_site[word.size - size] = 0;
     return STATUS_OK;
@@ -340,7 +345,9 @@ static enum status check_domains(const struct cluster_contract *contract,
                       cluster_spread_word(contract), contract->replicas, contract->replicas,
                       cluster_spread_word(contract), domains, domains);
     if (contract->prefer_site[0] && !names_site(nodes, count, contract->prefer_site))
-        return refuse(why, "PREFER site=%s: no node was started with --site %s",
+        return refuse(why,
+                      "PREFER site=%s: no node was started with --site %s: name a site that nodes "
+                      "have, or PREFER none",
                       contract->prefer_site, contract->prefer_site);
     return STATUS_OK;
 }

@@ -117,11 +117,26 @@ unsigned cluster_growth(unsigned voters, size_t nodes, unsigned most)
     return wanted > voters ? wanted : voters;
 }
 
-static void keep(struct choice *choice, struct node_id node)
+/* Unless one of its domain is there already, where the contract forbids that. */
+static void keep(struct choice *choice, struct node_id node, bool by_domain)
 {
     for (size_t i = 0; i < choice->count; i++)
-        if (node_id_equal(choice->nodes[i].id, node) && !is_taken(choice, i, false))
+        if (node_id_equal(choice->nodes[i].id, node) && !is_taken(choice, i, by_domain))
             choice->taken[choice->taken_count++] = i;
+}
+
+/* The first of those of the preferred site that carry it now, or else another one of that site. */
+static void keep_preferred(const struct cluster_contract *contract, struct choice *choice,
+                           uint64_t turn, const struct node_id *now, size_t now_count)
+{
+    for (size_t k = 0; k < now_count && !choice->taken_count; k++)
+        for (size_t i = 0; i < choice->count; i++)
+            if (node_id_equal(choice->nodes[i].id, now[k]) &&
+                strcmp(choice->nodes[i].site, contract->prefer_site) == 0)
+                keep(choice, now[k], false);
+    if (!choice->taken_count)
+        choice->taken[choice->taken_count++] =
+            first_candidate(contract, choice->nodes, choice->count, turn);
 }
 
 void cluster_resize(const struct cluster_contract *contract, const struct cluster_member *nodes,
@@ -131,8 +146,10 @@ void cluster_resize(const struct cluster_contract *contract, const struct cluste
     struct choice choice = {.nodes = nodes,
                             .count = count,
                             .level = contract->spread ? contract->spread : CLUSTER_SPREAD_HOST};
+    if (contract->prefer_site[0])
+        keep_preferred(contract, &choice, turn, now, now_count);
     for (size_t i = 0; i < now_count && choice.taken_count < contract->replicas; i++)
-        keep(&choice, now[i]);
+        keep(&choice, now[i], contract->spread != CLUSTER_SPREAD_NODE);
     while (choice.taken_count < contract->replicas)
         if (!take_next(&choice, turn % count, true) && !take_next(&choice, turn % count, false))
             break;

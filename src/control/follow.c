@@ -15,16 +15,6 @@
 
 /* ---- what the catalogue asks of this node ---- */
 
-static enum wal_sync sync_of(const struct control_keyspace *keyspace)
-{
-    switch (keyspace->contract.sync) {
-    case CLUSTER_SYNC_ALWAYS: return WAL_SYNC_ALWAYS;
-    case CLUSTER_SYNC_INTERVAL: return WAL_SYNC_INTERVAL;
-    case CLUSTER_SYNC_OS: return WAL_SYNC_OS;
-    }
-    return WAL_SYNC_ALWAYS;
-}
-
 static struct replica_id replica_on(const struct raft_configuration *configuration,
                                     struct node_id node)
 {
@@ -107,7 +97,9 @@ static void follow_partition(struct control *control, const struct control_parti
     if (is_left_over(control, partition))
         node_remove_replica(control->node, partition->group);
     struct node_partition placed = {
-        .group = partition->group, .sync = sync_of(keyspace), .node_count = wanted->member_count};
+        .group = partition->group,
+        .sync = (enum wal_sync)(wanted_sync(&keyspace->contract) - 1), /* if it begins here now */
+        .node_count = wanted->member_count};
     for (size_t i = 0; i < wanted->member_count; i++)
         placed.nodes[i] = wanted->members[i].node;
     first_configuration(partition, node_formation(control->node)->self, &placed.initial);

@@ -236,6 +236,8 @@ void wanted_set(const struct control_catalogue *catalogue, const struct control_
                 const struct control_keyspace *keyspace, struct control_partition *partition);
 bool wanted_is_settled(const struct control_catalogue *catalogue, uint64_t keyspace);
 /* On the leader of `system`: that change of the group is done. */
+/* How raft's configurations say it; 0 is left to say "as before". */
+uint8_t wanted_sync(const struct cluster_contract *contract);
 void wanted_settle(struct command_call *call, uint64_t group, uint64_t change);
 
 /* follow.c: keeps the catalogue, and the groups that it places here */

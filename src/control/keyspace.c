@@ -185,15 +185,7 @@ static bool only_words_differ(const struct cluster_contract *old,
 {
     return old->replicas == new->replicas &&cluster_commit_quorum(old) ==
                cluster_commit_quorum(new) &&
-           cluster_election_quorum(old) == cluster_election_quorum(new);
-}
-
-/* What no change of configuration brings about: it would be data that moves, or a log that is
- * written in another way. */
-static bool can_become(const struct cluster_contract *old, const struct cluster_contract *new)
-{
-    return old->partitions == new->partitions && old->sync == new->sync &&
-           old->interval_ms == new->interval_ms &&
+           cluster_election_quorum(old) == cluster_election_quorum(new) && old->sync == new->sync &&
            old->spread == new->spread &&strcmp(old->prefer_site, new->prefer_site) == 0;
 }
 
@@ -213,9 +205,12 @@ static bool may_change(struct keyspace_work *work, const struct control_keyspace
 static bool may_become(struct keyspace_work *work, const struct control_keyspace *old,
                        const struct cluster_contract *new)
 {
-    if (!can_become(&old->contract, new))
-        keyspace_fail(work, "ERR PARTITIONS, SYNC, SPREAD and PREFER stay as they were created in "
-                            "this version: ALTER takes REPLICAS, ACK, FAILOVER, SHORT and DB");
+    if (old->contract.partitions != new->partitions)
+        keyspace_fail(work,
+                      "ERR PARTITIONS stays as it was created in this version, for keys would have "
+                      "to move from one log to another: a keyspace of %u partitions under another "
+                      "name works",
+                      new->partitions);
     else if (old->changing && !only_words_differ(&old->contract, new) &&
              !only_words_differ(&old->before, new))
         keyspace_fail(work,

@@ -72,12 +72,54 @@ static size_t living_partitions(const struct control_catalogue *catalogue, uint6
     return count;
 }
 
-static void tell_partition(struct reply *reply, const struct control_partition *partition)
+/* Nodes whose copies are on their way; what else a change waits for is its leader's affair. */
+static void add_coming(const struct control_catalogue *catalogue,
+                       const struct control_partition *partition, struct buffer *text)
+{
+    for (size_t i = 0; i < partition->wanted.member_count; i++) {
+        struct node_id node = partition->wanted.members[i].node;
+        bool there = false;
+        for (size_t k = 0; k < partition->before.member_count; k++)
+            there |= node_id_equal(partition->before.members[k].node, node);
+        for (size_t k = 0; !there && k < catalogue->node_count; k++)
+            if (node_id_equal(catalogue->nodes[k].id, node))
+                buffer_print(text, "%snode %llu at %s", text->size ? ", " : "",
+                             (unsigned long long)node.value,
+                             catalogue->members[k].member.client_address);
+    }
+}
+
+/* For whom: null where nothing is waited for. */
+static void tell_wait(struct reply *reply, const struct control_catalogue *catalogue,
+                      const struct control_partition *partition)
+{
+    struct buffer text;
+    bool open = partition->settled < partition->change;
+    bool alone = partition->keyspace <= KEYSPACE_DEFAULT && catalogue->node_count == 2;
+    reply_text(reply, "waits_for");
+    buffer_init(&text, 4096);
+    if (open)
+        add_coming(catalogue, partition, &text);
+    if (text.size)
+        buffer_print(&text, " to catch up");
+    else if (open)
+        buffer_print(&text, "its leader to commit the change");
+    else if (alone)
+        buffer_print(&text, "a third node: with three there are three copies");
+    if (text.size)
+        reply_bulk(reply, slice_of_buffer(&text));
+    else
+        reply_null(reply);
+    buffer_deinit(&text);
+}
+
+static void tell_partition(struct reply *reply, const struct control_catalogue *catalogue,
+                           const struct control_partition *partition)
 {
     char slots[32];
     const struct raft_configuration *wanted = partition_wanted(partition);
     snprintf(slots, sizeof slots, "%u-%u", partition->first_slot, partition->last_slot);
-    reply_map(reply, 4);
+    reply_map(reply, 5);
     pair_number(reply, "partition", partition->group.value);
     pair(reply, "slots", slots);
     reply_text(reply, "nodes");
@@ -85,6 +127,7 @@ static void tell_partition(struct reply *reply, const struct control_partition *
     for (size_t i = 0; i < wanted->member_count; i++)
         reply_integer(reply, (int64_t)wanted->members[i].node.value);
     pair(reply, "state", partition->settled < partition->change ? "changing" : "settled");
+    tell_wait(reply, catalogue, partition);
 }
 
 static void tell_info(struct keyspace_work *work)
@@ -104,7 +147,7 @@ static void tell_info(struct keyspace_work *work)
     reply_array(reply, living_partitions(catalogue, keyspace->id));
     for (size_t i = 0; i < catalogue->partition_count; i++)
         if (catalogue->partitions[i].keyspace == keyspace->id && !catalogue->partitions[i].dropped)
-            tell_partition(reply, &catalogue->partitions[i]);
+            tell_partition(reply, catalogue, &catalogue->partitions[i]);
 }
 
 static void tell_list(struct keyspace_work *work)

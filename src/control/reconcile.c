@@ -49,7 +49,8 @@ static bool has_become(const struct raft_configuration *now,
 {
     bool same = !now->joint && now->member_count == wanted->member_count &&
                 now->commit_quorum == wanted->commit_quorum &&
-                now->election_quorum == wanted->election_quorum;
+                now->election_quorum == wanted->election_quorum &&
+                (!wanted->sync || now->sync == wanted->sync);
     for (size_t i = 0; same && i < wanted->member_count; i++) {
         const struct raft_member *member = find(now, wanted->members[i].replica);
         same =
@@ -65,7 +66,8 @@ static bool add_learners(const struct raft_configuration *now,
 {
     bool adds = false;
     *next = (struct raft_configuration){.commit_quorum = now->commit_quorum,
-                                        .election_quorum = now->election_quorum};
+                                        .election_quorum = now->election_quorum,
+                                        .sync = now->sync};
     for (size_t i = 0; i < now->member_count; i++)
         if (now->members[i].kind != RAFT_LEARNER || find(wanted, now->members[i].replica))
             next->members[next->member_count++] = now->members[i];

@@ -109,6 +109,8 @@ static json_t *json_of_change(const struct control_partition *partition)
         (json_int_t)partition->settled, "next_replica", (json_int_t)partition->next_replica.value,
         "joiner", (json_int_t)partition->joiner.value, "replicas", json_of_members(wanted),
         "commit", (int)wanted->commit_quorum, "election", (int)wanted->election_quorum);
+    if (wanted->sync)
+        json_object_set_new(change, "sync", json_integer(wanted->sync));
     if (partition->before.member_count)
         json_object_set_new(change, "before", json_of_members(&partition->before));
     return change;
@@ -285,7 +287,7 @@ static bool is_sound(const struct raft_configuration *initial)
 
 static bool take_change(const json_t *object, struct control_partition *partition)
 {
-    uint64_t commit = 0, election = 0;
+    uint64_t commit = 0, election = 0, sync = 0;
     struct raft_configuration *wanted = &partition->wanted;
     if (!object)
         return true;
@@ -299,6 +301,8 @@ static bool take_change(const json_t *object, struct control_partition *partitio
                 take_number(object, "election", RAFT_MEMBERS_MAX, &election);
     wanted->commit_quorum = (uint32_t)commit;
     wanted->election_quorum = (uint32_t)election;
+    (void)take_number(object, "sync", RAFT_SYNC_MAX, &sync); /* absent: it was never changed */
+    wanted->sync = (uint8_t)sync;
     return good && partition->change && wanted->member_count && is_sound(wanted);
 }
 

@@ -7,6 +7,16 @@
 
 #include <assert.h>
 
+uint8_t wanted_sync(const struct cluster_contract *contract)
+{
+    switch (contract->sync) {
+    case CLUSTER_SYNC_ALWAYS: return WAL_SYNC_ALWAYS + 1;
+    case CLUSTER_SYNC_INTERVAL: return WAL_SYNC_INTERVAL + 1;
+    case CLUSTER_SYNC_OS: return WAL_SYNC_OS + 1;
+    }
+    return WAL_SYNC_ALWAYS + 1;
+}
+
 /* `system` and `default` begin where the formation says: the first nodes, one by one. From their
  * first change on it stands in the record. */
 static void write_birth(const struct control_catalogue *catalogue, unsigned replicas,
@@ -64,6 +74,8 @@ void wanted_set(const struct control_catalogue *catalogue, const struct control_
     partition->wanted = (struct raft_configuration){
         .commit_quorum = cluster_commit_quorum(&keyspace->contract),
         .election_quorum = cluster_election_quorum(&keyspace->contract)};
+    if (was.sync || before->contract.sync != keyspace->contract.sync)
+        partition->wanted.sync = wanted_sync(&keyspace->contract);
     partition->before = was;
     name_members(partition, &base, nodes, keyspace->contract.replicas);
     partition->change++;

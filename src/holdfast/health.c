@@ -14,6 +14,7 @@ struct count {
     int spare;           /* nodes that may still fail before some partition stops */
     const json_t *stuck; /* the partition that most voters must come back for; NULL: none */
     int missing;         /* so many */
+    bool single;         /* `default` has one copy only */
     bool majority;       /* it is a majority that it waits for */
     const json_t *away;  /* the voter, where one is away */
 };
@@ -104,6 +105,7 @@ static void count_partition(const json_t *merged, const json_t *partition, struc
     }
     bool led = is_up(merged, merge_number(partition, "leader"));
     int elects = quorum_of(merged, partition, "election_quorum", voters);
+    count->single |= voters == 1 && strcmp(merge_text(partition, "keyspace"), "default") == 0;
     int commits = quorum_of(merged, partition, "commit_quorum", voters);
     int needs = led ? commits : elects, spare = ready - elects;
     if (spare < 0 && led && ready >= commits)
@@ -187,6 +189,8 @@ static void say_partitions(struct health *health, const json_t *merged, const st
         say(health, "; can lose no node");
     else
         say(health, "; can lose %d node%s", count->spare, count->spare == 1 ? "" : "s");
+    if (count->single && count->nodes == 2)
+        say(health, "; default has one copy until a third node joins");
 }
 
 struct health health_of(const json_t *merged)

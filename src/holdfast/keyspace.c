@@ -15,6 +15,10 @@
 #define PATIENCE_MS   10000 /* no further partition has found a leader for so long */
 #define LOOK_EVERY_MS 100
 
+struct request;
+static int wait_for_leaders(const struct request *request);
+static int wait_for_change(const struct request *request);
+
 enum shape {
     SHAPE_OK,   /* a status */
     SHAPE_TEXT, /* lines */
@@ -26,11 +30,14 @@ static const struct form {
     const char *verb;
     bool named, options;
     enum shape shape;
-    bool waits; /* until every partition has a leader */
+    int (*wait)(const struct request *request); /* NULL: it is done when it is answered */
 } forms[] = {
-    {"create", true, true, SHAPE_OK, true},  {"list", false, false, SHAPE_LIST, false},
-    {"info", true, false, SHAPE_ONE, false}, {"explain", true, false, SHAPE_TEXT, false},
-    {"alter", true, true, SHAPE_OK, false},  {"drop", true, false, SHAPE_OK, false},
+    {"create", true, true, SHAPE_OK, wait_for_leaders},
+    {"list", false, false, SHAPE_LIST, NULL},
+    {"info", true, false, SHAPE_ONE, NULL},
+    {"explain", true, false, SHAPE_TEXT, NULL},
+    {"alter", true, true, SHAPE_OK, wait_for_change},
+    {"drop", true, false, SHAPE_OK, NULL},
 };
 #define FORMS (sizeof forms / sizeof forms[0])
 
@@ -42,7 +49,8 @@ static void print_help(void)
         "  list                       all of them\n"
         "  info NAME                  its contract and where it is\n"
         "  explain NAME               what the contract promises, in plain words\n"
-        "  alter NAME [option ...]    --replicas, --ack, --failover, --short, --db\n"
+        "  alter NAME [option ...]    all options but --mode and --partitions; returns when every\n"
+        "                             partition has the new contract\n"
         "  drop NAME                  it and all that is in it\n\n"
         "  --mode leader              the only one in this version\n"
         "  --replicas N               default 3, or 1 in a cluster of less than three nodes\n"
@@ -52,9 +60,10 @@ static void print_help(void)
         "  --sync WHEN                always (default), interval:MS, os\n"
         "  --short refuse|degrade     default refuse\n"
         "  --db N                     the database number that opens it, 1 to 15\n"
-        "  --spread host|zone|site    replicas on different ones, or not at all\n"
-        "  --prefer site=NAME         where it is led, if that site is up\n"
-        "  --no-wait                  create: do not wait for leaders\n\n"
+        "  --spread host|zone|site    replicas on different ones, or not at all; none: take it "
+        "back\n"
+        "  --prefer site=NAME         where it is led, if that site is up; none: take it back\n"
+        "  --no-wait                  create, alter: return as soon as it is decided\n\n"
         "  holdfast keyspace create carts --mode leader --replicas 3 --ack quorum --sync always\n"
         "  holdfast keyspace explain carts\n\n"
         "Exit code: 0 done, 1 refused or no answer, 2 wrong use.\n");
@@ -187,6 +196,8 @@ static void print_one(const json_t *answer)
         {
             printf(" %lld", (long long)json_integer_value(node));
         }
+        if (json_is_string(json_object_get(place, "waits_for")))
+            printf(", waits for %s", merge_text(place, "waits_for"));
         printf("\n");
     }
 }
@@ -263,6 +274,85 @@ static int wait_for_leaders(const struct request *request)
                     request->name, led, of);
 }
 
+/* How far a change is: partitions that have the new contract, entries that new copies lack. */
+struct change {
+    size_t settled, of;
+    uint64_t lacking;
+    char waits_for[256];
+};
+
+static void look_at_settled(const struct request *request, struct change *change)
+{
+    struct slice words[] = {slice_of_text("KEYSPACE"), slice_of_text("INFO"),
+                            slice_of_text(request->name)};
+    size_t i;
+    int code;
+    json_t *place, *info = answer_ask(request->address, words, 3, &code);
+    if (!info)
+        return;
+    change->settled = change->of = 0;
+    json_array_foreach(json_object_get(info, "placement"), i, place)
+    {
+        bool settled = strcmp(merge_text(place, "state"), "settled") == 0;
+        if (!settled && change->settled == change->of)
+            snprintf(change->waits_for, sizeof change->waits_for, "%s",
+                     merge_text(place, "waits_for"));
+        change->settled += settled;
+        change->of++;
+    }
+    json_decref(info);
+}
+
+static void look_at_copies(const struct request *request, struct change *change)
+{
+    size_t i, k;
+    json_t *partition, *replica, *view = view_ask(request->address);
+    change->lacking = 0;
+    json_array_foreach(json_object_get(view, "partitions"), i, partition)
+    {
+        if (strcasecmp(merge_text(partition, "keyspace"), request->name) != 0)
+            continue;
+        json_array_foreach(json_object_get(partition, "replicas"), k, replica)
+        {
+            if (strcmp(merge_text(replica, "role"), "learner") == 0)
+                change->lacking += (uint64_t)merge_number(replica, "lag_entries");
+        }
+    }
+    json_decref(view);
+}
+
+/* The contract is decided; it holds when every partition has it. */
+static int wait_for_change(const struct request *request)
+{
+    struct progress progress;
+    struct change change = {.of = 0};
+    uint64_t moved_ms = now_ms();
+    char what[96];
+    progress_init(&progress);
+    do {
+        struct change before = change;
+        if (before.of)
+            poll(NULL, 0, LOOK_EVERY_MS);
+        look_at_settled(request, &change);
+        if (change.settled < change.of)
+            look_at_copies(request, &change);
+        if (change.settled > before.settled || change.lacking != before.lacking)
+            moved_ms = now_ms();
+        snprintf(what, sizeof what, "of %zu partition%s changed, new copies lack %llu entries",
+                 change.of, change.of == 1 ? "" : "s", (unsigned long long)change.lacking);
+        if (change.of)
+            progress_show(&progress, change.settled, change.of, what);
+    } while (change.settled < change.of && now_ms() - moved_ms <= PATIENCE_MS);
+    progress_end(&progress);
+    if (change.settled == change.of)
+        return EXIT_GOOD;
+    return complain(EXIT_TROUBLE,
+                    "%s is changing: %zu of its %zu partitions wait, the first for %s; it goes on "
+                    "by itself, holdfast keyspace info %s shows it",
+                    request->name, change.of - change.settled, change.of, change.waits_for,
+                    request->name);
+}
+
 static int ask_cluster(const struct request *request)
 {
     int code = EXIT_GOOD;
@@ -270,8 +360,8 @@ static int ask_cluster(const struct request *request)
     if (!answer)
         return code;
     answer = name_answer(request, answer);
-    if (request->form->waits && !request->no_wait)
-        code = wait_for_leaders(request);
+    if (request->form->wait && !request->no_wait)
+        code = request->form->wait(request);
     show(request, answer);
     json_decref(answer);
     return code;

@@ -72,7 +72,8 @@ static const char *take_wanted(const struct raft_configuration *now,
 {
     size_t with_data = 0;
     *out = (struct raft_configuration){.commit_quorum = wanted->commit_quorum,
-                                       .election_quorum = wanted->election_quorum};
+                                       .election_quorum = wanted->election_quorum,
+                                       .sync = wanted->sync ? wanted->sync : now->sync};
     if (wanted->member_count > RAFT_MEMBERS_MAX)
         return "too many members";
     for (size_t i = 0; i < wanted->member_count; i++) {
@@ -147,7 +148,7 @@ enum status raft_configuration_change(const struct raft_configuration *now,
     if (!halves_agree(now, HALF_NEW, &next, HALF_NEW)) {
         if (!join(now, &next))
             *why = "too many members on the way";
-    } else if (members_equal(now, &next)) {
+    } else if (members_equal(now, &next) && now->sync == next.sync) {
         *why = "nothing changes";
     }
     if (*why)
@@ -162,7 +163,8 @@ void raft_configuration_leave(const struct raft_configuration *joint,
 {
     assert(joint->joint);
     struct raft_configuration next = {.commit_quorum = joint->commit_quorum,
-                                      .election_quorum = joint->election_quorum};
+                                      .election_quorum = joint->election_quorum,
+                                      .sync = joint->sync};
     for (size_t i = 0; i < joint->member_count; i++) {
         if (!joint->members[i].kind)
             continue;

@@ -3,9 +3,9 @@
  *
  * Layout of an encoded configuration: u8 version, u8 joint, varint C, varint E, joint only: varint
  * old C, varint old E, u8 member count, then per member: varint replica, varint node, u8 kind, u8
- * old kind, u8 priority, in version 2 only: u8 flags (1 out of sync). Nothing after it. Version 2
- * has a flag set somewhere; without one it is version 1, so that each configuration has one
- * encoding. */
+ * old kind, u8 priority, in versions 2 and 3: u8 flags (1 out of sync); in version 3 at the end: u8
+ * sync, 1 .. RAFT_SYNC_MAX. Nothing after it. Version 3 has a sync, version 2 none and a flag set
+ * somewhere, version 1 neither, so that each configuration has one encoding. */
 #include "base/memory.h"
 #include "raft/state.h"
 
@@ -13,9 +13,10 @@
 
 #define VERSION_PLAIN    1
 #define VERSION_FLAGS    2
+#define VERSION_SYNC     3
 #define FLAG_OUT_OF_SYNC 1
 #define CONFIGURATION_SIZE_MAX                                                                     \
-    (3 + 4 * VARINT_SIZE_MAX + RAFT_MEMBERS_MAX * (2 * VARINT_SIZE_MAX + 4))
+    (4 + 4 * VARINT_SIZE_MAX + RAFT_MEMBERS_MAX * (2 * VARINT_SIZE_MAX + 4))
 
 bool raft_votes_in(const struct raft_member *member, enum half half)
 {
@@ -58,7 +59,7 @@ static bool member_is_valid(const struct raft_member *member, bool joint)
 bool raft_configuration_is_valid(const struct raft_configuration *configuration)
 {
     const struct raft_configuration *c = configuration;
-    if (c->member_count > RAFT_MEMBERS_MAX)
+    if (c->member_count > RAFT_MEMBERS_MAX || c->sync > RAFT_SYNC_MAX)
         return false;
     for (size_t i = 0; i < c->member_count; i++) {
         if (!member_is_valid(&c->members[i], c->joint))
@@ -83,10 +84,15 @@ static bool has_flags(const struct raft_configuration *c)
     return false;
 }
 
+static uint8_t version_of(const struct raft_configuration *c)
+{
+    return c->sync ? VERSION_SYNC : has_flags(c) ? VERSION_FLAGS : VERSION_PLAIN;
+}
+
 static size_t store_header(const struct raft_configuration *c, uint8_t *at)
 {
     size_t size = 0;
-    at[size++] = has_flags(c) ? VERSION_FLAGS : VERSION_PLAIN;
+    at[size++] = version_of(c);
     at[size++] = c->joint;
     size += varint_store(at + size, c->commit_quorum);
     size += varint_store(at + size, c->election_quorum);
@@ -103,7 +109,7 @@ void raft_configuration_encode(const struct raft_configuration *configuration, s
     uint8_t bytes[CONFIGURATION_SIZE_MAX];
     assert(raft_configuration_is_valid(configuration));
     size_t size = store_header(configuration, bytes);
-    bool flags = has_flags(configuration);
+    bool flags = version_of(configuration) != VERSION_PLAIN;
     for (size_t i = 0; i < configuration->member_count; i++) {
         const struct raft_member *member = &configuration->members[i];
         size += varint_store(bytes + size, member->replica.value);
@@ -114,6 +120,8 @@ void raft_configuration_encode(const struct raft_configuration *configuration, s
         if (flags)
             bytes[size++] = member->out_of_sync ? FLAG_OUT_OF_SYNC : 0;
     }
+    if (configuration->sync)
+        bytes[size++] = configuration->sync;
     enum status status = buffer_append(out, bytes, size);
     assert(status == STATUS_OK);
 }
@@ -127,13 +135,13 @@ static enum status take_count(struct slice *from, uint32_t *out)
     return STATUS_OK;
 }
 
-static enum status take_header(struct slice *from, struct raft_configuration *c, bool *flags)
+static enum status take_header(struct slice *from, struct raft_configuration *c, uint8_t *version)
 {
     struct slice bytes;
-    if (slice_take(from, 2, &bytes) || bytes.at[1] > 1 ||
-        (bytes.at[0] != VERSION_PLAIN && bytes.at[0] != VERSION_FLAGS))
+    if (slice_take(from, 2, &bytes) || bytes.at[1] > 1 || bytes.at[0] < VERSION_PLAIN ||
+        bytes.at[0] > VERSION_SYNC)
         return STATUS_INVALID;
-    *flags = bytes.at[0] == VERSION_FLAGS;
+    *version = bytes.at[0];
     c->joint = bytes.at[1];
     if (take_count(from, &c->commit_quorum) || take_count(from, &c->election_quorum))
         return STATUS_INVALID;
@@ -166,13 +174,17 @@ static enum status take_member(struct slice *from, struct raft_member *member, b
 enum status raft_configuration_decode(struct slice bytes, struct raft_configuration *out)
 {
     struct raft_configuration c = {0};
-    bool flags;
-    if (take_header(&bytes, &c, &flags))
+    uint8_t version;
+    struct slice sync;
+    if (take_header(&bytes, &c, &version))
         return STATUS_INVALID;
     for (size_t i = 0; i < c.member_count; i++)
-        if (take_member(&bytes, &c.members[i], flags))
+        if (take_member(&bytes, &c.members[i], version != VERSION_PLAIN))
             return STATUS_INVALID;
-    if (bytes.size != 0 || flags != has_flags(&c) || !raft_configuration_is_valid(&c))
+    if (version == VERSION_SYNC && slice_take(&bytes, 1, &sync))
+        return STATUS_INVALID;
+    c.sync = version == VERSION_SYNC ? sync.at[0] : 0;
+    if (bytes.size != 0 || version != version_of(&c) || !raft_configuration_is_valid(&c))
         return STATUS_INVALID;
     *out = c;
     return STATUS_OK;

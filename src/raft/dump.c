@@ -33,6 +33,8 @@ static void print_members(const struct raft *raft, struct buffer *text)
     const struct raft_configuration *c = raft_configuration(raft);
     buffer_print(text, "  configuration at %llu C %u E %u", (unsigned long long)c->index,
                  c->commit_quorum, c->election_quorum);
+    if (c->sync)
+        buffer_print(text, " sync %u", c->sync);
     if (c->joint)
         buffer_print(text, " joint with C %u E %u", c->old_commit_quorum, c->old_election_quorum);
     for (size_t i = 0; i < c->member_count; i++) {

@@ -68,6 +68,7 @@
 #include "base/status.h"
 
 #define RAFT_MEMBERS_MAX  16
+#define RAFT_SYNC_MAX     3
 #define RAFT_MESSAGES_MAX (4 * RAFT_MEMBERS_MAX) /* of one step */
 
 enum raft_member_kind {
@@ -93,6 +94,8 @@ struct raft_configuration {
     bool joint;
     uint32_t commit_quorum, election_quorum;         /* C and E of the new half */
     uint32_t old_commit_quorum, old_election_quorum; /* of the old half, joint only */
+    uint8_t sync; /* the owner's: how entries are synced from this one on (RAFT_SYNC_MAX at most);
+                     0: as at the group's birth. It goes along, and decides nothing here */
     size_t member_count;
     struct raft_member members[RAFT_MEMBERS_MAX];
 };

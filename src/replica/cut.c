@@ -32,7 +32,7 @@ static void set_aside(struct replica *replica, struct replica_turn *turn, uint64
     } else if (!replica->has_early && !is_void) {
         return;
     }
-    ledger_set_aside(turn->ledger, turn->wal, replica->options.sync, &loss, turn->wall_us);
+    ledger_set_aside(turn->ledger, turn->wal, replica_sync(replica), &loss, turn->wall_us);
 }
 
 void replica_set_aside(struct replica *replica, struct replica_turn *turn, uint64_t from,

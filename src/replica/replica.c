@@ -62,6 +62,21 @@ void replica_retire(struct replica *replica, struct replica_turn *turn)
 
 /* ---- the start ---- */
 
+static enum wal_sync sync_in(const struct replica *replica,
+                             const struct raft_configuration *configuration)
+{
+    uint8_t sync = configuration->sync;
+    return sync ? (enum wal_sync)(sync - 1) : replica->options.sync;
+}
+
+/* REPLICA-9: a configuration is synced at every level, and all before it with it. So the newest one
+ * in the log says how everything behind it was written, also what a power cut took. */
+static enum wal_sync recovered_sync(const struct replica *replica)
+{
+    const struct raft_restart *restart = &replica->restart;
+    return sync_in(replica, &replica->configurations[restart->configuration_count - 1]);
+}
+
 void replica_start(struct replica *replica, struct replica_turn *turn, bool born)
 {
     struct raft_restart *restart = &replica->restart;
@@ -74,8 +89,8 @@ void replica_start(struct replica *replica, struct replica_turn *turn, bool born
     restart->configurations = replica->configurations;
     restart->now_ns = turn->now_ns;
     /* R4: what was written and not synced may be missing after a power cut. */
-    restart->unsure |=
-        !born && replica->options.sync != WAL_SYNC_ALWAYS && wal_may_have_lost(turn->wal);
+    restart->unsure |= !born && recovered_sync(replica) != WAL_SYNC_ALWAYS &&
+                       wal_may_have_lost(turn->wal); /* REPLICA-9 */
     if (turn->faults & REPLICA_FAULT_UNSURE_VOTES)
         restart->unsure = false;
     struct raft_options options = {
@@ -323,7 +338,7 @@ struct group_id replica_group(const struct replica *replica)
 
 enum wal_sync replica_sync(const struct replica *replica)
 {
-    return replica->options.sync;
+    return sync_in(replica, raft_configuration(replica->raft));
 }
 
 const struct raft *replica_raft(const struct replica *replica)

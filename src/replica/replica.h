@@ -21,8 +21,11 @@
  * (cache_size_max past what is not applied yet); who lags more is fed from the disk. REPLICA-7  A
  * transaction's writes are one entry: all of them or none, nothing in between. REPLICA-8  A
  * configuration is an entry of the log: in force from its append on, synced at every sync level,
- * gone when it is cut; a restart finds the newest one in the log. Non-promises: it keeps no
- * connections and no order between requests; it never points to its worker.
+ * gone when it is cut; a restart finds the newest one in the log. REPLICA-9  The newest
+ * configuration says how the entries behind it are synced: a level that rises holds for everything
+ * before it once it is committed, one that falls from a durable entry on; a start after a power cut
+ * judges by it (R4). Non-promises: it keeps no connections and no order between requests; it never
+ * points to its worker.
  *
  * Life: replica_create; replica_recover_* for each log record; replica_start; then steps with a
  * `struct replica_turn`. */
@@ -46,8 +49,8 @@ struct replica_options {
     struct group_id group;
     struct replica_id self;
     struct node_id node;
-    enum wal_sync sync;
-    uint64_t hash_seed;                       /* of the partition, equal on all replicas */
+    enum wal_sync sync; /* at the group's birth: until a configuration says another */
+    uint64_t hash_seed; /* of the partition, equal on all replicas */
     const struct raft_configuration *initial; /* of the group's birth; copied */
     uint64_t election_timeout_min_ns, election_timeout_max_ns;
     uint64_t drift_ppm, max_skew_us, random_seed;

@@ -56,7 +56,7 @@ static void confirm(struct replica *replica, struct replica_turn *turn)
     if (bootstrap->confirmed)
         return;
     bool holds = bootstrap->mark <= view->commit && bootstrap->mark <= view->persisted;
-    if (holds && replica->options.sync != WAL_SYNC_ALWAYS && !bootstrap->ticket) {
+    if (holds && replica_sync(replica) != WAL_SYNC_ALWAYS && !bootstrap->ticket) {
         replica_save_state(replica, turn);
         bootstrap->ticket = wal_next_ticket(turn->wal);
     }

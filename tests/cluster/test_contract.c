@@ -64,7 +64,7 @@ static void test_refusals(void **state)
         {"DB 16", "from 1 to 15", 3},
         {"PARTITIONS 0", "from 1 to 4096", 3},
         {"PARTITIONS 4097", "from 1 to 4096", 3},
-        {"SPREAD rack", "host, zone or site", 3},
+        {"SPREAD rack", "host, zone, site or none", 3},
         {"SPREAD zone REPLICAS 3", "REPLICAS 2 works", 3},
         {"SPREAD site REPLICAS 2", "REPLICAS 1 works", 3},
         {"PREFER site=paris", "no node was started with --site paris", 3},

@@ -119,12 +119,46 @@ static void test_another_size(void **state)
     assert_int_equal(3, out[2].value);
 }
 
+/* Another SPREAD or PREFER: who stands in the way goes, who need not stays. */
+static void test_another_place(void **state)
+{
+    struct cluster_contract contract = {.replicas = 3, .partitions = 1};
+    struct cluster_member nodes[6];
+    struct node_id now[3] = {{5}, {2}, {1}}, out[3];
+    (void)state;
+    make_nodes(nodes, 6, 3, 1);
+    for (int i = 0; i < 6; i++)
+        snprintf(nodes[i].site, sizeof nodes[i].site, "%s", i < 3 ? "north" : "south");
+    cluster_resize(&contract, nodes, 6, 0, now, 3, out);
+    assert_memory_equal(now, out, sizeof now);
+    contract.spread = CLUSTER_SPREAD_HOST; /* 5 and 2 share one */
+    cluster_resize(&contract, nodes, 6, 0, now, 3, out);
+    assert_int_equal(5, out[0].value);
+    assert_int_equal(1, out[1].value);
+    assert_int_equal(3, out[2].value);
+    contract.spread = CLUSTER_SPREAD_NODE;
+    snprintf(contract.prefer_site, sizeof contract.prefer_site, "north");
+    cluster_resize(&contract, nodes, 6, 0, now, 3, out); /* 2 is of the north */
+    assert_int_equal(2, out[0].value);
+    assert_int_equal(5, out[1].value);
+    assert_int_equal(1, out[2].value);
+    struct node_id south[3] = {{4}, {5}, {6}};
+    cluster_resize(&contract, nodes, 6, 0, south, 3, out); /* none is */
+    assert_int_equal(1, out[0].value);
+    assert_int_equal(4, out[1].value);
+    assert_int_equal(5, out[2].value);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_robin),   cmocka_unit_test(test_growth),
-        cmocka_unit_test(test_another_size),  cmocka_unit_test(test_spreads_over_hosts),
-        cmocka_unit_test(test_too_few_hosts), cmocka_unit_test(test_preferred_site_leads),
+        cmocka_unit_test(test_another_place),
+        cmocka_unit_test(test_round_robin),
+        cmocka_unit_test(test_growth),
+        cmocka_unit_test(test_another_size),
+        cmocka_unit_test(test_spreads_over_hosts),
+        cmocka_unit_test(test_too_few_hosts),
+        cmocka_unit_test(test_preferred_site_leads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

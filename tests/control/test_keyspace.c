@@ -25,8 +25,9 @@ static void test_refusals(void **state)
         {"KEYSPACE INFO x", "there is no keyspace 'x'"},
         {"KEYSPACE EXPLAIN x", "there is no keyspace 'x'"},
         {"KEYSPACE ALTER carts ACK semisync:3", "semisync:2"},
-        {"KEYSPACE ALTER carts SYNC os", "stay as they were created"},
-        {"KEYSPACE ALTER carts PARTITIONS 2", "stay as they were created"},
+        {"KEYSPACE ALTER carts PREFER site=mars", "name a site that nodes have, or PREFER none"},
+        {"KEYSPACE ALTER carts PARTITIONS 2",
+         "a keyspace of 2 partitions under another name works"},
         {"KEYSPACE ALTER other DB 3", "DB 3 opens keyspace carts"},
     };
     (void)state;

@@ -111,10 +111,70 @@ class Keyspaces(unittest.TestCase):
                     (("create", "x", "--ack", "async"), "FAILOVER available"),
                     (("create", "default"), "keyspace default exists"),
                     (("drop", "system"), "belongs to every cluster"),
+                    (("create", "x", "--prefer", "site=mars"), "or PREFER none"),
+                    (("create", "x", "--ack", "semisync:3"), "semisync:2"),
                     (("info", "nobody"), "there is no keyspace 'nobody'")):
                 code, out, err = run(HOLDFAST, "-a", node.name, "keyspace", *words)
                 self.assertEqual((code, out), (1, ""), words)
                 self.assertIn(says, err)
+
+    def test_what_can_be_altered(self):
+        """SYNC, SPREAD and PREFER while a client writes; where the copies are, and who leads, follows."""
+        with Cluster(5) as cluster:
+            for i, node in enumerate(cluster.nodes):
+                node.options = ["--site", "north" if i < 2 else "south", "--host", f"h{i // 2}"]
+            cluster.start()
+            one = cluster.nodes[0]
+            keyspace(one, "create", "carts", "--replicas", "3", "--db", "3", "--sync", "os")
+            with one.client() as client:
+                self.assertEqual(client.call("SELECT", "carts"), "OK")
+                for i in range(100):
+                    self.assertEqual(client.call("RPUSH", "list", i), i + 1)
+                self.assertEqual(keyspace(one, "alter", "carts", "--sync", "always"), "OK\n")
+                self.assertEqual(self.told(one)["sync"], "always")
+                self.assertEqual(client.call("RPUSH", "list", 100), 101)
+                self.assertEqual(keyspace(one, "alter", "carts", "--prefer", "site=south"), "OK\n")
+                sites = {each["id"]: each["site"] for each in self.status(one)["nodes"]}
+                self.assertEqual(sites[self.told(one)["placement"][0]["nodes"][0]], "south")
+                self.assertEqual(keyspace(one, "alter", "carts", "--prefer", "site=north"), "OK\n")
+                self.assertEqual(sites[self.told(one)["placement"][0]["nodes"][0]], "north")
+                wait_until(lambda: self.leads_in(one, "north"), 30, "it is led in the north")
+                self.assertEqual(keyspace(one, "alter", "carts", "--spread", "host", "--prefer", "none"), "OK\n")
+                nodes = self.told(one)["placement"][0]["nodes"]
+                hosts = {each["id"]: each["addr"] for each in self.status(one)["nodes"]}
+                places = [[node.name for node in cluster.nodes].index(hosts[id_]) // 2 for id_ in nodes]
+                self.assertEqual(sorted(places), [0, 1, 2])
+                self.assertEqual(wait_until(lambda: answers(client, "LLEN", "list"), 10, "it is led"), 101)
+
+    def status(self, node):
+        return json.loads(run(HOLDFAST, "-a", node.name, "status", "--json")[1])
+
+    def told(self, node):
+        return json.loads(keyspace(node, "info", "carts", "--json"))
+
+    def leads_in(self, node, site):
+        view = self.status(node)
+        leader = [each["leader"] for each in view["partitions"] if each["keyspace"] == "carts"][0]
+        return [each["site"] for each in view["nodes"] if each["id"] == leader] == [site]
+
+    def test_a_change_that_waits_says_for_whom(self):
+        with Cluster(3) as cluster:
+            one = cluster.start().nodes[0]
+            keyspace(one, "create", "carts", "--replicas", "1")
+            self.assertIsNone(self.told(one)["placement"][0]["waits_for"])
+            home = self.told(one)["placement"][0]["nodes"][0]
+            address = {each["id"]: each["addr"] for each in self.status(one)["nodes"]}
+            away = next(node for node in cluster.nodes if node.name != address[home])
+            away.kill()
+            ask = next(node for node in cluster.nodes if node is not away)
+            self.assertEqual(keyspace(ask, "alter", "carts", "--replicas", "3", "--no-wait"), "OK\n")
+            place = self.told(ask)["placement"][0]
+            self.assertEqual(place["state"], "changing")
+            self.assertIn(f"at {away.name}", place["waits_for"])
+            self.assertIn("to catch up", place["waits_for"])
+            self.assertIn("waits for node", keyspace(ask, "info", "carts"))
+            away.start()
+            wait_until(lambda: self.told(ask)["placement"][0]["state"] == "settled", 20, "it has changed")
 
     def test_survives_the_death_of_all(self):
         with Cluster(3) as cluster:

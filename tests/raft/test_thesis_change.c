@@ -356,7 +356,40 @@ static void assert_bytes(const struct raft_configuration *c, const uint8_t *expe
     assert_memory_equal(bytes.at, expected, size);
     assert_int_equal(raft_configuration_decode(slice_of_buffer(&bytes), &back), STATUS_OK);
     assert_int_equal(back.members[1].out_of_sync, c->members[1].out_of_sync);
+    assert_int_equal(back.sync, c->sync);
     buffer_deinit(&bytes);
+}
+
+/* Version 3 has a sync, whether flags are set or not. */
+static void encoded_sync(void **state)
+{
+    static const uint8_t sync[] = {3, 0, 2, 2, 2, 1, 1, 1, 0, 0, 0, 2, 2, 1, 0, 0, 0, 3};
+    uint8_t other[sizeof sync + 1];
+    struct raft_configuration c = set_of("12", 2, 2), wanted = c, out;
+    const char *why;
+    (void)state;
+    c.sync = 3;
+    assert_bytes(&c, sync, sizeof sync);
+    memcpy(other, sync, sizeof sync);
+    for (int bad = 0; bad < 3; bad++) {
+        other[sizeof sync - 1] = bad == 0 ? 0 : bad == 1 ? 4 : 3;
+        assert_int_equal(
+            raft_configuration_decode(slice_of(other, sizeof sync + (bad == 2 ? 1 : 0)), &out),
+            STATUS_INVALID);
+    }
+    assert_int_equal(raft_configuration_decode(slice_of(sync, sizeof sync - 1), &out),
+                     STATUS_INVALID);
+    /* It goes along, and is a change of its own without a joint configuration. */
+    assert_int_equal(raft_configuration_change(&c, &wanted, true, &out, &why), STATUS_INVALID);
+    wanted.sync = 1;
+    assert_int_equal(raft_configuration_change(&c, &wanted, true, &out, &why), STATUS_OK);
+    assert_false(out.joint);
+    assert_int_equal(out.sync, 1);
+    wanted = set_of("123", 2, 2);
+    assert_int_equal(raft_configuration_change(&c, &wanted, true, &out, &why), STATUS_OK);
+    assert_true(out.joint);
+    raft_configuration_leave(&out, &wanted);
+    assert_int_equal(wanted.sync, 3);
 }
 
 /* The format: version 2 only where a flag is set; without one it is not accepted. */
@@ -382,6 +415,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(encoded_bytes),
+        cmocka_unit_test(encoded_sync),
         cmocka_unit_test(wanted_configurations),
         cmocka_unit_test(learners_change_at_once),
         cmocka_unit_test(too_many_members_on_the_way),

@@ -12,8 +12,8 @@
 static const struct group_id group = {2};
 
 struct trial {
-    unsigned nodes, mask; /* whose power is cut */
-    const char *sync;
+    unsigned nodes, mask;    /* whose power is cut */
+    const char *sync, *then; /* then: what it is altered to, with a write after that */
     uint32_t faults;
     enum way {
         AT_ONCE, /* they are back before anything else happens */
@@ -50,6 +50,23 @@ static void write_all(struct stage *stage, const struct trial *trial)
         stage_say(stage, client, "RPUSH list %u", i);
         assert_string_equal(length, stage_reply(stage, client, 5 * STAGE_SECOND));
     }
+}
+
+/* What it says from now on holds, and one write more is made under it. */
+static void alter(struct stage *stage, const struct trial *trial)
+{
+    unsigned client = stage_connect(stage, 0);
+    stage_say(stage, client, "KEYSPACE ALTER lax SYNC %s", trial->then);
+    assert_string_equal("OK", stage_reply(stage, client, 5 * STAGE_SECOND));
+    for (unsigned i = 0; strstr(stage_ask(stage, client, "KEYSPACE INFO lax"), "changing"); i++) {
+        assert_true(i < 100);
+        stage_run(stage, 20 * STAGE_MS);
+    }
+    for (unsigned i = 0; i < trial->nodes; i++)
+        assert_true((replica_sync(stage_replica(stage, i, group)) == WAL_SYNC_ALWAYS) ==
+                    (strcmp(trial->then, "always") == 0)); /* REPLICA-9 */
+    assert_string_equal("OK", stage_ask(stage, client, "SELECT lax"));
+    assert_string_equal("OK", stage_ask(stage, client, "SET more 1"));
 }
 
 static void cut_power(struct stage *stage, const struct trial *trial)
@@ -104,6 +121,8 @@ static struct outcome run(const struct trial *trial)
     struct stage *stage = stage_formed_with(&(struct stage_options){
         .nodes = trial->nodes, .seed = 100 + trial->mask, .faults = trial->faults});
     write_all(stage, trial);
+    if (trial->then)
+        alter(stage, trial);
     cut_power(stage, trial);
     if (trial->way == ALONE && count_of(trial->mask) < trial->nodes && !trial->faults)
         assert_int_equal(STAGE_NONE, unsure_leader(stage, trial)); /* not everybody has answered */
@@ -134,6 +153,24 @@ static void every_subset_of_three(void **state)
             for (unsigned way = AT_ONCE; way <= ALONE; way++)
                 check(&(struct trial){
                     .nodes = 3, .mask = mask, .sync = levels[level], .way = (enum way)way});
+}
+
+/* Raised: what was written before is synced, and nobody is in doubt. Lowered: doubt from there on.
+ */
+static void a_level_that_changes(void **state)
+{
+    (void)state;
+    for (unsigned mask = 1; mask < 8; mask++) {
+        struct trial raised = {.nodes = 3, .mask = mask, .sync = "os", .then = "always"};
+        struct outcome outcome = run(&raised);
+        assert_int_equal(WRITES, outcome.found);
+        assert_false(outcome.told);
+        struct trial lowered = {.nodes = 3, .mask = mask, .sync = "always", .then = "os"};
+        outcome = run(&lowered);
+        assert_int_equal(WRITES, outcome.found); /* before the change: they were synced */
+        if (count_of(mask) != 2) /* two of three: the leader may be the third, and goes on */
+            assert_true(outcome.told == (mask == 7));
+    }
 }
 
 static void subsets_of_five(void **state)
@@ -287,6 +324,7 @@ int main(void)
         cmocka_unit_test(a_learner_that_knows_more_begins_anew),
         cmocka_unit_test(with_snapshots_of_what_is_void),
         cmocka_unit_test(every_subset_of_three),
+        cmocka_unit_test(a_level_that_changes),
         cmocka_unit_test(subsets_of_five),
         cmocka_unit_test(voters_that_are_sure_of_themselves_lose),
     };

@@ -52,7 +52,7 @@ void replica_log_entry(struct replica *replica, struct replica_turn *turn,
                                 .index = entry->index,
                                 .term = entry->term,
                                 .payload = bytes};
-    wal_append(turn->wal, &record, configuration ? WAL_SYNC_ALWAYS : replica->options.sync);
+    wal_append(turn->wal, &record, configuration ? WAL_SYNC_ALWAYS : replica_sync(replica));
     if (configuration)
         replica->configuration_ticket = wal_next_ticket(turn->wal);
 }
