@@ -117,15 +117,16 @@ static enum status segment_begin(struct wal *wal, size_t found_at)
     return batch_take(wal, segment, WAL_SEGMENT_HEADER_SIZE);
 }
 
-#define UNSETTLED_BLOCKS 16
+#define UNSETTLED_BYTES (16 * IO_BLOCK_SIZE)
 
-/* Planted: the first later batch of this segment that is whole, whatever lies before it. */
+/* Planted: the first later batch of this segment that is whole, whatever lies before it. Only
+ * without SYNC always are there two that no sync has settled. */
 static enum status fault_next_unsettled(struct wal *wal)
 {
-    uint64_t offset = wal_round_up(wal->end, IO_BLOCK_SIZE);
+    uint64_t offset = wal_round_up(wal->end, WAL_BATCH_ALIGN), last = offset + UNSETTLED_BYTES;
     struct wal_batch_header header;
     const uint8_t *at;
-    for (size_t i = 0; i < UNSETTLED_BLOCKS; i++, offset += IO_BLOCK_SIZE) {
+    for (; offset < last; offset += WAL_BATCH_ALIGN) {
         enum status status = batch_load(wal, wal_last_segment(wal), offset, &header, &at);
         if (status && status != STATUS_NOT_FOUND)
             return status;
