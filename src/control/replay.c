@@ -34,6 +34,7 @@ enum skip {
     SKIP_REPEATED,
     SKIP_UNKEPT,
     SKIP_TOO_LARGE,
+    SKIP_IN_LOG,
 };
 
 static const char *const skip_words[] = {
@@ -45,6 +46,7 @@ static const char *const skip_words[] = {
     [SKIP_REPEATED] = "its client has sent the write again",
     [SKIP_UNKEPT] = "only index and term of the write were kept",
     [SKIP_TOO_LARGE] = "too large for one entry",
+    [SKIP_IN_LOG] = "the write is in the log: it was not lost after all",
 };
 
 /* ---- keys of the record ---- */
@@ -208,7 +210,7 @@ static void judge_key(void *owner, const struct store_key *key)
               : why ? why
                     : SKIP_TOGETHER);
     struct replay_key *known = find_key(verdicts->replay, key);
-    if (known)
+    if (known && verdicts->found != SKIP_IN_LOG)
         known->behind = true;
 }
 
@@ -288,6 +290,9 @@ static bool run_item(struct replay *replay, struct replica *replica, struct repl
         replay->before++;
         return true;
     }
+    /* Cut by a leader whose own entries came to nothing: who still had it led next. */
+    if (raft_term_at(replica_raft(replica), item->index) == replay->term)
+        why = SKIP_IN_LOG;
     if (!why)
         why = judge(replay, item, payload, replica_last_entry_us(replica) + 1);
     if (!why)
