@@ -114,6 +114,7 @@ static void tell_wait(struct reply *reply, const struct control_catalogue *catal
 }
 
 static void tell_partition(struct reply *reply, const struct control_catalogue *catalogue,
+                           const struct control_keyspace *keyspace,
                            const struct control_partition *partition)
 {
     char slots[32];
@@ -122,10 +123,15 @@ static void tell_partition(struct reply *reply, const struct control_catalogue *
     reply_map(reply, 5);
     pair_number(reply, "partition", partition->group.value);
     pair(reply, "slots", slots);
+    /* Those of the formation have no record before their first change: they are on the first nodes.
+     */
+    bool first = !wanted->member_count;
+    size_t count = first ? keyspace->contract.replicas : wanted->member_count;
     reply_text(reply, "nodes");
-    reply_array(reply, wanted->member_count);
-    for (size_t i = 0; i < wanted->member_count; i++)
-        reply_integer(reply, (int64_t)wanted->members[i].node.value);
+    reply_array(reply, count);
+    for (size_t i = 0; i < count; i++)
+        reply_integer(
+            reply, (int64_t)(first ? catalogue->nodes[i].id.value : wanted->members[i].node.value));
     pair(reply, "state", partition->settled < partition->change ? "changing" : "settled");
     tell_wait(reply, catalogue, partition);
 }
@@ -147,7 +153,7 @@ static void tell_info(struct keyspace_work *work)
     reply_array(reply, living_partitions(catalogue, keyspace->id));
     for (size_t i = 0; i < catalogue->partition_count; i++)
         if (catalogue->partitions[i].keyspace == keyspace->id && !catalogue->partitions[i].dropped)
-            tell_partition(reply, catalogue, &catalogue->partitions[i]);
+            tell_partition(reply, catalogue, keyspace, &catalogue->partitions[i]);
 }
 
 static void tell_list(struct keyspace_work *work)

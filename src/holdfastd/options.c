@@ -411,15 +411,24 @@ static enum status read_words(struct options *options, int count, char **words, 
     return status;
 }
 
+/* CONFIG GET shows them. */
+static const struct {
+    const char *name, *value;
+} defaults[] = {
+    {"listen", "127.0.0.1:6379"},
+    {"dir", "./holdfast-data"},
+    {"snapshot-log-bytes", "64mb"},
+    {"snapshot-seconds", "600"},
+};
+
 enum status options_read(struct options *options, int count, char **words, char why[400])
 {
     enum status status = read_words(options, count, words, why);
     if (status)
         return status;
-    if (!options_get(options, "listen")[0])
-        status = set(options, "listen", "127.0.0.1:6379", "", why);
-    if (!status && !options_get(options, "dir")[0])
-        status = set(options, "dir", "./holdfast-data", "", why);
+    for (size_t i = 0; !status && i < sizeof defaults / sizeof defaults[0]; i++)
+        if (!options_get(options, defaults[i].name)[0])
+            status = set(options, defaults[i].name, defaults[i].value, "", why);
     if (status)
         return status;
     status = derive(options, "peer-listen", "peer", 10000, why);

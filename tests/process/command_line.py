@@ -147,7 +147,8 @@ class CommandLine(unittest.TestCase):
     def test_files_in_the_place_of_directories(self):
         with Cluster(1) as cluster:
             node = cluster.start().nodes[0]
-            self.assertEqual(node.call("CONFIG", "GET", "workers"), [b"workers", b"1"])
+            for name, value in ((b"workers", b"1"), (b"snapshot-seconds", b"600"), (b"snapshot-log-bytes", b"64mb")):
+                self.assertEqual(node.call("CONFIG", "GET", name), [name, value])
             node.stop()
             place = os.path.join(node.dir, "snapshots")
             os.rename(place, place + ".away")

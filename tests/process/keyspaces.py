@@ -162,6 +162,8 @@ class Keyspaces(unittest.TestCase):
             one = cluster.start().nodes[0]
             keyspace(one, "create", "carts", "--replicas", "1")
             self.assertIsNone(self.told(one)["placement"][0]["waits_for"])
+            own = json.loads(keyspace(one, "info", "default", "--json"))
+            self.assertEqual(own["placement"][0]["nodes"], [1, 2, 3])
             home = self.told(one)["placement"][0]["nodes"][0]
             address = {each["id"]: each["addr"] for each in self.status(one)["nodes"]}
             away = next(node for node in cluster.nodes if node.name != address[home])
