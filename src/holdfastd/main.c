@@ -17,6 +17,8 @@
 
 _Static_assert(WORKER_COUNT_MAX <= HTTP_WORKERS_MAX, "each has its place in the facts");
 
+#define LOOK_EVERY_NS (20 * 1000000ull)
+
 /* A signal handler can only reach what is global: the one exception to "no global state". */
 static atomic_bool stop_asked;
 static struct io *signal_io; /* style: set once before the handler is installed, read by it */
@@ -107,7 +109,8 @@ struct share { /* of the node */
     struct program *program;
     unsigned number;
     struct worker *worker;
-    pthread_t thread; /* not of worker 0: that one has the first thread */
+    pthread_t thread;      /* not of worker 0: that one has the first thread */
+    uint64_t next_look_ns; /* of worker 0: is this node ready? */
 };
 
 struct program {
@@ -118,12 +121,14 @@ struct program {
     struct http *http;
 };
 
+/* Whether a worker is ready takes a look at each of its groups: not in every turn. */
 static void publish(struct share *share)
 {
     struct http_facts *facts = &share->program->facts;
     char line[WORKER_LINE_SIZE];
     uint64_t now_ns = io_now_ns(share->program->ios[share->number]);
-    if (share->number == 0) { /* it knows of the others */
+    if (share->number == 0 && now_ns >= share->next_look_ns) { /* it knows of the others */
+        share->next_look_ns = now_ns + LOOK_EVERY_NS;
         const char *reason = worker_unready(share->worker);
         atomic_store_explicit(&facts->reason, reason, memory_order_relaxed);
         atomic_store_explicit(&facts->ready, !reason, memory_order_relaxed);

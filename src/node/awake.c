@@ -140,6 +140,7 @@ void awake_rest(struct node *node)
         if (replica_may_rest(group->replica))
             list_remove(&group->awake);
     }
+    node->stirred |= node->awake_count > 0;
     settle_top(node);
 }
 

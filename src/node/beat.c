@@ -46,12 +46,18 @@ void node_send_beats(struct node *node)
 {
     struct replica_turn *turn = &node->turn;
     node->last_beat_ns = turn->now_ns;
-    node->next_beat_ns = turn->now_ns + node->options.timing.heartbeat_ns;
+    node->stirred = false;
     awake_note_leading(node); /* who was elected just now is listed, too */
-    for (struct list *link = node->leading.next; link != &node->leading; link = link->next) {
-        struct replica *replica = list_item(link, struct group, leading)->replica;
-        replica_begin_round(replica, turn);
-        gather(node, replica);
+    struct replica *next[REPLICA_FETCH_MAX];
+    for (struct list *link = node->leading.next; link != &node->leading;) {
+        size_t count = 0;
+        for (; link != &node->leading && count < REPLICA_FETCH_MAX; link = link->next)
+            next[count++] = list_item(link, struct group, leading)->replica;
+        replica_fetch(next, count);
+        for (size_t i = 0; i < count; i++) {
+            replica_begin_round(next[i], turn);
+            gather(node, next[i]);
+        }
     }
     turn->round_wanted = false; /* this was it */
     for (size_t i = 0; i < node->beats_count; i++) {
@@ -72,29 +78,56 @@ void beats_deinit(struct node *node)
     memory_free(node->answers.at);
 }
 
+/* The groups of the next beats; returns of how many beats, 0: none is left. */
+static size_t look_ahead(struct node *node, struct slice beats)
+{
+    struct replica *next[REPLICA_FETCH_MAX];
+    struct wire_beat beat;
+    size_t seen = 0, count = 0;
+    for (; seen < REPLICA_FETCH_MAX && wire_beat_take(&beats, &beat) == STATUS_OK; seen++) {
+        struct replica *replica = node_group(node, beat.group);
+        if (replica)
+            next[count++] = replica;
+    }
+    replica_fetch(next, count);
+    return seen;
+}
+
+static void receive_beat(struct node *node, struct peer_id from, const struct wire_beat *beat,
+                         int64_t wall_us, bool answer)
+{
+    struct replica *replica = node_group(node, beat->group);
+    if (!replica || !replica_id_equal(beat->to, replica_self(replica))) /* R5 */
+        return;
+    replica_heard(replica, beat->from, from.node);
+    replica_beat(replica, &node->turn, beat, wall_us, answer);
+    if (answer)
+        return;
+    const struct raft_view *view = raft_view(replica_raft(replica));
+    bool agreed = raft_agrees(replica_raft(replica), beat->from, beat->term); /* RAFT-5 */
+    struct wire_beat said = {.group = beat->group,
+                             .from = beat->to,
+                             .to = beat->from,
+                             .term = view->term,
+                             .round = beat->round,
+                             .agreed = agreed};
+    add_beat(&node->answers, &said);
+}
+
 void node_receive_beats(struct node *node, struct peer_id from, const struct wire_message *message)
 {
     struct wire_beat beat;
     struct slice beats = message->heartbeat.beats;
     bool answer = message->kind == WIRE_HEARTBEAT_ANSWER;
+    size_t ahead = 0;
     node->answers.count = 0;
-    while (wire_beat_take(&beats, &beat) == STATUS_OK) {
-        struct replica *replica = node_group(node, beat.group);
-        if (!replica || !replica_id_equal(beat.to, replica_self(replica))) /* R5 */
-            continue;
-        replica_heard(replica, beat.from, from.node);
-        replica_beat(replica, &node->turn, &beat, message->heartbeat.wall_us, answer);
-        if (answer)
-            continue;
-        const struct raft_view *view = raft_view(replica_raft(replica));
-        bool agreed = raft_agrees(replica_raft(replica), beat.from, beat.term); /* RAFT-5 */
-        struct wire_beat said = {.group = beat.group,
-                                 .from = beat.to,
-                                 .to = beat.from,
-                                 .term = view->term,
-                                 .round = beat.round,
-                                 .agreed = agreed};
-        add_beat(&node->answers, &said);
+    for (;;) {
+        if (!ahead)
+            ahead = look_ahead(node, beats);
+        if (!ahead || wire_beat_take(&beats, &beat))
+            break;
+        ahead--;
+        receive_beat(node, from, &beat, message->heartbeat.wall_us, answer);
     }
     struct beats *answers = &node->answers;
     struct wire_frame *frame =

@@ -47,9 +47,11 @@ static uint64_t seed_of(const struct node *node, struct group_id group)
 
 /* ---- the set of groups ---- */
 
+/* The top bits of this product: ids that follow each other get places of their own. */
 static struct group **bucket_of(const struct node *node, struct group_id id)
 {
-    return &node->buckets[(id.value * 0x9E3779B97F4A7C15u >> 32) & (node->group_capacity - 1)];
+    unsigned bits = (unsigned)__builtin_ctzll(node->group_capacity);
+    return &node->buckets[id.value * 0x9E3779B97F4A7C15u >> (64 - bits)];
 }
 
 static void grow(struct node *node)
@@ -61,7 +63,7 @@ static void grow(struct node *node)
     node->buckets = memory_zeroed(capacity, sizeof(struct group *));
     node->group_capacity = capacity;
     for (size_t i = 0; i < node->group_count; i++) {
-        struct group **bucket = bucket_of(node, replica_group(node->groups[i]->replica));
+        struct group **bucket = bucket_of(node, node->groups[i]->id);
         node->groups[i]->next = *bucket;
         *bucket = node->groups[i];
     }
@@ -82,6 +84,7 @@ static struct group *add(struct node *node, struct group_id id)
         grow(node);
     struct group *group = memory_zeroed(1, sizeof *group);
     struct group **bucket = bucket_of(node, id);
+    group->id = id;
     group->next = *bucket;
     *bucket = group;
     node->groups[node->group_count++] = group;
@@ -93,14 +96,14 @@ static struct group *add(struct node *node, struct group_id id)
 struct group *group_find(const struct node *node, struct group_id id)
 {
     struct group *group = node->group_count ? *bucket_of(node, id) : NULL;
-    while (group && !group_id_equal(replica_group(group->replica), id))
+    while (group && !group_id_equal(group->id, id))
         group = group->next;
     return group;
 }
 
 void group_remove(struct node *node, struct group *group)
 {
-    struct group **at = bucket_of(node, replica_group(group->replica));
+    struct group **at = bucket_of(node, group->id);
     size_t i = 0;
     while (*at != group)
         at = &(*at)->next;

@@ -13,6 +13,7 @@
  * the phases of the turn look at those alone: with a thousand groups a turn costs what the busy
  * ones cost (NODE-8). */
 struct group {
+    struct group_id id;
     struct replica *replica; /* owned */
     struct group *next;      /* in its bucket */
     struct list awake;       /* in node.awake; else alone */
@@ -90,7 +91,8 @@ struct node {
     struct group_id dropped_through; /* so are all up to this one that are not placed here */
     uint64_t next_prefer_ns;
     uint64_t next_campaign_ns; /* the first among `placed`; UINT64_MAX: none */
-    uint64_t next_beat_ns, last_beat_ns, last_batch_ns;
+    uint64_t last_beat_ns, last_batch_ns;
+    bool stirred; /* a group was awake at the end of a turn since the last heartbeats */
     bool apply_again, gate_shut;
     char failure[NODE_WHY_SIZE];
 };

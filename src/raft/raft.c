@@ -211,6 +211,28 @@ void raft_step(struct raft *raft, const struct raft_event *event, struct raft_ou
     raft->outputs = NULL;
 }
 
+static void fetch_lines(const void *from, const void *to)
+{
+    for (const uint8_t *at = from; at < (const uint8_t *)to; at += 64)
+        memory_touch(at);
+}
+
+void raft_fetch(const struct raft *const *rafts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        fetch_lines(rafts[i], rafts[i]->peers);
+        fetch_lines(&rafts[i]->heard_ns, &rafts[i]->round_starts[1]);
+        memory_touch(&rafts[i]->ticket_first);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct raft *raft = rafts[i];
+        const struct raft_configuration *configuration = raft_configuration(raft);
+        fetch_lines(configuration, &configuration->members[raft->peer_count]);
+        for (size_t k = 0; k < raft->peer_count && raft->view.role == RAFT_LEADER; k++)
+            fetch_lines(&raft->peers[k], raft->peers[k].batches);
+    }
+}
+
 const struct raft_view *raft_view(const struct raft *raft)
 {
     return &raft->view;

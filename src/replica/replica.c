@@ -376,9 +376,8 @@ struct node_id replica_leader_node(const struct replica *replica)
 uint64_t replica_deadline_ns(const struct replica *replica)
 {
     uint64_t deadline = raft_view(replica->raft)->deadline_ns;
-    bool expires =
-        store_next_deadline_us(replica->store) != INT64_MAX; /* else nobody needs a look */
-    if (expires && replica_is_serving(replica) && replica->next_expiry_ns < deadline)
+    if (replica_is_serving(replica) && replica->next_expiry_ns < deadline &&
+        store_next_deadline_us(replica->store) != INT64_MAX) /* else nobody needs a look */
         deadline = replica->next_expiry_ns;
     return replica_must_leave(replica) ? 0 : deadline;
 }

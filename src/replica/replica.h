@@ -161,6 +161,9 @@ void replica_receive(struct replica *replica, struct replica_turn *turn,
 void replica_heard(struct replica *replica, struct replica_id from, struct node_id node);
 void replica_beat(struct replica *replica, struct replica_turn *turn, const struct wire_beat *beat,
                   int64_t wall_us, bool answer);
+/* Before the beats of many: asks memory for what their steps read. Changes nothing. */
+#define REPLICA_FETCH_MAX 16
+void replica_fetch(struct replica *const *replicas, size_t count);
 void replica_begin_round(struct replica *replica, struct replica_turn *turn);
 void replica_peer_changed(struct replica *replica, struct replica_turn *turn, struct node_id node,
                           bool refused);

@@ -1,9 +1,9 @@
 /* prefetch.c - what a find waits for, fetched for many keys at once: page word, bucket and entry
  * are three misses one after the other for one key, and three for a whole batch of them.
- *
- * Buckets and entries are read, not prefetched: processors drop a prefetch whose page is not among
- * those that they know how to translate, and with many keys hardly any page is. */
+ */
 #include "store/table.h"
+
+#include "base/memory.h"
 
 struct ahead {
     uint64_t hash, segment;
@@ -14,12 +14,6 @@ struct found {
     const uint8_t *at[STORE_PREFETCH_MAX];
     size_t count;
 };
-
-/* A load that nothing waits for; several of them are under way at the same time. */
-static void touch(const void *at)
-{
-    (void)*(const volatile uint8_t *)at;
-}
 
 static void find_segment(const struct store *store, uint32_t slot, struct ahead *ahead)
 {
@@ -46,7 +40,7 @@ static void fetch_entries(const struct ahead *ahead, struct found *found)
     unsigned matches = store_bucket_matches(home, ahead->tag);
     for (; matches && found->count < STORE_PREFETCH_MAX; matches &= matches - 1) {
         const uint8_t *entry = store_word_pointer(home->words[__builtin_ctz(matches)]);
-        touch(entry);
+        memory_touch(entry);
         found->at[found->count++] = entry;
     }
 }
@@ -60,13 +54,13 @@ void store_prefetch(const struct store *store, const struct store_key *keys, siz
     for (size_t i = 0; i < count; i++) {
         const struct store_page *page = store->pages[keys[i].slot / STORE_PAGE_SLOTS];
         if (page)
-            touch(&page->words[keys[i].slot % STORE_PAGE_SLOTS]);
+            memory_touch(&page->words[keys[i].slot % STORE_PAGE_SLOTS]);
         ahead[i].hash = store_key_hash(store, &keys[i]);
     }
     for (size_t i = 0; i < count; i++) {
         find_segment(store, keys[i].slot, &ahead[i]);
         if (ahead[i].segment)
-            touch(home_of(&ahead[i]));
+            memory_touch(home_of(&ahead[i]));
     }
     for (size_t i = 0; i < count; i++)
         if (ahead[i].segment)

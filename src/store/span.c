@@ -3,6 +3,8 @@
  * root again. */
 #include "store/table.h"
 
+#include "base/memory.h"
+
 #include <stdlib.h>
 
 /* The last hash with the same first `bits` bits. */
@@ -108,12 +110,24 @@ static void crowd_add(struct store_crowd *crowd, const struct store *store, uint
     crowd->at[crowd->count++] = (struct store_placed){.hash = hash, .entry = entry};
 }
 
+/* Keys side by side in the table lie anywhere in memory. The next home is asked for before this one
+ * is read: it is what follows. */
+static void touch_entries(const struct store_span *span)
+{
+    const struct store_bucket *buckets = store_segment_buckets(span->segment);
+    unsigned homes = store_word_above(span->segment);
+    for (unsigned home = span->home; home < homes && home < span->home + 2; home++)
+        for (unsigned i = 0; i < buckets[home].count; i++)
+            memory_touch(store_word_pointer(buckets[home].words[i]));
+}
+
 void store_crowd_gather(struct store_crowd *crowd, const struct store *store,
                         const struct store_span *span)
 {
     const struct store_bucket *home = &store_segment_buckets(span->segment)[span->home];
     size_t spilled = home->spilled ? store_segment_head(span->segment)->spilled : 0;
     crowd->count = 0;
+    touch_entries(span);
     crowd_reserve(crowd, home->count + (size_t)home->spilled);
     for (unsigned i = 0; i < home->count; i++)
         crowd_add(crowd, store, home->words[i]);

@@ -285,6 +285,34 @@ static void a_turn_looks_at_the_busy_groups(void **state)
     stage_destroy(stage);
 }
 
+/* What a thousand idle groups cost is the rounds of heartbeats: of a node with nothing to do half
+ * as many, and no lease runs out in between. */
+static void idle_groups_are_heard_of_half_as_often(void **state)
+{
+    enum {
+        SECONDS = 6,
+        ROUNDS = SECONDS * 1000 / 120
+    };
+    unsigned leader;
+    (void)state;
+    struct stage *stage = stage_of_one_leader(&leader);
+    const struct raft_view *view = view_of(stage, leader, GROUP_DEFAULT);
+    stage_run(stage, STAGE_SECOND);
+    uint64_t before = view->round;
+    for (unsigned i = 0; i < SECONDS * 10; i++) {
+        stage_run(stage, STAGE_SECOND / 10);
+        assert_true(view->lease_until_ns > world_now_ns(stage->world)); /* R11 */
+    }
+    assert_in_range(view->round - before, ROUNDS - 5, ROUNDS + 10);
+    unsigned client = stage_connect(stage, leader);
+    before = view->round;
+    uint64_t end_ns = world_now_ns(stage->world) + STAGE_SECOND;
+    while (world_now_ns(stage->world) < end_ns)
+        assert_string_equal("OK", stage_ask(stage, client, "SET a 1"));
+    assert_in_range(view->round - before, 14, 20); /* busy: each 60 ms */
+    stage_destroy(stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,6 +323,7 @@ int main(void)
         cmocka_unit_test(one_message_for_each_pair),
         cmocka_unit_test(disputed_groups_are_not_confirmed),
         cmocka_unit_test(a_turn_looks_at_the_busy_groups),
+        cmocka_unit_test(idle_groups_are_heard_of_half_as_often),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

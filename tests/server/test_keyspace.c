@@ -581,10 +581,12 @@ static void crash_anywhere(void **state)
         stage_say(stage, client, "KEYSPACE DROP a");
         assert_string_equal("OK", stage_reply(stage, client, 10 * STAGE_SECOND));
         stage_run(stage, STAGE_SECOND);
-        crashes += !stage->nodes[victim].worker;
-        if (!stage->nodes[victim].worker)
-            assert_true(stage_start(stage, victim));
-        stage_run(stage, 3 * STAGE_SECOND);
+        for (unsigned i = 0; i < 2; i++) { /* the call may come only when all is quiet again */
+            crashes += !stage->nodes[victim].worker;
+            if (!stage->nodes[victim].worker)
+                assert_true(stage_start(stage, victim));
+            stage_run(stage, 3 * STAGE_SECOND);
+        }
         assert_true(group_is_gone(stage, &old));
         for (unsigned i = 0; i < 3; i++)
             assert_non_null(stage_replica(stage, i, new));

@@ -4,6 +4,8 @@
 
 #include "base/memory.h"
 
+#include <assert.h>
+
 #define SEND_PIECES_MAX    512
 #define SEND_BYTES_MAX     (1u << 20)
 #define READ_BYTES         (1u << 20)
@@ -221,6 +223,23 @@ void replica_receive(struct replica *replica, struct replica_turn *turn,
 }
 
 /* ---- heartbeats, links, log ---- */
+
+void replica_fetch(struct replica *const *replicas, size_t count)
+{
+    const struct raft *rafts[REPLICA_FETCH_MAX];
+    assert(count <= REPLICA_FETCH_MAX);
+    for (size_t i = 0; i < count; i++) {
+        const struct replica *replica = replicas[i];
+        const void *const lines[] = {
+            &replica->options,   &replica->raft,  &replica->executed,    &replica->written_ticket,
+            &replica->told_term, &replica->heard, &replica->flight.role, &replica->next_expiry_ns};
+        for (size_t k = 0; k < sizeof lines / sizeof lines[0]; k++)
+            memory_touch(lines[k]);
+    }
+    for (size_t i = 0; i < count; i++)
+        rafts[i] = replicas[i]->raft;
+    raft_fetch(rafts, count);
+}
 
 void replica_beat(struct replica *replica, struct replica_turn *turn, const struct wire_beat *beat,
                   int64_t wall_us, bool answer)
