@@ -20,6 +20,7 @@ from syncs import SyncCounter
 BYTES_PER_KEY_MOST = 150
 VALUE_SIZE = 64
 SYNC_SECONDS = 1
+FAMILIES = {work.name: work.workers for work in works.ALL if work.family}  # work -> workers of each node
 
 
 class Bench:
@@ -179,6 +180,21 @@ class Bench:
             print(f"replicas equal: {one['work']}: {one['candidate']}: {what}, digest {one['digest'] or 'not offered by the server'}")
         print(f"syncs counted by {self.syncs.how}")
 
+    def print_scaling(self):
+        """Of works of a family, side by side: what one more worker costs and brings."""
+        rows = [one for one in self.summaries() if one["candidate"] == "holdfast" and FAMILIES.get(one["work"])]
+        if not rows:
+            return
+        print(f"\nhow workers scale, on {os.cpu_count()} cores with the load generator\n"
+              f"  {'':22}{'workers':>8}{'cpu/M':>9}{'/ one':>7}{'ops/s':>11}{'/ one':>7}{'p50 ms':>9}{'p99 ms':>9}")
+        for one in sorted(rows, key=lambda one: (one["operation"], one["pipeline"], FAMILIES[one["work"]])):
+            first = next((other for other in rows if FAMILIES[other["work"]] == 1 and
+                          (other["operation"], other["pipeline"]) == (one["operation"], one["pipeline"])), one)
+            what = f"{one['operation']}, {one['connections']} by {one['pipeline']}"
+            print(f"  {what:22}{FAMILIES[one['work']]:8}{one['cpu_per_million']:9.2f}"
+                  f"{one['cpu_per_million'] / first['cpu_per_million']:7.2f}{one['per_second']:11,.0f}"
+                  f"{one['per_second'] / first['per_second']:7.2f}{one['p50_us'] / 1000:9.2f}{one['p99_us'] / 1000:9.2f}")
+
     def verdicts(self):
         """(said, met) of each figure that is to be reached."""
         ours = {(one["work"], one["operation"], one["connections"], one["pipeline"]): one
@@ -253,11 +269,12 @@ def main():
     bench = Bench(options)
     with Workplace(options.build, "bench") as folder:
         for work in works.ALL:
-            if work.name in options.works:
+            if work.name in options.works or work.family in options.works:
                 bench.measure(work, folder)
     if sys.stderr.isatty():
         print(file=sys.stderr)
     bench.print_table()
+    bench.print_scaling()
     bench.print_verdicts()
     bench.write()
     return 1 if bench.problems else 0

@@ -103,7 +103,7 @@ class Holdfast(Candidate):
         self.target = ",".join(node.name for node in self.cluster.nodes) if self.work.anywhere else leader.name
 
     def node_options(self):
-        return []
+        return ["--workers", str(self.work.workers)] if self.work.workers > 1 else []
 
     def load_options(self):
         return ["--database", str(self.database)] if self.work.contract else []

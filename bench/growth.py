@@ -33,12 +33,10 @@ MEMORY_MOST = 3 << 30  # bytes of keys and values on one node: a larger point is
 class Grown(candidates.Holdfast):
     """A cluster for one point."""
     def __init__(self, build, folder, point):
-        work = Work("growth", "growth", 3, [], ["REPLICAS", "3", "PARTITIONS", str(point["partitions"])], anywhere=point["partitions"] > 1)
+        work = Work("growth", "growth", 3, [], ["REPLICAS", "3", "PARTITIONS", str(point["partitions"])], anywhere=point["partitions"] > 1,
+                    workers=point["workers"])
         self.point = point
         super().__init__(build, folder, work)
-
-    def node_options(self):
-        return ["--workers", str(self.point["workers"])] if self.point["workers"] > 1 else []
 
 
 class Growth:

@@ -26,7 +26,17 @@ class Work:
     of_floor: dict = field(default_factory=dict)  # row -> most
     of_redis: dict = field(default_factory=dict)
     cpu: dict = field(default_factory=dict)  # row -> cpu/M where there is neither; an estimate
+    workers: int = 1  # of each node
+    family: str = ""  # works that make one table: --works takes its name, too
 
+
+SCALED = [("SET", 50, 1), ("SET", 50, 16), ("GET", 50, 1), ("GET", 50, 16)]
+
+
+def scaled(workers):
+    """How workers scale: the same load and partitions, on one node; each worker has a log of its own."""
+    return Work(f"workers-{workers}", f"one node, 16 partitions, log synced each second, {workers} worker{'s' * (workers > 1)}", 1, SCALED,
+                ["REPLICAS", "1", "PARTITIONS", "16", "SYNC", "interval:1000"], "", peers=(), workers=workers, family="workers")
 
 
 ALL = [
@@ -43,4 +53,7 @@ ALL = [
     Work("ten", "three nodes, 10 partitions, every write synced on a quorum, clients on any node", 3, WRITES,
          ["REPLICAS", "3", "PARTITIONS", "10"], "", peers=(), anywhere=True,
          cpu={("SET", 50, 1): 28, ("SET", 200, 1): 16, ("SET", 50, 16): 5}),
+    scaled(1),
+    scaled(2),
+    scaled(4),
 ]
