@@ -21,12 +21,22 @@ static void only(struct plan *plan, const enum plan_fault *faults, size_t count,
     plan->gap_max_ns = gap_ns;
 }
 
+/* In every second of them so long that the others' log lets go of what the one cut off would need:
+ * what it has to give up it learns from a snapshot then. */
+static void cut_leaders(struct plan *plan)
+{
+    static const enum plan_fault cuts[] = {PLAN_ISOLATE, PLAN_ISOLATE, PLAN_KILL, PLAN_PAUSE};
+    bool for_long = plan_below(plan, 2);
+    only(plan, cuts, for_long ? 1 : 4, (for_long ? 12 : 3) * WORLD_SECOND);
+    if (for_long)
+        plan->length_max_ns = 20 * WORLD_SECOND;
+}
+
 /* One plan in six stops leaders and does nothing else: each has a successor soon, and readers wait
  * at it meanwhile. Where losses are the aim, leaders are cut off. */
 static void draw_kinds(struct plan *plan, uint64_t seed)
 {
     static const enum plan_fault stops[] = {PLAN_PAUSE_IN_TURN};
-    static const enum plan_fault cuts[] = {PLAN_ISOLATE, PLAN_ISOLATE, PLAN_KILL, PLAN_PAUSE};
     uint64_t share = 1 + plan_below(plan, 4); /* of 5: how many kinds take part */
     for (unsigned i = 0; i < PLAN_FAULTS; i++)
         if (plan_below(plan, 5) < share)
@@ -34,7 +44,7 @@ static void draw_kinds(struct plan *plan, uint64_t seed)
     plan->gap_max_ns = plan_between(plan, 300 * WORLD_MS, 6 * WORLD_SECOND);
     bool only_stops = plan_below(plan, 6) == 0;
     if (spaces_aim_at_losses(seed))
-        only(plan, cuts, 4, 3 * WORLD_SECOND);
+        cut_leaders(plan);
     else if (only_stops)
         only(plan, stops, 1, 4 * WORLD_SECOND);
 }
@@ -61,8 +71,8 @@ struct plan *plan_create(struct cluster *cluster, struct machine_id clients, uin
     plan->clients = clients;
     plan->trace = trace;
     random_init(&plan->random, seed ^ 0xfa017);
-    draw_kinds(plan, seed);
     plan->length_max_ns = plan_between(plan, 200 * WORLD_MS, 8 * WORLD_SECOND);
+    draw_kinds(plan, seed);
     /* One in four begins before the cluster has formed. */
     plan->next_ns = world_now_ns(plan->world) + (plan_below(plan, 4) ? 3 * WORLD_SECOND : 0) +
                     plan_between(plan, 0, 2 * WORLD_SECOND);

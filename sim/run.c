@@ -56,7 +56,7 @@ static void draw_snapshots(const struct run *run, struct cluster_options *cluste
         return;
     cluster->snapshot_log_bytes = 500 + random_below(&random, 20000);
     cluster->snapshot_period_ns = WORLD_SECOND * (1 + random_below(&random, 20));
-    if (random_below(&random, 5) == 0)
+    if (random_below(&random, 5) == 0 || spaces_aim_at_losses(run->options->seed))
         cluster->snapshot_period_ns /= 50;
 }
 
