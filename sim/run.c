@@ -252,9 +252,10 @@ static const char *describe(const struct run *run, char *text, size_t size)
     return text;
 }
 
+/* What was answered early a moment ago is committed by then. */
 static bool is_told(struct run *run)
 {
-    return losses_are_told(run->cluster);
+    return cluster_is_converged(run->cluster) && losses_are_told(run->cluster);
 }
 
 static void check_progress(struct run *run)
