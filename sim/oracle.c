@@ -17,6 +17,7 @@ struct election {
 
 struct digest {
     uint64_t index, value;
+    uint64_t configured; /* index of the configuration in force there */
     unsigned node;
 };
 
@@ -31,6 +32,8 @@ struct group_oracle {
 
 struct watch { /* what a node said of a group when it was last looked at */
     uint64_t commit, term;
+    uint64_t led_term;
+    uint64_t highest_term; /* ever: a restart does not begin it anew */
     uint64_t persisted, persisted_term;
     uint64_t digested;
     int64_t entry_us;
@@ -163,6 +166,67 @@ static void check_terms(struct oracle *oracle, size_t at, const struct replica *
     }
 }
 
+/* ---- RAFT-8, RAFT-9, RAFT-15 ---- */
+
+struct having { /* of what: the entry `index`, or without one the term */
+    const struct oracle *oracle;
+    size_t at;
+    uint64_t index, term;
+};
+
+static bool has(const struct having *what, struct replica_id replica)
+{
+    for (unsigned node = 0; node < what->oracle->nodes; node++) {
+        const struct watch *watch = &what->oracle->watches[node][what->at];
+        if (replica_id_equal(watch->replica, replica))
+            return what->index ? watch->persisted >= what->index
+                               : watch->highest_term >= what->term;
+    }
+    return false;
+}
+
+static bool half_has(const struct having *what, const struct raft_configuration *c, bool old)
+{
+    uint32_t quorum = what->index ? old ? c->old_commit_quorum : c->commit_quorum
+                      : old       ? c->old_election_quorum
+                                  : c->election_quorum;
+    for (size_t i = 0; i < c->member_count && quorum; i++) {
+        enum raft_member_kind kind = old ? c->members[i].old_kind : c->members[i].kind;
+        quorum -= (kind == RAFT_VOTER || kind == RAFT_WITNESS) && has(what, c->members[i].replica);
+    }
+    return quorum == 0;
+}
+
+static bool quorum_has(const struct having *what, const struct raft_configuration *c)
+{
+    return half_has(what, c, false) && (!c->joint || half_has(what, c, true));
+}
+
+/* Counted once more, from what each node said of itself in its own turns. A configuration that
+ * came in this turn, behind the commit, may not have been in force then. */
+static void check_quorums(struct oracle *oracle, unsigned node, size_t at,
+                          const struct replica *replica)
+{
+    const struct watch *watch = &oracle->watches[node][at];
+    const struct raft *raft = replica_raft(replica);
+    const struct raft_view *view = raft_view(raft);
+    const struct raft_configuration *now = raft_configuration(raft);
+    const struct raft_configuration *then = raft_configuration_at(raft, view->commit);
+    struct having led = {oracle, at, 0, view->term}, kept = {oracle, at, view->commit, 0};
+    if (view->role != RAFT_LEADER || replica_sync(replica) != WAL_SYNC_ALWAYS)
+        return;
+    bool is_new = watch->led_term != view->term && view->last_index == view->term_start;
+    if (is_new && !quorum_has(&led, now))
+        verdict_fail(oracle->verdict, "election-quorum",
+                     "node %u leads group %zu in term %llu, of which no quorum has heard", node, at,
+                     (unsigned long long)view->term);
+    if (view->commit > watch->commit && raft_term_at(raft, view->commit) == view->term &&
+        !quorum_has(&kept, now) && !(then && now->index > view->commit && quorum_has(&kept, then)))
+        verdict_fail(oracle->verdict, "commit-quorum",
+                     "node %u group %zu: entry %llu is committed, and no quorum has it", node, at,
+                     (unsigned long long)view->commit);
+}
+
 /* ---- RAFT-3, RAFT-7 ---- */
 
 static void check_commit(struct oracle *oracle, unsigned node, size_t at,
@@ -224,6 +288,23 @@ static struct digest *digest_of(struct group_oracle *group, uint64_t index)
     return &group->digests[index / DIGEST_EVERY * 2 % DIGESTS + (index % DIGEST_EVERY != 0)];
 }
 
+static void compare_digests(struct oracle *oracle, size_t at, const struct digest *one,
+                            const struct digest *other)
+{
+    oracle->digests++;
+    if (one->value != other->value)
+        verdict_fail(oracle->verdict, "equal-state",
+                     "group %zu: nodes %u and %u differ at entry %llu", at, one->node, other->node,
+                     (unsigned long long)one->index);
+    if (one->configured != other->configured)
+        verdict_fail(oracle->verdict, "equal-configuration",
+                     "group %zu: at entry %llu node %u goes by the configuration of %llu, node %u "
+                     "by that of %llu",
+                     at, (unsigned long long)one->index, one->node,
+                     (unsigned long long)one->configured, other->node,
+                     (unsigned long long)other->configured);
+}
+
 static void check_digest(struct oracle *oracle, unsigned node, size_t at, struct replica *replica)
 {
     struct watch *watch = &oracle->watches[node][at];
@@ -234,17 +315,16 @@ static void check_digest(struct oracle *oracle, unsigned node, size_t at, struct
     watch->digested = index;
     if (index % DIGEST_EVERY && index != view->last_index)
         return;
+    const struct raft_configuration *configuration =
+        raft_configuration_at(replica_raft(replica), index);
+    if (!configuration)
+        return; /* its log begins behind: a snapshot is on its way */
     struct digest *digest = digest_of(oracle->groups[at], index);
-    uint64_t value = store_digest(replica_store(replica));
-    if (digest->index == index) {
-        oracle->digests++;
-        if (digest->value != value)
-            verdict_fail(oracle->verdict, "equal-state",
-                         "group %zu: nodes %u and %u differ at entry %llu", at, digest->node, node,
-                         (unsigned long long)index);
-        return;
-    }
-    *digest = (struct digest){index, value, node};
+    struct digest now = {index, store_digest(replica_store(replica)), configuration->index, node};
+    if (digest->index == index)
+        compare_digests(oracle, at, digest, &now);
+    else
+        *digest = now;
 }
 
 static void check_times(struct oracle *oracle, unsigned node, size_t at,
@@ -279,15 +359,20 @@ static void look(struct oracle *oracle, unsigned node, size_t at, struct replica
     struct watch *watch = &oracle->watches[node][at];
     const struct raft *raft = replica_raft(replica);
     const struct raft_view *view = raft_view(raft);
+    watch->persisted = view->persisted;
+    if (view->term > watch->highest_term)
+        watch->highest_term = view->term;
     if (view->role == RAFT_LEADER)
         note_leader(oracle, node, at, raft);
+    check_quorums(oracle, node, at, replica);
+    if (view->role == RAFT_LEADER)
+        watch->led_term = view->term;
     if (!is_of_the_past(oracle, node, at, raft)) {
         check_commit(oracle, node, at, replica);
         check_digest(oracle, node, at, replica);
     }
     check_times(oracle, node, at, replica);
     watch->term = view->term;
-    watch->persisted = view->persisted;
     watch->persisted_term = raft_term_at(raft, view->persisted);
 }
 

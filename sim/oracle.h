@@ -1,6 +1,8 @@
 /* oracle.h - what must hold inside and between the nodes, looked up after each of their turns.
  *
  *   one leader per term                                           RAFT-1
+ *   a quorum of voters, of both halves of a joint configuration, has what is committed and has
+ *   heard of the term that is led                                 RAFT-8, RAFT-9, RAFT-15
  *   a leader has all that was committed, or says that it cannot know (R4)   RAFT-3, RAFT-17
  *   committed entries are the same for ever, and logs that agree at an index agree before it
  *                                                                 RAFT-3, RAFT-7
@@ -8,6 +10,7 @@
  *   what a node called persisted is there after its restart, or it says that it is unsure   WAL-1
  *   the terms of an election's quorum survive restarts            RAFT-5
  *   equal state at equal index                                    REPLICA-5
+ *   and the same configuration in force there                     REPLICA-8
  *   entry times rise                                              REPLICA-4
  *
  * A restarted node learns its commit index again; everything that it then calls committed is

@@ -7,11 +7,11 @@
 #include <stdio.h>
 
 const char *const plan_fault_names[PLAN_FAULTS] = {
-    "kill",       "kill-all",      "kill-at-call", "power",       "power-all", "power-at-call",
-    "pause",      "pause-in-turn", "slow-turns",   "cut-one-way", "cut-both",  "isolate",
-    "bridge",     "cut-clients",   "reset",        "half-open",   "spikes",    "slow-link",
-    "slow-disk",  "stall-disk",    "hold-syncs",   "sync-fails",  "disk-full", "clock-jump",
-    "clock-rate", "bit-rot",
+    "kill",       "kill-all",      "kill-at-call", "power",       "power-all",  "power-at-call",
+    "pause",      "pause-in-turn", "slow-turns",   "cut-one-way", "cut-both",   "isolate",
+    "bridge",     "cut-change",    "cut-clients",  "reset",       "half-open",  "spikes",
+    "slow-link",  "slow-disk",     "stall-disk",   "hold-syncs",  "sync-fails", "disk-full",
+    "clock-jump", "clock-rate",    "bit-rot",
 };
 
 static void only(struct plan *plan, const enum plan_fault *faults, size_t count, uint64_t gap_ns)

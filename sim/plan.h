@@ -25,6 +25,7 @@ enum plan_fault {
     PLAN_CUT_BOTH,
     PLAN_ISOLATE,
     PLAN_BRIDGE,
+    PLAN_CUT_CHANGE,
     PLAN_CUT_CLIENTS,
     PLAN_RESET,
     PLAN_HALF_OPEN,
@@ -53,6 +54,8 @@ void plan_destroy(struct plan *plan);
 uint64_t plan_next_ns(const struct plan *plan);
 /* Repairs what is due, breaks something now and then, starts nodes that stopped. */
 void plan_act(struct plan *plan);
+/* After a turn of this machine: a fault may wait for what it shows. */
+void plan_turned(struct plan *plan, struct machine_id machine);
 /* No more faults; repairs everything but rotten logs, starts every node. `clocks`: wrong ones too.
  */
 void plan_heal(struct plan *plan, bool clocks);

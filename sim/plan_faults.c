@@ -124,6 +124,40 @@ static void isolate(struct plan *plan, unsigned node, bool cut)
     }
 }
 
+static bool changes_a_group(const struct plan *plan, unsigned at)
+{
+    const struct cluster_node *node = &plan->cluster->nodes[at];
+    for (unsigned i = 0; i < node->worker_count; i++) {
+        struct node *inside = node->workers[i] ? worker_node(node->workers[i]) : NULL;
+        for (size_t k = 0; inside && node_is_started(inside) && k < node_group_count(inside); k++) {
+            const struct raft *raft = replica_raft(node_group_at(inside, k));
+            const struct raft_view *view = raft_view(raft);
+            uint64_t index = raft_configuration(raft)->index;
+            if (raft_is_serving(raft) && index > view->commit &&
+                raft_term_at(raft, index) == view->term)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* A leader with a configuration that nobody else has yet: others go on without it, and it must be
+ * rolled back. */
+void plan_turned(struct plan *plan, struct machine_id id)
+{
+    unsigned at = 0;
+    if (!plan->cuts_change || plan->healed)
+        return;
+    while (machine(plan, at).value != id.value)
+        at++;
+    if (plan->cluster->nodes[at].state != CLUSTER_UP || !world_is_running(plan->world, id) ||
+        !changes_a_group(plan, at))
+        return;
+    plan->cuts_change = false;
+    isolate(plan, at, true);
+    plan_repair_within(plan, PLAN_ISOLATE, at, 0, 4000 * MS);
+}
+
 static void break_network(struct plan *plan, enum plan_fault fault, unsigned node)
 {
     unsigned other = pick_other(plan, node);
@@ -133,6 +167,7 @@ static void break_network(struct plan *plan, enum plan_fault fault, unsigned nod
     case PLAN_CUT_BOTH: world_cut_both(plan->world, a, b); break;
     case PLAN_ISOLATE: isolate(plan, node, true); break;
     case PLAN_BRIDGE: cut_into_bridge(plan, node, true); break;
+    case PLAN_CUT_CHANGE: plan->cuts_change = true; return;
     case PLAN_CUT_CLIENTS: world_cut_both(plan->world, a, plan->clients); break;
     case PLAN_RESET:
         world_reset_connections(plan->world, a, plan_below(plan, 3) ? b : plan->clients);

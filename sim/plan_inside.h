@@ -26,6 +26,7 @@ struct plan {
     uint64_t counts[PLAN_FAULTS];
     uint32_t wrong_clocks; /* nodes whose wall clock has jumped */
     int64_t jumped_us[CLUSTER_NODES_MAX];
+    bool cuts_change; /* the next leader that has changed its group, and not committed that */
     bool healed, mends_clocks, trace;
 };
 

@@ -145,10 +145,12 @@ static void compare_logs(struct run *run)
 
 static void turn(struct run *run, const struct world_turn *turn)
 {
-    if (turn->machine.value == client_machine(run->client).value)
+    if (turn->machine.value == client_machine(run->client).value) {
         client_turn(run->client, turn);
-    else
+    } else {
         cluster_turn(run->cluster, turn);
+        plan_turned(run->plan, turn->machine);
+    }
     if (++run->turns % COMPARE_EVERY == 0)
         compare_logs(run);
 }

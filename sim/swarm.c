@@ -34,6 +34,9 @@ static const struct {
     {"snapshot-uncommitted", REPLICA_FAULT_SNAPSHOT_UNCOMMITTED},
     {"once-missing", REPLICA_FAULT_ONCE_MISSING},
     {"ledger-dropped", REPLICA_FAULT_LEDGER_DROPPED},
+    {"configuration-kept", REPLICA_FAULT_CONFIGURATION_KEPT},
+    {"learner-counted", REPLICA_FAULT_LEARNER_COUNTED},
+    {"joint-ignored", REPLICA_FAULT_JOINT_IGNORED},
 };
 #define FAULTS (sizeof fault_names / sizeof fault_names[0])
 

@@ -205,13 +205,15 @@ size_t raft_quorum_size(const struct raft_configuration *c, enum quorum quorum, 
 
 /* The `count`-th highest of the half's values. Insertion into a short descending array: at most 16
  * members. */
-static uint64_t half_value(const struct raft_configuration *c, enum half half, size_t count,
+static uint64_t half_value(const struct raft *raft, enum half half, size_t count,
                            const uint64_t *values)
 {
     uint64_t highest[RAFT_MEMBERS_MAX];
     size_t size = 0;
+    const struct raft_configuration *c = raft_configuration(raft);
+    bool all = raft->options.faults & RAFT_FAULT_LEARNER_COUNTED;
     for (size_t i = 0; i < c->member_count; i++) {
-        if (!raft_votes_in(&c->members[i], half)) /* RAFT-8 */
+        if (!raft_votes_in(&c->members[i], half) && !all) /* RAFT-8 */
             continue;
         size_t at = size++;
         for (; at > 0 && highest[at - 1] < values[i]; at--)
@@ -221,14 +223,13 @@ static uint64_t half_value(const struct raft_configuration *c, enum half half, s
     return count >= 1 && count <= size ? highest[count - 1] : 0;
 }
 
-uint64_t raft_quorum_value(const struct raft_configuration *configuration, enum quorum quorum,
-                           const uint64_t *values)
+uint64_t raft_quorum_value(const struct raft *raft, enum quorum quorum, const uint64_t *values)
 {
-    const struct raft_configuration *c = configuration;
-    uint64_t value = half_value(c, HALF_NEW, raft_quorum_size(c, quorum, HALF_NEW), values);
-    if (!c->joint)
+    const struct raft_configuration *c = raft_configuration(raft);
+    uint64_t value = half_value(raft, HALF_NEW, raft_quorum_size(c, quorum, HALF_NEW), values);
+    if (!c->joint || (raft->options.faults & RAFT_FAULT_JOINT_IGNORED))
         return value;
-    uint64_t old = half_value(c, HALF_OLD, raft_quorum_size(c, quorum, HALF_OLD), values);
+    uint64_t old = half_value(raft, HALF_OLD, raft_quorum_size(c, quorum, HALF_OLD), values);
     return old < value ? old : value;
 }
 
@@ -311,6 +312,8 @@ void raft_configuration_activate(struct raft *raft, const struct raft_configurat
 void raft_configuration_truncate(struct raft *raft, uint64_t from)
 {
     size_t count = raft->configuration_count;
+    if (raft->options.faults & RAFT_FAULT_CONFIGURATION_KEPT)
+        return;
     while (raft->configuration_count > 1 && active(raft)->index >= from)
         raft->configuration_count--;
     if (raft->configuration_count != count)

@@ -45,7 +45,7 @@ void raft_try_confirm(struct raft *raft)
     uint64_t rounds[RAFT_MEMBERS_MAX];
     for (size_t i = 0; i < raft->peer_count; i++)
         rounds[i] = i == raft->self_place ? view->round : raft->peers[i].round;
-    uint64_t round = raft_quorum_value(raft_configuration(raft), QUORUM_CONFIRMATION, rounds);
+    uint64_t round = raft_quorum_value(raft, QUORUM_CONFIRMATION, rounds);
     if (round <= view->confirmed_round || view->round - round >= RAFT_ROUNDS_MAX ||
         raft_is_transferring(raft))
         return;
@@ -71,7 +71,7 @@ static bool is_enough_alone(const struct raft *raft)
     uint64_t present[RAFT_MEMBERS_MAX] = {0};
     if (raft->self_place < raft->peer_count)
         present[raft->self_place] = 1;
-    return raft_quorum_value(raft_configuration(raft), QUORUM_CONFIRMATION, present) != 0;
+    return raft_quorum_value(raft, QUORUM_CONFIRMATION, present) != 0;
 }
 
 uint64_t raft_quorum_contact_ns(const struct raft *raft)

@@ -235,7 +235,6 @@ static void evaluate_pre_votes(struct raft *raft)
 {
     uint64_t granted[RAFT_MEMBERS_MAX], ready[RAFT_MEMBERS_MAX];
     uint64_t answers_end = raft->transfer ? 0 : answers_end_ns(raft);
-    const struct raft_configuration *configuration = raft_configuration(raft);
     uint64_t last_ready = 0;
     for (size_t i = 0; i < raft->peer_count; i++) {
         const struct peer *peer = &raft->peers[i];
@@ -244,14 +243,13 @@ static void evaluate_pre_votes(struct raft *raft)
         if (raft_is_voter(raft, i) && peer->ready_ns > last_ready)
             last_ready = peer->ready_ns;
     }
-    bool sure =
-        !raft->view.unsure && raft_quorum_value(configuration, QUORUM_ELECTION, granted) != 0;
+    bool sure = !raft->view.unsure && raft_quorum_value(raft, QUORUM_ELECTION, granted) != 0;
     if (!sure && !raft_everybody_granted(raft)) /* RAFT-17 */
         return;
     raft->pre_vote_won = true;
     raft->everybody = !sure;
     raft->vote_at_ns =
-        sure ? UINT64_MAX - raft_quorum_value(configuration, QUORUM_ELECTION, ready) : last_ready;
+        sure ? UINT64_MAX - raft_quorum_value(raft, QUORUM_ELECTION, ready) : last_ready;
     if (raft->vote_at_ns < answers_end)
         raft->vote_at_ns = answers_end;
     if (raft->now_ns >= raft->vote_at_ns)
@@ -517,7 +515,7 @@ static void give_up_when_lost(struct raft *raft)
     bool lost = false;
     for (size_t i = 0; i < raft->peer_count; i++)
         lost = lost || (raft->everybody && raft_is_voter(raft, i) && !possible[i]);
-    if (!lost && raft_quorum_value(raft_configuration(raft), QUORUM_ELECTION, possible) != 0)
+    if (!lost && raft_quorum_value(raft, QUORUM_ELECTION, possible) != 0)
         return;
     raft_become_follower(raft, raft->view.term, (struct replica_id){0});
     raft->deadline_ns = raft->now_ns + draw_short_wait(raft);
@@ -530,7 +528,7 @@ void raft_evaluate_votes(struct raft *raft)
         return;
     for (size_t i = 0; i < raft->peer_count; i++)
         granted[i] = raft->peers[i].granted;
-    bool won = raft_quorum_value(raft_configuration(raft), QUORUM_ELECTION, granted) != 0;
+    bool won = raft_quorum_value(raft, QUORUM_ELECTION, granted) != 0;
     if (won && (!raft->everybody || raft_everybody_granted(raft)))
         become_leader(raft);
     else

@@ -129,6 +129,13 @@ enum raft_role {
     RAFT_LEADER
 };
 
+/* Faults built in on purpose, bits of replica_fault. */
+enum raft_fault {
+    RAFT_FAULT_CONFIGURATION_KEPT = 1 << 11, /* a configuration that was cut stays in force */
+    RAFT_FAULT_LEARNER_COUNTED = 1 << 12,    /* in every quorum */
+    RAFT_FAULT_JOINT_IGNORED = 1 << 13,      /* the old half of a joint one is not asked */
+};
+
 struct raft_options {
     struct group_id group;
     struct replica_id self;
@@ -141,7 +148,8 @@ struct raft_options {
     uint32_t inflight_entries_max; /* per peer, sent and not accepted */
     uint64_t inflight_bytes_max;
     uint64_t random_seed;
-    bool restarted; /* not a new group: votes are withheld for one lease after start (R11) */
+    uint32_t faults; /* enum raft_fault; 0 in a program */
+    bool restarted;  /* not a new group: votes are withheld for one lease after start (R11) */
 };
 
 /* Unsure elections divide a group's log into histories. This names the newest of a log: the term of

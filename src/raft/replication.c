@@ -43,7 +43,7 @@ void raft_try_commit(struct raft *raft)
     uint64_t persisted[RAFT_MEMBERS_MAX];
     for (size_t i = 0; i < raft->peer_count; i++)
         persisted[i] = i == raft->self_place ? view->persisted : raft->peers[i].persisted;
-    uint64_t index = raft_quorum_value(raft_configuration(raft), QUORUM_COMMIT, persisted);
+    uint64_t index = raft_quorum_value(raft, QUORUM_COMMIT, persisted);
     if (index <= view->commit || raft_term_at(raft, index) != view->term) /* RAFT-4 */
         return;
     view->commit = index;

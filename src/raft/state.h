@@ -134,10 +134,9 @@ size_t raft_voter_count(const struct raft_configuration *configuration, enum hal
 size_t raft_quorum_size(const struct raft_configuration *c, enum quorum quorum, enum half half);
 bool raft_configuration_is_valid(const struct raft_configuration *configuration);
 bool raft_member_is_voter(const struct raft_member *member); /* in either half */
-/* The highest v such that a quorum has values >= v, in each half; `values` by place of the member.
- * 0 without voters. */
-uint64_t raft_quorum_value(const struct raft_configuration *configuration, enum quorum quorum,
-                           const uint64_t *values);
+/* The highest v such that a quorum of the active configuration has values >= v, in each half;
+ * `values` by place of the member. 0 without voters. */
+uint64_t raft_quorum_value(const struct raft *raft, enum quorum quorum, const uint64_t *values);
 void raft_configuration_activate(struct raft *raft, const struct raft_configuration *configuration,
                                  uint64_t index);
 void raft_configuration_truncate(struct raft *raft, uint64_t from);

@@ -58,7 +58,7 @@ bool raft_sure_voters_suffice(const struct raft *raft)
     uint64_t sure[RAFT_MEMBERS_MAX];
     for (size_t i = 0; i < raft->peer_count; i++)
         sure[i] = !raft->peers[i].unsure;
-    return raft_quorum_value(raft_configuration(raft), QUORUM_ELECTION, sure) != 0;
+    return raft_quorum_value(raft, QUORUM_ELECTION, sure) != 0;
 }
 
 bool raft_everybody_granted(const struct raft *raft)

@@ -103,6 +103,7 @@ void replica_start(struct replica *replica, struct replica_turn *turn, bool born
         .inflight_entries_max = 1u << 16,
         .inflight_bytes_max = 16u << 20,
         .random_seed = replica->options.random_seed,
+        .faults = turn->faults,
         .restarted = !born,
     };
     replica->raft = raft_create(&options, restart);

@@ -109,6 +109,9 @@ enum replica_fault {
     REPLICA_FAULT_SMALL_QUORUM = 1 << 7, /* one vote elects */
     REPLICA_FAULT_LEASE_BEFORE = 1 << 8, /* the lease is judged by a time before the read ran */
     REPLICA_FAULT_UNSURE_VOTES = 1 << 9, /* who may have lost entries votes as if he had not */
+    REPLICA_FAULT_CONFIGURATION_KEPT = RAFT_FAULT_CONFIGURATION_KEPT,
+    REPLICA_FAULT_LEARNER_COUNTED = RAFT_FAULT_LEARNER_COUNTED,
+    REPLICA_FAULT_JOINT_IGNORED = RAFT_FAULT_JOINT_IGNORED,
     REPLICA_FAULT_STALE_SEGMENT = WAL_FAULT_STALE_SEGMENT,
     REPLICA_FAULT_BATCHES_UNSETTLED = WAL_FAULT_BATCHES_UNSETTLED,
     REPLICA_FAULT_EARLY_SAFE = 1 << 18, /* FAILOVER safe: a write is acknowledged when only the
