@@ -158,7 +158,7 @@ static void give_up(struct replica *replica, struct replica_turn *turn)
 static void begin_load(struct replica *replica, struct replica_turn *turn, uint64_t index)
 {
     struct bootstrap *bootstrap = replica->bootstrap;
-    if (turn->now_ns < bootstrap->retry_ns)
+    if (turn->now_ns < bootstrap->load_retry_ns)
         return;
     enum status status = bootstrap_load_begin(bootstrap, turn, replica->options.group, index);
     if (status == STATUS_NOT_FOUND)
@@ -174,7 +174,7 @@ static void load(struct replica *replica, struct replica_turn *turn)
         return;
     enum status status = bootstrap_load(bootstrap, turn, &store, &origin);
     if (status == STATUS_DAMAGED)
-        bootstrap->retry_ns = turn->now_ns + LOAD_RETRY_NS;
+        bootstrap->load_retry_ns = turn->now_ns + LOAD_RETRY_NS;
     if (status == STATUS_END)
         take_store(replica, turn, store, &origin);
 }

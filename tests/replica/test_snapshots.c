@@ -132,6 +132,32 @@ static void a_full_disk(void **state)
     stage_destroy(stage);
 }
 
+/* The store of a leader whose entries are cut is built anew at once, however long it waits before
+ * it writes a snapshot again. */
+static void a_cut_after_a_full_disk(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_formed_with(&(struct stage_options){.nodes = 3, OFTEN});
+    unsigned leader = stage_leader(stage), old = leader, written = 100;
+    struct stage_node *node = &stage->nodes[leader];
+    unsigned client = stage_connect(stage, leader);
+    write_noise(stage, client);
+    write_some(stage, client, 0, 100);
+    assert_true(bootstrap_of(stage, leader)->newest > 0);
+    world_disk_capacity(stage->world, node->machine, world_disk_used(stage->world, node->machine));
+    while (written < 300 && !strstr(node->lines, "no snapshot was written ("))
+        write_some(stage, client, written++, 1);
+    assert_non_null(strstr(node->lines, "no snapshot was written ("));
+    world_disk_capacity(stage->world, node->machine, 0);
+    stage_isolate(stage, leader);
+    stage_say(stage, client, "SET lost x"); /* executed, and never committed */
+    assert_true(stage_wait(stage, stage_has_other_leader, &leader, 10 * STAGE_SECOND));
+    stage_heal(stage);
+    assert_int_not_equal(old, stage_leader(stage));
+    assert_true(stage_wait(stage, stage_is_converged, NULL, 5 * STAGE_SECOND));
+    stage_destroy(stage);
+}
+
 /* Returns the number of the value that it could not write. */
 static unsigned write_until_death(struct stage *stage, unsigned client, unsigned value)
 {
@@ -262,6 +288,7 @@ int main(void)
         cmocka_unit_test(a_start_from_a_snapshot),
         cmocka_unit_test(a_damaged_one),
         cmocka_unit_test(a_full_disk),
+        cmocka_unit_test(a_cut_after_a_full_disk),
         cmocka_unit_test(a_crash_at_every_call),
         cmocka_unit_test(who_was_away_catches_up),
         cmocka_unit_test(a_crash_while_it_is_received),

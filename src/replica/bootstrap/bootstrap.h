@@ -89,11 +89,12 @@ struct bootstrap {
     uint64_t log_between; /* bytes of the entries between the older and the newest one */
     uint64_t newest;      /* index of the newest valid one; 0: none */
     uint64_t looked_ns;   /* when that was so, or the start */
-    uint64_t retry_ns;    /* after trouble: not before */
+    uint64_t retry_ns;    /* after trouble with writing: not before */
     bool trouble_is_said;
 
     /* one that is being loaded */
     struct snapshot_reader *reader; /* owned; NULL: none */
+    uint64_t load_retry_ns;         /* after damage: not before */
     struct store *store;            /* owned; what was loaded until now; NULL: nothing is loaded */
     uint32_t chunk;                 /* the next one */
 
