@@ -89,14 +89,30 @@ static void refused(struct cluster *cluster, unsigned at)
     node->sync_fails = false;
 }
 
+/* Only what the plan has damaged begins anew. */
+static void begins_anew(struct cluster *cluster, unsigned at)
+{
+    struct cluster_node *node = &cluster->nodes[at];
+    if (cluster->talks)
+        fprintf(stderr, "%12.3f ms node %u: %s\n", (double)world_now_ns(cluster->world) / 1e6, at,
+                node->why);
+    if (!node->damaged)
+        verdict_fail(cluster->verdict, "start", "node %u begins anew: %s", at, node->why);
+    oracle_began_anew(cluster->oracle, at);
+    world_stop_process(cluster->world, node->machine);
+    world_start_process(cluster->world, node->machine, node->worker_count);
+    node->why[0] = 0;
+}
+
 /* A cluster of one is founded without asking anybody. */
 static const char *joins(const struct cluster *cluster, const struct cluster_node *node)
 {
     return cluster->options.founders == 1 && node == &cluster->nodes[0] ? "" : cluster->join;
 }
 
-/* False: refused, or an armed crash came first. */
-static bool create_workers(struct cluster *cluster, struct cluster_node *node)
+/* AGAIN: its log was damaged, and the next process begins anew. Else what is not OK is refused, or
+ * an armed crash came first. */
+static enum status create_workers(struct cluster *cluster, struct cluster_node *node)
 {
     struct worker_options options = {.dir = "/node",
                                      .listen = node->listen,
@@ -108,16 +124,17 @@ static bool create_workers(struct cluster *cluster, struct cluster_node *node)
                                      .snapshot_period_ns = cluster->options.snapshot_period_ns,
                                      .faults = cluster->options.faults,
                                      .workers = node->worker_count};
-    for (unsigned i = 0; i < node->worker_count; i++) {
+    enum status status = STATUS_OK;
+    for (unsigned i = 0; !status && i < node->worker_count; i++) {
         options.worker = i;
         struct io *io = world_io(cluster->world, node->machine, i);
-        if (worker_create(io, &options, &node->workers[i], node->why)) {
+        status = worker_create(io, &options, &node->workers[i], node->why);
+        if (status)
             node->workers[i] = NULL;
-            destroy_workers(node);
-            return false;
-        }
     }
-    return true;
+    if (status)
+        destroy_workers(node);
+    return status;
 }
 
 void cluster_start(struct cluster *cluster, unsigned at)
@@ -129,7 +146,12 @@ void cluster_start(struct cluster *cluster, unsigned at)
     node->sync_fails = world_sync_will_fail(cluster->world, node->machine);
     world_start_process(cluster->world, node->machine, node->worker_count);
     node->why[0] = 0;
-    if (!create_workers(cluster, node)) {
+    enum status status = create_workers(cluster, node);
+    if (status == STATUS_AGAIN && world_is_running(cluster->world, node->machine)) {
+        begins_anew(cluster, at);
+        status = create_workers(cluster, node);
+    }
+    if (status) {
         if (world_is_running(cluster->world, node->machine))
             refused(cluster, at);
         return; /* an armed crash came first: cluster_died follows */
@@ -198,8 +220,6 @@ static void stopped(struct cluster *cluster, unsigned at, const struct worker *w
     node->sync_fails = false;
     world_stop_process(cluster->world, node->machine);
     bury(cluster, at);
-    if (node->damaged)
-        node->state = CLUSTER_REFUSED;
 }
 
 static void validate(const struct cluster *cluster, struct cluster_node *node,
@@ -275,6 +295,30 @@ unsigned cluster_leader(const struct cluster *cluster)
     return leader;
 }
 
+static struct node_id id_of(const struct cluster *cluster, unsigned at)
+{
+    return node_formation(worker_node(cluster->nodes[at].workers[0]))->self;
+}
+
+bool cluster_has_taken_back(const struct cluster *cluster)
+{
+    unsigned leader = cluster_leader(cluster);
+    if (leader == CLUSTER_NODES_MAX)
+        return false;
+    const struct raft_configuration *now =
+        raft_configuration(replica_raft(replica_at(cluster, leader, GROUP_DEFAULT)));
+    for (unsigned i = 0; i < cluster->options.nodes; i++) {
+        if (!cluster->nodes[i].damaged || !cluster_is_formed(cluster, i))
+            continue;
+        struct replica *replica = replica_at(cluster, i, GROUP_DEFAULT);
+        for (size_t m = 0; m < now->member_count; m++)
+            if (node_id_equal(now->members[m].node, id_of(cluster, i)) &&
+                (!replica || !replica_id_equal(now->members[m].replica, replica_self(replica))))
+                return false;
+    }
+    return true;
+}
+
 static bool is_at_end(const struct replica *replica)
 {
     const struct raft_view *view = raft_view(replica_raft(replica));
@@ -299,7 +343,7 @@ static bool group_is_converged(const struct cluster *cluster, struct group_id gr
     return first && there >= raft_configuration(replica_raft(first))->member_count;
 }
 
-/* With a node gone for good, groups with contracts of their own may lack their quorum. */
+/* With a node gone for good, or begun anew, groups with contracts of their own may lack their quorum. */
 static bool is_judged(struct group_id group, bool all_there)
 {
     return all_there || group.value <= GROUP_DEFAULT.value;
@@ -335,7 +379,7 @@ bool cluster_is_converged(const struct cluster *cluster)
     bool all_there = true;
     for (unsigned i = 0; i < cluster->options.nodes; i++) {
         bool gone = cluster->nodes[i].state == CLUSTER_REFUSED;
-        all_there &= !gone;
+        all_there &= !cluster->nodes[i].damaged;
         if (!gone && !cluster_is_formed(cluster, i))
             return false;
     }

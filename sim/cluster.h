@@ -80,6 +80,8 @@ struct worker *cluster_worker(const struct cluster *cluster, unsigned node, stru
 /* The node that serves `default` in the highest term; CLUSTER_NODES_MAX: none. */
 unsigned cluster_leader(const struct cluster *cluster);
 bool cluster_is_formed(const struct cluster *cluster, unsigned node);
+/* Nodes that began anew are in `default` again as somebody else, or not at all. */
+bool cluster_has_taken_back(const struct cluster *cluster);
 /* Every node carries what it is to carry, and every group has the members that it is to have. */
 bool cluster_is_settled(const struct cluster *cluster);
 /* All living nodes have executed the same entries of every group, and their stores are equal. */

@@ -38,6 +38,8 @@ struct watch { /* what a node said of a group when it was last looked at */
     uint64_t digested;
     int64_t entry_us;
     struct replica_id replica; /* a later one of the same group knows nothing of this one (R5) */
+    struct replica_id gone;    /* its log was damaged: neither this one nor an earlier one is seen
+                                  again (R4) */
     bool fresh;                /* of a new process, not looked at yet */
 };
 
@@ -405,6 +407,14 @@ void oracle_started(struct oracle *oracle, unsigned node)
     }
 }
 
+void oracle_began_anew(struct oracle *oracle, unsigned node)
+{
+    for (size_t at = 0; at < GROUPS; at++) {
+        struct watch *watch = &oracle->watches[node][at];
+        *watch = (struct watch){.replica = watch->replica, .gone = watch->replica, .fresh = true};
+    }
+}
+
 /* The first look at a group of a process: what did the disk give back? Without a replica: a group
  * that was dropped has none. */
 static void look_first(struct oracle *oracle, unsigned node, size_t at,
@@ -433,7 +443,12 @@ void oracle_turned(struct oracle *oracle, unsigned node, struct node *inside)
             oracle->groups[at] = memory_zeroed(1, sizeof *oracle->groups[at]);
         struct watch *watch = &oracle->watches[node][at];
         if (!replica_id_equal(watch->replica, replica_self(replica)))
-            *watch = (struct watch){.replica = replica_self(replica)};
+            *watch = (struct watch){.replica = replica_self(replica), .gone = watch->gone};
+        if (watch->replica.value <= watch->gone.value)
+            verdict_fail(
+                oracle->verdict, "readmission",
+                "node %u group %llu: replica %llu is there again after its log was damaged", node,
+                (unsigned long long)at, (unsigned long long)watch->replica.value);
         if (watch->fresh)
             look_first(oracle, node, at, replica);
         look(oracle, node, at, replica);

@@ -12,6 +12,7 @@
  *   equal state at equal index                                    REPLICA-5
  *   and the same configuration in force there                     REPLICA-8
  *   entry times rise                                              REPLICA-4
+ *   no replica is seen again whose log was damaged                NODE-10
  *
  * A restarted node learns its commit index again; everything that it then calls committed is
  * compared once more. */
@@ -40,6 +41,8 @@ void oracle_destroy(struct oracle *oracle);
 
 /* A new process of this node; then after each of its turns. */
 void oracle_started(struct oracle *oracle, unsigned node);
+/* Its log was damaged: it has nothing any more. */
+void oracle_began_anew(struct oracle *oracle, unsigned node);
 void oracle_turned(struct oracle *oracle, unsigned node, struct node *inside);
 /* The workers of two living nodes that have `group`: its logs. Linear in what is not yet committed
  * on both. */

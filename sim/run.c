@@ -196,10 +196,11 @@ static bool quorum_is_alive(const struct run *run)
     return alive > count / 2;
 }
 
+/* Or has begun anew: a group of two voters has lost its quorum with it. */
 static bool somebody_is_gone(const struct run *run)
 {
     for (unsigned i = 0; i < run->cluster->options.nodes; i++)
-        if (run->cluster->nodes[i].state == CLUSTER_REFUSED)
+        if (run->cluster->nodes[i].damaged)
             return true;
     return false;
 }
@@ -229,6 +230,11 @@ static bool are_settled(struct run *run)
 static bool has_grown(struct run *run)
 {
     return cluster_is_settled(run->cluster);
+}
+
+static bool has_taken_back(struct run *run)
+{
+    return cluster_has_taken_back(run->cluster);
 }
 
 static bool is_idle(struct run *run)
@@ -278,6 +284,9 @@ static void check_progress(struct run *run)
     if (!run->spaces.only_default && !pass_until(run, has_grown, SETTLE_MAX_NS))
         verdict_fail(&run->verdict, "growth",
                      "healed, but a group does not get the members that it is to have:%s",
+                     describe(run, text, sizeof text));
+    if (!pass_until(run, has_taken_back, SETTLE_MAX_NS))
+        verdict_fail(&run->verdict, "growth", "a node that began anew is not taken back:%s",
                      describe(run, text, sizeof text));
     client_pause(run->client);
     if (!pass_until(run, is_idle, 10 * WORLD_SECOND))

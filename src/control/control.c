@@ -166,6 +166,7 @@ void control_tick(struct control *control)
         if (now_ns >= control->next_ns)
             first_records_step(control);
         follow_tick(control);
+        readmit_tick(control);
         loss_tick(control);
         replay_tick(control);
         replay_ask_tick(control);

@@ -33,7 +33,10 @@
  * else is. CONTROL-13  A cut write that is proposed again runs whole or not at all, at most once,
  * and not over what was written since unless that is wanted; what does not run is named.
  * CONTROL-12  The leader of a group changes it towards a catalogue that the leader of
- * `system` has confirmed in this term, and never back to an older one. */
+ * `system` has confirmed in this term, and never back to an older one. CONTROL-14  Nothing that the
+ * catalogue says of a node holds for a directory that it does not know by its ticket: one that
+ * began anew (NODE-10) has nothing before it is taken back, and then under new replica ids alone
+ * (R4); one whose place another has taken stops. */
 #ifndef HOLDFAST_CONTROL_CONTROL_H
 #define HOLDFAST_CONTROL_CONTROL_H
 

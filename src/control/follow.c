@@ -133,6 +133,8 @@ const char *control_unready(const struct control *control)
         return "the catalogue is not known here yet";
     if (!catalogue_has_node(catalogue, node_formation(control->node)->self))
         return "the catalogue that is known here is older than this node";
+    if (!readmit_is_over(control))
+        return "its log was damaged; it waits for the cluster to take this node back";
     for (size_t i = 0; i < catalogue->partition_count; i++)
         if (is_unfinished(control, &catalogue->partitions[i]))
             return "the cluster grows with this node and is not done yet";
@@ -154,7 +156,8 @@ static void adopt(struct control *control, struct control_catalogue *catalogue)
     for (size_t i = 0; i < catalogue->partition_count; i++)
         control->has_changes |= !catalogue->partitions[i].dropped &&
                                 catalogue->partitions[i].settled < catalogue->partitions[i].change;
-    for (size_t i = 0; i < catalogue->partition_count; i++)
+    bool counts = readmit_is_over(control); /* CONTROL-14 */
+    for (size_t i = 0; counts && i < catalogue->partition_count; i++)
         follow_partition(control, &control->catalogue.partitions[i]);
 }
 

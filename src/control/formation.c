@@ -72,6 +72,7 @@ static void join_found(struct control *control)
             me = &found->members[i];
     if (me && cluster_id_equal(promise->cluster, found->cluster)) {
         found->self = me->id;
+        found->anew = found->before = 0;
         node_save_formation(control->node, found);
     } else if (promise->former[0]) {
         formation_fail(control,

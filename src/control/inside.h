@@ -167,6 +167,13 @@ void formation_fail(struct control *control, const char *format, ...)
 void formation_wait(struct control *control, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* readmit.c */
+/* True: what the catalogue says of this node is said of this directory. CONTROL-14 */
+bool readmit_is_over(const struct control *control);
+void readmit_tick(struct control *control);
+/* The report readmit:NODE, with its tickets before and from now on, on the leader of `system`. */
+void readmit_execute(struct command_call *call, struct slice key, struct slice text);
+
 /* join.c */
 /* Where this node is, as the others are to know it. */
 const char *join_address(const struct control *control);
@@ -234,6 +241,10 @@ void keyspace_drop(struct keyspace_work *work);
 /* What `partition` of `keyspace` is to become; as it was, the contract was that of `before`. */
 void wanted_set(const struct control_catalogue *catalogue, const struct control_keyspace *before,
                 const struct control_keyspace *keyspace, struct control_partition *partition);
+/* What that node had of the partition counts no more (R4): another replica is wanted there in its
+ * place. False: it has none, or the only one, which nobody could give it back. */
+bool wanted_replace(const struct control_catalogue *catalogue, struct control_partition *partition,
+                    struct node_id node);
 bool wanted_is_settled(const struct control_catalogue *catalogue, uint64_t keyspace);
 /* On the leader of `system`: that change of the group is done. */
 /* How raft's configurations say it; 0 is left to say "as before". */

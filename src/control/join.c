@@ -86,6 +86,7 @@ void join_step(struct control *control)
         return;
     }
     found->self = me->id;
+    found->anew = found->before = 0; /* that was said of him who answered */
     node_save_formation(control->node, found);
 }
 

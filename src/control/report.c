@@ -29,6 +29,7 @@ static const struct report_kind {
     {"loss:", CONTROL_LOSSES_MAX, false},
     {"short:", CONTROL_SHORTS_MAX, true},
     {"settled:", 0, false}, /* not kept: it changes the catalogue (wanted.c) */
+    {"readmit:", 0, false}, /* the same (readmit.c) */
 };
 
 static const struct report_kind *kind_of(struct slice key)
@@ -192,8 +193,10 @@ void control_execute_report(struct command_call *call)
              "ERR nodes report failovers, losses and copies that are short, and nothing else");
         return;
     }
-    if (kind_of(key)->max == 0)
+    if (has_prefix(key, "settled:"))
         settle_change(call, key, text);
+    else if (has_prefix(key, "readmit:"))
+        readmit_execute(call, key, text);
     else
         report_keep(call, key, text);
 }

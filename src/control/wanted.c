@@ -82,6 +82,40 @@ void wanted_set(const struct control_catalogue *catalogue, const struct control_
     partition->joiner = (struct node_id){0};
 }
 
+/* False: that node has no replica in it. */
+static bool replace(struct raft_configuration *configuration, struct node_id node,
+                    struct replica_id by)
+{
+    for (size_t i = 0; i < configuration->member_count; i++)
+        if (node_id_equal(configuration->members[i].node, node)) {
+            configuration->members[i].replica = by;
+            return true;
+        }
+    return false;
+}
+
+bool wanted_replace(const struct control_catalogue *catalogue, struct control_partition *partition,
+                    struct node_id node)
+{
+    const struct control_keyspace *keyspace = catalogue_find_id(catalogue, partition->keyspace);
+    if (!keyspace || partition->dropped)
+        return false;
+    write_birth(catalogue, keyspace->contract.replicas, &partition->initial);
+    if (partition->next_replica.value <= partition->initial.member_count)
+        partition->next_replica.value = partition->initial.member_count + 1;
+    struct raft_configuration wanted = *partition_wanted(partition);
+    if (wanted.member_count < 2 || !replace(&wanted, node, partition->next_replica))
+        return false;
+    if (partition->settled == partition->change)
+        partition->before = wanted; /* there is no way back to the one that is void */
+    else
+        (void)replace(&partition->before, node, partition->next_replica);
+    partition->wanted = wanted;
+    partition->next_replica.value++;
+    partition->change++;
+    return true;
+}
+
 bool wanted_is_settled(const struct control_catalogue *catalogue, uint64_t keyspace)
 {
     for (size_t i = 0; i < catalogue->partition_count; i++) {

@@ -278,15 +278,31 @@ static void destroy_all(struct program *program)
         io_destroy(program->ios[i]);
 }
 
+/* AGAIN: a log was damaged, and everything is to be opened once more. */
+static enum status open_all(struct program *program, const struct options *options,
+                            char why[WORKER_LINE_SIZE])
+{
+    *program = (struct program){.count = options_workers(options)};
+    program->facts.workers = program->count;
+    create_ios(program, options);
+    enum status status = create_workers(program, options, why);
+    if (!status)
+        status =
+            http_start(options_get(options, "http-listen"), &program->facts, &program->http, why);
+    return status;
+}
+
 static int serve(const struct options *options)
 {
-    struct program program = {.count = options_workers(options)};
+    struct program program;
     char why[WORKER_LINE_SIZE] = "";
     int code = 1;
-    program.facts.workers = program.count;
-    create_ios(&program, options);
-    if (create_workers(&program, options, why) ||
-        http_start(options_get(options, "http-listen"), &program.facts, &program.http, why)) {
+    enum status status;
+    while ((status = open_all(&program, options, why)) == STATUS_AGAIN) {
+        log_line(why);
+        destroy_all(&program);
+    }
+    if (status) {
         fail(why);
     } else {
         install_signals(program.ios[0]);

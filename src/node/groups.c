@@ -177,6 +177,8 @@ size_t groups_founders(const struct node_formation *formation)
 void node_create_groups(struct node *node)
 {
     size_t members = groups_founders(&node->formation);
+    if (node->formation.anew) /* NODE-10 */
+        return;
     create_group(node, GROUP_SYSTEM, identity_system_voters(members));
     create_group(node, GROUP_DEFAULT, identity_default_voters(members));
 }

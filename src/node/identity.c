@@ -1,10 +1,12 @@
 /* The bytes of promise, join and formation records. Version 1: u8 version, then fields; texts are
  * u8 length + bytes. A formation that nodes have joined since is of version 2: the number of those
- * who formed it stands behind the number of members. */
+ * who formed it stands behind the number of members. That of a node that began anew is of version
+ * 3: its two tickets stand behind that number, which may be 0. */
 #include "node/inside.h"
 
 #define IDENTITY_VERSION  1
 #define FORMATION_JOINED  2
+#define FORMATION_ANEW    3
 #define IDENTITY_SIZE_MAX (1u << 20)
 
 static void put_u64(struct buffer *out, uint64_t value)
@@ -101,14 +103,21 @@ enum status node_decode_join(struct slice bytes, struct node_join *out)
 
 void node_encode_formation(const struct node_formation *formation, struct buffer *out)
 {
-    uint8_t version = formation->founder_count ? FORMATION_JOINED : IDENTITY_VERSION;
+    bool joined = formation->founder_count || formation->anew;
+    uint8_t version = formation->anew ? FORMATION_ANEW
+                      : joined        ? FORMATION_JOINED
+                                      : IDENTITY_VERSION;
     (void)!buffer_append(out, &version, 1);
     put_u64(out, formation->cluster.high);
     put_u64(out, formation->cluster.low);
     put_u64(out, formation->self.value);
     put_u64(out, formation->member_count);
-    if (formation->founder_count)
+    if (joined)
         put_u64(out, formation->founder_count);
+    if (formation->anew) {
+        put_u64(out, formation->anew);
+        put_u64(out, formation->before);
+    }
     for (size_t i = 0; i < formation->member_count; i++) {
         const struct node_member *member = &formation->members[i];
         put_u64(out, member->id.value);
@@ -136,16 +145,19 @@ enum status node_decode_formation(struct slice bytes, struct node_formation *out
 {
     uint64_t count, founders = 0, previous = 0;
     bool self_is_member = false;
+    bool anew = bytes.size && bytes.at[0] == FORMATION_ANEW;
     bool joined = bytes.size && bytes.at[0] == FORMATION_JOINED;
     struct slice version;
-    enum status status = joined ? slice_take(&bytes, 1, &version) : take_version(&bytes);
+    enum status status = joined || anew ? slice_take(&bytes, 1, &version) : take_version(&bytes);
     if (status)
         return status;
     memset(out, 0, sizeof *out);
     if (take_u64(&bytes, &out->cluster.high) || take_u64(&bytes, &out->cluster.low) ||
         take_u64(&bytes, &out->self.value) || take_u64(&bytes, &count) || count < 1 ||
         count > NODE_MEMBERS_MAX ||
-        (joined && (take_u64(&bytes, &founders) || founders < 1 || founders > count)))
+        (joined && (take_u64(&bytes, &founders) || founders < 1 || founders > count)) ||
+        (anew && (take_u64(&bytes, &founders) || founders > count || take_u64(&bytes, &out->anew) ||
+                  take_u64(&bytes, &out->before) || !out->anew)))
         return STATUS_INVALID;
     out->founder_count = founders;
     for (size_t i = 0; i < count; i++) {

@@ -46,6 +46,16 @@ struct removed {
     struct replica_id replica;
 };
 
+/* sign.c: what the file beside the logs says. */
+struct node_sign {
+    bool is_there, has_formation;
+    bool fresh; /* the logs of that number are still to be begun */
+    unsigned workers;
+    uint64_t log;    /* which logs count: wal.N; 0: wal */
+    uint64_t ticket; /* by which the cluster knows this node; 0: it formed it */
+    struct node_formation formation;
+};
+
 struct node {
     struct io *io;
     struct node_options options;
@@ -64,6 +74,7 @@ struct node {
     bool formed, started, born; /* born: formed in this run */
     struct node_promise promise;
     struct node_join join;
+    struct node_sign sign;    /* of worker 0, as it was at the start */
     uint64_t identity_ticket; /* of the newest identity record; 0: all durable */
     uint64_t clean_ticket;
     uint64_t incarnation;
@@ -122,15 +133,25 @@ bool node_handle_snapshot_event(struct node *node, const struct io_event *event)
 void node_rest(struct node *node);
 uint64_t node_rest_deadline_ns(const struct node *node);
 
-/* turn.c */
-void node_sign_path(const struct node *node, char path[IO_PATH_SIZE]);
+/* sign.c */
+/* What worker 0's (or another's) sign says; without one, the highest number among the logs. */
+void sign_load(struct node *node, unsigned worker, struct node_sign *out);
+/* This worker's, of the node as it is; in the background. */
+void sign_save_start(struct node *node);
+MUST_USE enum status sign_write(struct node *node, const struct node_sign *sign); /* blocks */
+/* NODE-10: what was found is damaged, `why` says so. AGAIN: the next start finds an empty log, and
+ * `why` tells it. Blocks. */
+bool sign_can_begin_anew(const struct node *node);
+enum status sign_begin_anew(struct node *node, char why[NODE_WHY_SIZE]);
+void node_log_dir(const struct node *node, char path[IO_PATH_SIZE]);
+void node_snapshots_dir(const struct node *node, char path[IO_PATH_SIZE]);
 
 /* share.c */
 /* Worker 0, before any log is opened: INVALID with one line. */
 MUST_USE enum status node_check_share(struct node *node, char why[NODE_WHY_SIZE]);
-/* DAMAGED, with the line for people. */
 /* A directory inside --dir could not be made. */
 void node_say_unmade(const char *path, enum status status, char why[NODE_WHY_SIZE]);
+/* DAMAGED, with what was found. */
 enum status node_say_lost_log(const struct node *node, char why[NODE_WHY_SIZE]);
 
 /* groups.c */

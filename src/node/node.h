@@ -17,7 +17,10 @@
  * birth is durable. NODE-7  A dropped group is forgotten durably: its records in the log are passed
  * over, and its id never comes back here (R5). NODE-8  The phases of a turn look at the groups that
  * have something to do, and at no other. NODE-9  A replica that was removed here, and any of the
- * same group with a lower id, never comes back (R5). Non-promises: it knows nothing of clients. */
+ * same group with a lower id, never comes back (R5). NODE-10  A member whose log is damaged or lost
+ * begins anew in an empty one: nothing of the old one is used again, and it has no replica before
+ * the catalogue says that the cluster has taken it back (R4). Non-promises: it knows nothing of
+ * clients. */
 #ifndef HOLDFAST_NODE_NODE_H
 #define HOLDFAST_NODE_NODE_H
 
@@ -47,6 +50,10 @@ struct node_formation {
     struct node_id self;
     size_t member_count;
     size_t founder_count; /* the first so many formed the cluster; 0: all of them */
+    /* Not 0: the log of this node was damaged or lost, and with this ticket it asks to be taken
+     * back; what the formation or an earlier catalogue gave it counts no more (NODE-10). Before:
+     * the ticket that the cluster knew it by, 0 of one that formed it. */
+    uint64_t anew, before;
     struct node_member members[NODE_MEMBERS_MAX]; /* ascending ids */
 };
 
@@ -102,7 +109,9 @@ struct node_options {
 
 struct node;
 
-/* Opens or makes the directory and recovers. `why` is one line for people. Blocks. */
+/* Opens or makes the directory and recovers. `why` is one line for people. AGAIN: what was found
+ * there is damaged, and from the next call on the directory begins anew (NODE-10): the process
+ * opens all of it once more. Blocks. */
 MUST_USE enum status node_open(struct io *io, const struct node_options *options, struct node **out,
                                char why[NODE_WHY_SIZE]);
 void node_destroy(struct node *node);

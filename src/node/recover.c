@@ -69,12 +69,12 @@ static enum status doubts(const struct node *node, struct group_id *group)
 }
 
 /* Which log it is about, and what it means for the cluster. */
-static void say_log(const struct node *node, enum status status, const char *line,
-                    char why[NODE_WHY_SIZE])
+static void say_log(const struct node *node, const char *line, char why[NODE_WHY_SIZE])
 {
-    snprintf(why, NODE_WHY_SIZE, "the log in %s/wal/%u does not open: %s%s", node->dir,
-             node->options.worker, line,
-             status == STATUS_DAMAGED ? "; this node stays out, the others go on" : "");
+    char path[IO_PATH_SIZE];
+    node_log_dir(node, path);
+    snprintf(why, NODE_WHY_SIZE, "the log in %.200s/%u does not open: %s", path,
+             node->options.worker, line);
 }
 
 /* The name of a file begins with its group. */
@@ -89,40 +89,44 @@ static const char *complaint_of(const struct node *node, struct group_id group)
     return "there is none";
 }
 
-static void say_snapshots(const struct node *node, struct group_id group, char why[NODE_WHY_SIZE])
-{
-    snprintf(
-        why, NODE_WHY_SIZE,
-        "the log in %s/wal begins behind every snapshot of group %llu that holds (%.160s): put "
-        "an unharmed copy of it into %s/snapshots, if there is one; until then this node "
-        "stays out, the others go on",
-        node->dir, (unsigned long long)group.value, complaint_of(node, group), node->dir);
-}
-
 static void say_record(const struct node *node, const struct wal_record *record, enum status status,
                        char why[NODE_WHY_SIZE])
 {
-    if (record->kind == WAL_MARK && status == STATUS_DAMAGED) {
-        say_snapshots(node, record->group, why);
-        return;
-    }
     snprintf(why, NODE_WHY_SIZE,
              "the log in %s holds a record that does not fit (group %llu, index %llu: %s); "
-             "this node stays out, the others go on; taking it back comes with a later version",
+             "this node stays out, the others go on",
              node->dir, (unsigned long long)record->group.value, (unsigned long long)record->index,
              status_text(status));
 }
 
 /* NODE-5: a group whose log begins behind every snapshot that holds has lost entries (R4). */
+static enum status say_behind(const struct node *node, struct group_id group,
+                              char why[NODE_WHY_SIZE])
+{
+    char path[IO_PATH_SIZE];
+    node_log_dir(node, path);
+    snprintf(why, NODE_WHY_SIZE,
+             "the log in %.160s begins behind every snapshot of group %llu that holds (%.160s)",
+             path, (unsigned long long)group.value, complaint_of(node, group));
+    return STATUS_DAMAGED;
+}
+
 static enum status recover_ends(struct node *node, char why[NODE_WHY_SIZE])
 {
-    for (size_t i = 0; i < node->group_count; i++) {
-        if (replica_recover_end(node->groups[i]->replica) == STATUS_OK)
-            continue;
-        say_snapshots(node, replica_group(node->groups[i]->replica), why);
-        return STATUS_DAMAGED;
-    }
+    for (size_t i = 0; i < node->group_count; i++)
+        if (replica_recover_end(node->groups[i]->replica))
+            return say_behind(node, replica_group(node->groups[i]->replica), why);
     return STATUS_OK;
+}
+
+static enum status say_refused(const struct node *node, const struct wal_record *record,
+                               enum status status, char why[NODE_WHY_SIZE])
+{
+    if (status == STATUS_DAMAGED)
+        return say_behind(node, record->group, why);
+    if (!why[0])
+        say_record(node, record, status, why);
+    return status;
 }
 
 static enum status recover(struct node *node, char why[NODE_WHY_SIZE])
@@ -132,20 +136,13 @@ static enum status recover(struct node *node, char why[NODE_WHY_SIZE])
     enum status status;
     while (!(status = wal_recover_next(node->wal, &record, line))) {
         status = recover_record(node, &record, why);
-        if (status) {
-            if (!why[0])
-                say_record(node, &record, status, why);
-            return status;
-        }
+        if (status)
+            return say_refused(node, &record, status, why);
     }
     record = (struct wal_record){.index = 0};
     enum status doubt = doubts(node, &record.group);
-    if (doubt == STATUS_DAMAGED) /* the log has looked at its own records */
-        record.kind = WAL_MARK;
-    if (status == STATUS_END && doubt) {
-        say_record(node, &record, doubt, why);
-        return doubt;
-    }
+    if (status == STATUS_END && doubt)
+        return say_refused(node, &record, doubt, why);
     if (status == STATUS_END && recover_ends(node, why))
         return STATUS_DAMAGED;
     if (status == STATUS_END)
@@ -153,21 +150,45 @@ static enum status recover(struct node *node, char why[NODE_WHY_SIZE])
     node->identity_ticket =
         wal_next_ticket(node->wal); /* the note of this start: WAL-1 from there */
     if (status)
-        say_log(node, status, line, why);
+        say_log(node, line, why);
     return status;
 }
 
 /* A directory that says who it is but has lost its log must never vote again under that name (R4).
- */
+ * The sign of another worker than 0 may be of logs before. */
 static enum status check_lost_log(struct node *node, char why[NODE_WHY_SIZE])
 {
-    char path[IO_PATH_SIZE];
-    struct io_file file;
-    node_sign_path(node, path);
-    if (node->formed || io_file_open(node->io, path, IO_FILE_READ, &file))
+    struct node_sign sign;
+    if (node->formed || node->sign.fresh)
         return STATUS_OK;
-    io_file_close(node->io, file);
-    return node_say_lost_log(node, why);
+    sign_load(node, node->options.worker, &sign);
+    return sign.is_there && sign.log == node->sign.log ? node_say_lost_log(node, why) : STATUS_OK;
+}
+
+/* NODE-10: the first start with an empty log after one that was damaged. */
+static void begin_anew(struct node *node)
+{
+    const struct node_sign *sign = &node->sign;
+    if (node->formed || !sign->fresh || node->options.worker)
+        return;
+    node_save_formation(node, &sign->formation);
+}
+
+/* What is damaged is begun anew where others have the data. */
+static enum status finish(struct node *node, enum status status, char why[NODE_WHY_SIZE])
+{
+    if (!status)
+        status = check_lost_log(node, why);
+    if (!status)
+        begin_anew(node);
+    if (status != STATUS_DAMAGED)
+        return status;
+    if (sign_can_begin_anew(node))
+        return sign_begin_anew(node, why);
+    size_t size = strlen(why);
+    snprintf(why + size, NODE_WHY_SIZE - size,
+             "; put an unharmed copy back, if there is one: until then this node stays out");
+    return status;
 }
 
 enum status node_make_dir(struct node *node, const char *path)
@@ -201,13 +222,14 @@ void node_say_unmade(const char *path, enum status status, char why[NODE_WHY_SIZ
 static enum status open_log(struct node *node, char why[NODE_WHY_SIZE])
 {
     char path[IO_PATH_SIZE], line[WAL_WHY_SIZE] = "";
-    snprintf(path, sizeof path, "%s/wal", node->dir);
+    node_log_dir(node, path);
     enum status status = node_make_dir(node, path);
     if (status) {
         node_say_unmade(path, status, why);
         return status;
     }
-    snprintf(path, sizeof path, "%s/wal/%u", node->dir, node->options.worker);
+    size_t size = strlen(path);
+    snprintf(path + size, sizeof path - size, "/%u", node->options.worker);
     struct wal_options options = {.dir = path,
                                   .segment_size = node->options.wal_segment_size,
                                   .tag = node->options.tag_wal,
@@ -215,7 +237,7 @@ static enum status open_log(struct node *node, char why[NODE_WHY_SIZE])
                                   .faults = node->options.faults};
     status = wal_open(node->io, &options, &node->wal, line);
     if (status)
-        say_log(node, status, line, why);
+        say_log(node, line, why);
     return status;
 }
 
@@ -330,6 +352,7 @@ enum status node_open(struct io *io, const struct node_options *options, struct 
                                        .awake = &node->awake,
                                        .faults = options->faults};
     enum status status = node->options.worker ? STATUS_OK : open_dir(node, why);
+    sign_load(node, 0, &node->sign);
     if (!status && !node->options.worker)
         status = node_check_share(node, why);
     if (!status)
@@ -340,8 +363,7 @@ enum status node_open(struct io *io, const struct node_options *options, struct 
         status = recover(node, why);
     if (!status)
         ledger_load(node->ledger, node->options.worker, node->options.workers);
-    if (!status)
-        status = check_lost_log(node, why);
+    status = finish(node, status, why);
     if (status) {
         node_destroy(node);
         return status;

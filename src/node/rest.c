@@ -12,7 +12,7 @@ enum status node_open_snapshots(struct node *node, char why[NODE_WHY_SIZE])
 {
     char path[IO_PATH_SIZE], line[SNAPSHOT_WHY_SIZE] = "";
     struct replica_snapshots *share = &node->snapshots;
-    snprintf(path, sizeof path, "%s/snapshots", node->dir);
+    node_snapshots_dir(node, path);
     struct snapshots_options options = {.dir = path,
                                         .cluster = node->formation.cluster,
                                         .tag = node->options.tag_snapshots,

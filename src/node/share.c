@@ -26,28 +26,10 @@ static unsigned count_logs(struct node *node, const char *path)
     return logs;
 }
 
-/* How many workers the sign beside the logs tells of; 0: there is no sign. */
-static unsigned signed_workers(struct node *node)
-{
-    char path[IO_PATH_SIZE], text[256] = "";
-    struct io_file file;
-    size_t size = 0;
-    node_sign_path(node, path);
-    if (io_file_open(node->io, path, IO_FILE_READ, &file))
-        return 0;
-    (void)!io_file_read(node->io, file, (uint8_t *)text, sizeof text - 1, 0, &size);
-    io_file_close(node->io, file);
-    const char *line = strstr(text, "workers ");
-    unsigned long workers = line ? strtoul(line + strlen("workers "), NULL, 10) : 1;
-    return workers && workers <= PEER_WORKERS_MAX ? (unsigned)workers : 1;
-}
-
 enum status node_say_lost_log(const struct node *node, char why[NODE_WHY_SIZE])
 {
     snprintf(why, NODE_WHY_SIZE,
-             "%s belongs to a cluster but its log is gone: votes and entries are lost; "
-             "this node stays out, the others go on; taking it back comes with a later version",
-             node->dir);
+             "%s belongs to a cluster but its log is gone: votes and entries are lost", node->dir);
     return STATUS_DAMAGED;
 }
 
@@ -56,9 +38,11 @@ enum status node_say_lost_log(const struct node *node, char why[NODE_WHY_SIZE])
 enum status node_check_share(struct node *node, char why[NODE_WHY_SIZE])
 {
     char path[IO_PATH_SIZE];
-    snprintf(path, sizeof path, "%s/wal", node->dir);
+    node_log_dir(node, path);
     unsigned logs = count_logs(node, path), workers = node->options.workers;
-    unsigned made = signed_workers(node);
+    unsigned made = node->sign.workers;
+    if (node->sign.fresh && workers == made)
+        return STATUS_OK; /* NODE-10 */
     if (logs < made)
         return node_say_lost_log(node, why); /* R4 */
     if (logs <= workers && (logs == workers || !made))

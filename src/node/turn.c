@@ -63,33 +63,24 @@ static struct replica *replica_at(const struct list *link)
 
 /* ---- decide ---- */
 
-void node_sign_path(const struct node *node, char path[IO_PATH_SIZE])
-{
-    if (node->options.worker)
-        snprintf(path, IO_PATH_SIZE, "%s/identity.%u", node->dir, node->options.worker);
-    else
-        snprintf(path, IO_PATH_SIZE, "%s/identity", node->dir);
-}
-
-/* Once the formation is durable, a small text file besides the log says whose directory this is: a
- * lost log is then not taken for a new node. */
+/* Once the formation is durable, the sign beside the log says whose directory this is. One that
+ * began anew has told nobody its ticket before the sign says that its logs are begun. */
 static void save_sign(struct node *node)
 {
-    char path[IO_PATH_SIZE], text[256];
-    node_sign_path(node, path);
-    int size = snprintf(text, sizeof text, "cluster %016llx%016llx\nnode %llu\nworkers %u\n",
-                        (unsigned long long)node->formation.cluster.high,
-                        (unsigned long long)node->formation.cluster.low,
-                        (unsigned long long)node->formation.self.value, node->options.workers);
-    io_file_save_start(node->io, path, slice_of(text, (size_t)size), UINT64_MAX);
+    if (!node->sign.fresh || node->options.worker) {
+        sign_save_start(node);
+        return;
+    }
+    node->sign.fresh = false;
+    if (sign_write(node, &node->sign))
+        node_fail(node, "cannot write the file identity in %s: check the disk", node->dir);
 }
 
 static void log_moved(struct node *node)
 {
     if (node->identity_ticket && wal_durable_ticket(node->wal) >= node->identity_ticket) {
         node->identity_ticket = 0;
-        /* At each start again: the last one may have died before it. */
-        if (node->formed && !node->started)
+        if (node->formed) /* at each start again: the last one may have died before it */
             save_sign(node);
     }
     placed_log_moved(node);
@@ -97,9 +88,8 @@ static void log_moved(struct node *node)
         replica_log_moved(replica_at(link), &node->turn);
     if (node->turn.damaged)
         node_fail(node,
-                  "an entry read back from the log in %s does not hold: the disk lies; "
-                  "this node stays out, the others go on; taking it back comes with a later "
-                  "version",
+                  "an entry read back from the log in %s does not hold: the disk lies; start this "
+                  "node again, and if its log is damaged it gets its data from the others",
                   node->dir);
 }
 

@@ -49,7 +49,8 @@ struct worker_options {
 };
 
 /* Opens, recovers, listens. `why` is one line for people. Blocks. Worker 0 of a node first, then
- * the others, each on an io of its own; no turn before all are there. */
+ * the others, each on an io of its own; no turn before all are there. AGAIN: a log was damaged, and
+ * the directory begins anew: all workers are to be created once more, on new ios. */
 MUST_USE enum status worker_create(struct io *io, const struct worker_options *options,
                                    struct worker **out, char why[WORKER_LINE_SIZE]);
 void worker_destroy(struct worker *worker);

@@ -70,6 +70,16 @@ static void formation_round_trip(void **state)
     node_encode_formation(formation, &bytes);
     assert_int_equal(STATUS_OK, node_decode_formation(slice_of_buffer(&bytes), again));
     assert_memory_equal(formation, again, sizeof *formation);
+    for (formation->founder_count = 0; formation->founder_count < 3; formation->founder_count += 2) {
+        formation->anew = 77; /* NODE-10 */
+        formation->before = formation->founder_count;
+        buffer_reset(&bytes);
+        node_encode_formation(formation, &bytes);
+        assert_int_equal(STATUS_OK, node_decode_formation(slice_of_buffer(&bytes), again));
+        assert_memory_equal(formation, again, sizeof *formation);
+        for (size_t size = 0; size < bytes.size; size++)
+            assert_int_not_equal(STATUS_OK, node_decode_formation(slice_of(bytes.at, size), again));
+    }
     bytes.at[0]++;
     assert_int_equal(STATUS_FOREIGN, node_decode_formation(slice_of_buffer(&bytes), again));
     buffer_deinit(&bytes);

@@ -109,6 +109,23 @@ static void bury(struct stage *stage, struct stage_node *node)
     world_bury(stage->world, node->machine);
 }
 
+static enum status create_workers(struct stage *stage, struct stage_node *node,
+                                  struct worker_options *options)
+{
+    enum status status = STATUS_OK;
+    for (unsigned i = 0; !status && i < node->workers; i++) {
+        struct worker **worker = i ? &node->others[i - 1] : &node->worker;
+        options->worker = i;
+        status =
+            worker_create(world_io(stage->world, node->machine, i), options, worker, node->why);
+        if (status)
+            *worker = NULL;
+    }
+    if (status)
+        destroy_workers(stage, node);
+    return status;
+}
+
 bool stage_start(struct stage *stage, unsigned at)
 {
     struct stage_node *node = &stage->nodes[at];
@@ -130,18 +147,16 @@ bool stage_start(struct stage *stage, unsigned at)
                                      .workers = node->workers,
                                      .faults = stage->options.faults};
     node->why[0] = node->lines[0] = 0;
-    bool created = true;
-    for (unsigned i = 0; i < node->workers && created; i++) {
-        struct worker **worker = i ? &node->others[i - 1] : &node->worker;
-        options.worker = i;
-        created =
-            !worker_create(world_io(stage->world, node->machine, i), &options, worker, node->why);
-        if (!created)
-            *worker = NULL;
+    enum status status = create_workers(stage, node, &options);
+    if (status == STATUS_AGAIN) { /* NODE-10 */
+        memcpy(node->anew, node->why, sizeof node->anew);
+        world_stop_process(stage->world, node->machine);
+        world_start_process(stage->world, node->machine, node->workers);
+        node->why[0] = 0;
+        status = create_workers(stage, node, &options);
     }
-    if (created)
+    if (!status)
         return true;
-    destroy_workers(stage, node);
     if (world_is_running(stage->world, node->machine))
         world_stop_process(stage->world, node->machine);
     return false;

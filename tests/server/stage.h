@@ -39,6 +39,7 @@ struct stage_node {
     char listen[IO_ADDRESS_SIZE], peer_listen[IO_ADDRESS_SIZE];
     char join[STAGE_NODES_MAX * IO_ADDRESS_SIZE];
     char why[WORKER_LINE_SIZE];  /* why it did not start or has stopped; "" else */
+    char anew[WORKER_LINE_SIZE]; /* why it began anew, when it last did */
     char lines[STAGE_TEXT_SIZE]; /* what it told the operator since its start */
     unsigned deaths;             /* by world_crash_at_call */
 };
