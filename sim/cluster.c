@@ -343,7 +343,8 @@ static bool group_is_converged(const struct cluster *cluster, struct group_id gr
     return first && there >= raft_configuration(replica_raft(first))->member_count;
 }
 
-/* With a node gone for good, or begun anew, groups with contracts of their own may lack their quorum. */
+/* With a node gone for good, or begun anew, groups with contracts of their own may lack their
+ * quorum. */
 static bool is_judged(struct group_id group, bool all_there)
 {
     return all_there || group.value <= GROUP_DEFAULT.value;

@@ -7,7 +7,7 @@
 
 #define LOG         "/node/wal/0/0000000000000001.wal" /* of `system`, and of one worker all */
 #define DEFAULT_LOG "/node/wal/1/0000000000000001.wal"
-#define KEYS        60
+#define KEYS        20
 #define VICTIM      2
 
 static bool is_ready(struct stage *stage, void *argument)
@@ -164,7 +164,7 @@ static void die_at_each_call(bool power)
         first++;
     assert_true(first > 4);
     while (nth < 200 && die_on_the_way(nth, power, true))
-        nth += nth < 40 ? 1 : 17;
+        nth += nth < 24 ? 1 : 29;
     assert_true(nth > 40);
 }
 

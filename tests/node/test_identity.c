@@ -70,7 +70,8 @@ static void formation_round_trip(void **state)
     node_encode_formation(formation, &bytes);
     assert_int_equal(STATUS_OK, node_decode_formation(slice_of_buffer(&bytes), again));
     assert_memory_equal(formation, again, sizeof *formation);
-    for (formation->founder_count = 0; formation->founder_count < 3; formation->founder_count += 2) {
+    for (formation->founder_count = 0; formation->founder_count < 3;
+         formation->founder_count += 2) {
         formation->anew = 77; /* NODE-10 */
         formation->before = formation->founder_count;
         buffer_reset(&bytes);

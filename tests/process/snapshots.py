@@ -174,7 +174,7 @@ class Snapshots(unittest.TestCase):
             line = node.log().splitlines()[-1]
             self.assertIn("begins behind every snapshot of group 1 that holds", line)
             self.assertTrue(any(f"({name}: " in line for name in files_of(node, ".snap")), line)
-            self.assertIn("put an unharmed copy of it into", line)
+            self.assertIn("put an unharmed copy back", line)
 
     def test_who_was_away_gets_one(self):
         with self.cluster(3) as cluster:
