@@ -125,6 +125,10 @@ struct control_partition {
                                        reported as done: equal, nothing is under way */
     struct replica_id next_replica; /* rises, never reused (R5) */
     struct node_id joiner;          /* whose join began the change; 0: nobody's */
+    /* Of those named above: their logs were damaged, and they are never made again with nothing in
+     * them (R4). */
+    struct replica_id gone[RAFT_MEMBERS_MAX];
+    size_t gone_count;
     bool dropped;
 };
 

@@ -60,9 +60,10 @@ static void first_configuration(const struct control_partition *partition, struc
     struct replica_id wanted = replica_on(&partition->wanted, self);
     bool open = partition->settled < partition->change;
     *out = (struct raft_configuration){.member_count = 0};
-    if (wanted.value && wanted.value != born.value)
+    if (wanted.value && wanted.value != born.value && !partition_has_lost(partition, wanted))
         begin_as_learner(partition, self, wanted, out);
-    else if (born.value && (!partition->change || open || wanted.value))
+    else if (born.value && !partition_has_lost(partition, born) &&
+             (!partition->change || open || wanted.value))
         *out = partition->initial;
 }
 

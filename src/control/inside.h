@@ -242,7 +242,10 @@ void keyspace_drop(struct keyspace_work *work);
 void wanted_set(const struct control_catalogue *catalogue, const struct control_keyspace *before,
                 const struct control_keyspace *keyspace, struct control_partition *partition);
 /* What that node had of the partition counts no more (R4): another replica is wanted there in its
- * place. False: it has none, or the only one, which nobody could give it back. */
+ * place; or it was the only one, which nobody can give it back, and is noted as gone. False: it has
+ * none. */
+/* That replica is one of those that are noted as gone. */
+bool partition_has_lost(const struct control_partition *partition, struct replica_id replica);
 bool wanted_replace(const struct control_catalogue *catalogue, struct control_partition *partition,
                     struct node_id node);
 bool wanted_is_settled(const struct control_catalogue *catalogue, uint64_t keyspace);

@@ -129,6 +129,10 @@ void record_of_partition(struct record *record, const struct control_partition *
         "election", (int)initial->election_quorum, "dropped", (int)partition->dropped);
     if (partition->change)
         json_object_set_new(root, "change", json_of_change(partition));
+    json_t *gone = json_array();
+    for (size_t i = 0; i < partition->gone_count; i++)
+        json_array_append_new(gone, json_integer((json_int_t)partition->gone[i].value));
+    json_object_set_new(root, "gone", gone);
     store_json(record, root);
 }
 
@@ -306,6 +310,13 @@ static bool take_change(const json_t *object, struct control_partition *partitio
     return good && partition->change && wanted->member_count && is_sound(wanted);
 }
 
+static void take_gone(const json_t *ids, struct control_partition *partition)
+{
+    for (size_t i = 0; i < json_array_size(ids) && i < RAFT_MEMBERS_MAX; i++)
+        partition->gone[partition->gone_count++] =
+            (struct replica_id){(uint64_t)json_integer_value(json_array_get(ids, i))};
+}
+
 bool record_read_partition(struct slice text, struct control_partition *out)
 {
     json_t *root = load(text);
@@ -328,6 +339,7 @@ bool record_read_partition(struct slice text, struct control_partition *out)
     partition.initial.commit_quorum = (uint32_t)commit;
     partition.initial.election_quorum = (uint32_t)election;
     partition.dropped = json_is_true(json_object_get(root, "dropped"));
+    take_gone(json_object_get(root, "gone"), &partition);
     partition.next_replica.value = partition.initial.member_count + 1;
     good = good && take_change(json_object_get(root, "change"), &partition);
     json_decref(root);

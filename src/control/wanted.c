@@ -82,6 +82,39 @@ void wanted_set(const struct control_catalogue *catalogue, const struct control_
     partition->joiner = (struct node_id){0};
 }
 
+/* ---- a node has begun anew (R4) ---- */
+
+static bool is_named(const struct control_partition *partition, struct replica_id replica)
+{
+    const struct raft_configuration *all[] = {&partition->initial, &partition->wanted,
+                                              &partition->before};
+    for (size_t k = 0; k < 3; k++)
+        for (size_t i = 0; i < all[k]->member_count; i++)
+            if (replica_id_equal(all[k]->members[i].replica, replica))
+                return true;
+    return false;
+}
+
+bool partition_has_lost(const struct control_partition *partition, struct replica_id replica)
+{
+    for (size_t i = 0; i < partition->gone_count; i++)
+        if (replica_id_equal(partition->gone[i], replica))
+            return true;
+    return false;
+}
+
+/* Ids that nothing names any more need no note: they are never given again (R5). */
+static void note_gone(struct control_partition *partition, struct replica_id replica)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < partition->gone_count; i++)
+        if (is_named(partition, partition->gone[i]))
+            partition->gone[kept++] = partition->gone[i];
+    partition->gone_count = kept;
+    if (replica.value && !partition_has_lost(partition, replica) && kept < RAFT_MEMBERS_MAX)
+        partition->gone[partition->gone_count++] = replica;
+}
+
 /* False: that node has no replica in it. */
 static bool replace(struct raft_configuration *configuration, struct node_id node,
                     struct replica_id by)
@@ -94,6 +127,23 @@ static bool replace(struct raft_configuration *configuration, struct node_id nod
     return false;
 }
 
+/* Another one in its place, in what is wanted and in what may be wanted back. */
+static void replace_wanted(struct control_partition *partition, struct node_id node)
+{
+    struct raft_configuration wanted = *partition_wanted(partition);
+    bool open = partition->settled < partition->change;
+    bool alone = wanted.member_count == 1 && !open; /* nobody could give it back what it had */
+    bool was_wanted = !alone && replace(&wanted, node, partition->next_replica);
+    bool may_be = replace(&partition->before, node, partition->next_replica);
+    partition->next_replica.value += was_wanted || may_be;
+    if (!was_wanted)
+        return;
+    if (!open)
+        partition->before = wanted; /* there is no way back to the one that is void */
+    partition->wanted = wanted;
+    partition->change++;
+}
+
 bool wanted_replace(const struct control_catalogue *catalogue, struct control_partition *partition,
                     struct node_id node)
 {
@@ -103,17 +153,14 @@ bool wanted_replace(const struct control_catalogue *catalogue, struct control_pa
     write_birth(catalogue, keyspace->contract.replicas, &partition->initial);
     if (partition->next_replica.value <= partition->initial.member_count)
         partition->next_replica.value = partition->initial.member_count + 1;
-    struct raft_configuration wanted = *partition_wanted(partition);
-    if (wanted.member_count < 2 || !replace(&wanted, node, partition->next_replica))
-        return false;
-    if (partition->settled == partition->change)
-        partition->before = wanted; /* there is no way back to the one that is void */
-    else
-        (void)replace(&partition->before, node, partition->next_replica);
-    partition->wanted = wanted;
-    partition->next_replica.value++;
-    partition->change++;
-    return true;
+    struct replica_id void_ones[] = {replica_at(&partition->initial, node),
+                                     replica_at(&partition->before, node),
+                                     replica_at(partition_wanted(partition), node)};
+    replace_wanted(partition, node);
+    for (size_t i = 0; i < 3; i++)
+        if (is_named(partition, void_ones[i]))
+            note_gone(partition, void_ones[i]);
+    return void_ones[0].value || void_ones[1].value || void_ones[2].value;
 }
 
 bool wanted_is_settled(const struct control_catalogue *catalogue, uint64_t keyspace)

@@ -182,6 +182,32 @@ static void power_cut_at_each_call(void **state)
 
 /* ---- what is not taken back ---- */
 
+/* The only copy of a partition: made again with nothing in it, it would say that there never was
+ * anything. */
+static void the_only_copy(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_formed(3);
+    unsigned client = stage_connect(stage, stage_leader(stage));
+    assert_string_equal("OK", stage_ask(stage, client, "KEYSPACE CREATE one REPLICAS 1"));
+    assert_string_equal("OK", stage_ask(stage, client, "SELECT one"));
+    assert_string_equal("OK", stage_ask(stage, client, "SET a 1"));
+    unsigned holder = 0;
+    while (!stage_replica(stage, holder, (struct group_id){2}))
+        holder++;
+    stage_kill(stage, holder);
+    assert_true(world_damage(stage->world, stage->nodes[holder].machine, LOG, WORLD_DAMAGE_ZERO,
+                             4 * IO_BLOCK_SIZE));
+    assert_true(stage_start(stage, holder));
+    assert_non_null(strstr(stage->nodes[holder].anew, "begins anew"));
+    wait_back(stage, holder);
+    assert_null(stage_replica(stage, holder, (struct group_id){2}));
+    client = stage_connect(stage, holder);
+    assert_string_equal("OK", stage_ask(stage, client, "SELECT one"));
+    assert_int_equal('-', stage_ask(stage, client, "GET a")[0]);
+    stage_destroy(stage);
+}
+
 /* Nobody could give a cluster of one its data back. */
 static void alone(void **state)
 {
@@ -205,6 +231,7 @@ int main(void)
         cmocka_unit_test(killed_at_each_call),
         cmocka_unit_test(power_cut_at_each_call),
         cmocka_unit_test(alone),
+        cmocka_unit_test(the_only_copy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
