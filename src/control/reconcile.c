@@ -214,7 +214,8 @@ static void keep_in_sync(struct control *control, struct replica *replica)
     for (size_t i = 0; i < now->member_count; i++) {
         struct raft_member member = now->members[i];
         bool voter = member.kind == RAFT_VOTER || member.old_kind == RAFT_VOTER;
-        bool out = voter && is_out(raft, &member, turn->now_ns);
+        bool ends = node_state_of(control->node, member.node) & WIRE_NODE_ENDS;
+        bool out = voter && (ends || is_out(raft, &member, turn->now_ns));
         if (!voter || out == member.out_of_sync)
             continue;
         if (replica_set_sync(replica, turn, member.replica, !out))

@@ -42,6 +42,35 @@ static void gather(struct node *node, const struct replica *replica)
     }
 }
 
+/* ---- what they say of their nodes ---- */
+
+static uint8_t own_state(const struct node *node)
+{
+    return (uint8_t)((node->ends ? WIRE_NODE_ENDS : 0) |
+                     (wal_disk_is_full(node->wal) ? WIRE_NODE_FULL : 0));
+}
+
+static void note_state(struct node *node, struct node_id from, uint8_t state)
+{
+    size_t i = 0;
+    while (i < node->state_count && !node_id_equal(node->states[i].node, from))
+        i++;
+    if (i == NODE_MEMBERS_MAX)
+        return;
+    node->states[i] = (struct node_state){from, state};
+    node->state_count += i == node->state_count;
+}
+
+unsigned node_state_of(const struct node *node, struct node_id id)
+{
+    for (size_t i = 0; i < node->state_count; i++)
+        if (node_id_equal(node->states[i].node, id))
+            return node->states[i].state;
+    return 0;
+}
+
+/* ---- sending and receiving ---- */
+
 void node_send_beats(struct node *node)
 {
     struct replica_turn *turn = &node->turn;
@@ -65,7 +94,8 @@ void node_send_beats(struct node *node)
         struct wire_frame *frame =
             beats->count ? peer_frame(node->peers, beats->to, WIRE_LINK_CONTROL) : NULL;
         if (frame)
-            wire_add_heartbeat(frame, false, turn->wall_us, beats->at, (uint32_t)beats->count);
+            wire_add_heartbeat(frame, false, own_state(node), turn->wall_us, beats->at,
+                               (uint32_t)beats->count);
         beats->count = 0;
     }
 }
@@ -120,6 +150,7 @@ void node_receive_beats(struct node *node, struct peer_id from, const struct wir
     struct slice beats = message->heartbeat.beats;
     bool answer = message->kind == WIRE_HEARTBEAT_ANSWER;
     size_t ahead = 0;
+    note_state(node, from.node, message->heartbeat.state);
     node->answers.count = 0;
     for (;;) {
         if (!ahead)
@@ -133,5 +164,6 @@ void node_receive_beats(struct node *node, struct peer_id from, const struct wir
     struct wire_frame *frame =
         answers->count ? peer_frame(node->peers, from, WIRE_LINK_CONTROL) : NULL;
     if (frame)
-        wire_add_heartbeat(frame, true, node->turn.wall_us, answers->at, (uint32_t)answers->count);
+        wire_add_heartbeat(frame, true, own_state(node), node->turn.wall_us, answers->at,
+                           (uint32_t)answers->count);
 }

@@ -46,6 +46,11 @@ struct removed {
     struct replica_id replica;
 };
 
+struct node_state {
+    struct node_id node;
+    uint8_t state; /* enum wire_node_state */
+};
+
 /* sign.c: what the file beside the logs says. */
 struct node_sign {
     bool is_there, has_formation;
@@ -101,6 +106,11 @@ struct node {
     size_t removed_count;
     struct group_id dropped_through; /* so are all up to this one that are not placed here */
     uint64_t next_prefer_ns;
+    struct node_state states[NODE_MEMBERS_MAX]; /* as the others last said */
+    size_t state_count;
+    bool ends;                            /* it is being stopped */
+    uint64_t full_since_ns, next_room_ns; /* the disk; 0: it has room */
+    size_t handed_over;                   /* for want of room, not yet told */
     uint64_t next_campaign_ns; /* the first among `placed`; UINT64_MAX: none */
     uint64_t last_beat_ns, last_batch_ns;
     bool stirred; /* a group was awake at the end of a turn since the last heartbeats */
@@ -198,6 +208,11 @@ void placed_deinit(struct node *node);
 
 /* prefer.c */
 void prefer_tick(struct node *node);
+
+/* room.c */
+void room_tick(struct node *node);
+/* A line for the operator; false: none. */
+bool room_take_line(struct node *node, char out[NODE_WHY_SIZE]);
 
 /* beat.c */
 void node_send_beats(struct node *node);

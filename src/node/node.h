@@ -167,7 +167,9 @@ uint64_t node_deadline_ns(const struct node *node);
 bool node_take_line(struct node *node, char out[NODE_WHY_SIZE]);
 /* "" or one line: the node must stop. */
 const char *node_failure(const struct node *node);
-/* Hands over what it leads; true while it still leads something that others could. */
+/* The node is being stopped: says so to the others, and hands over what it leads. True while it
+ * still leads something that others could, or a leader that is there still waits for its copies
+ * (R15). */
 bool node_hand_over(struct node *node);
 /* Writes the note of a clean end; node_is_clean when it is durable. */
 void node_end(struct node *node);
@@ -199,6 +201,8 @@ struct node_id node_leader_of(struct node *node, struct group_id group);
 struct peer_id node_leader_elsewhere(struct node *node, struct group_id group);
 void node_hint_leader(struct node *node, struct group_id group, struct node_id leader);
 struct peer_set *node_peers(struct node *node);
+/* What another node last said of itself: bits of enum wire_node_state. */
+unsigned node_state_of(const struct node *node, struct node_id id);
 struct wal *node_wal(struct node *node);
 struct ledger *node_ledger(struct node *node); /* replica/ledger/ledger.h */
 const struct node_member *node_member(const struct node *node,

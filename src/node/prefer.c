@@ -17,6 +17,16 @@ static bool is_due(const struct group *group, uint64_t now_ns)
     return now_ns >= group->willing_ns + (STEADY_NS << group->returns);
 }
 
+/* It is being stopped, or its disk is full. */
+static bool is_unfit(const struct node *node, const struct replica *replica, struct replica_id to)
+{
+    const struct raft_configuration *now = raft_configuration(replica_raft(replica));
+    for (size_t i = 0; i < now->member_count; i++)
+        if (replica_id_equal(now->members[i].replica, to))
+            return node_state_of(node, now->members[i].node);
+    return true;
+}
+
 /* No deadline of its own: a leader has a turn with each heartbeat. */
 void prefer_tick(struct node *node)
 {
@@ -28,7 +38,7 @@ void prefer_tick(struct node *node)
     for (struct list *link = node->leading.next; link != &node->leading; link = link->next) {
         struct group *group = list_item(link, struct group, leading);
         struct replica_id to = replica_preferred(group->replica, now_ns);
-        if (!to.value) {
+        if (!to.value || is_unfit(node, group->replica, to)) {
             group->willing_ns = 0;
             continue;
         }

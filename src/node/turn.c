@@ -215,6 +215,7 @@ void node_tick(struct node *node)
     settle_doubt(node);
     placed_tick(node);
     prefer_tick(node);
+    room_tick(node);
     send_due_beats(node);
 }
 
@@ -443,10 +444,13 @@ const struct node_promise *node_promise(const struct node *node)
 
 bool node_hand_over(struct node *node)
 {
-    bool leads = false;
-    for (size_t i = 0; node->started && i < node->group_count; i++)
-        leads |= replica_hand_over(node->groups[i]->replica, &node->turn);
-    return leads;
+    bool needed = false;
+    node->ends = true;
+    for (size_t i = 0; node->started && i < node->group_count; i++) {
+        needed |= replica_hand_over(node->groups[i]->replica, &node->turn);
+        needed |= replica_is_waited_for(node->groups[i]->replica);
+    }
+    return needed;
 }
 
 void node_end(struct node *node)

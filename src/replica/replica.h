@@ -176,6 +176,10 @@ void replica_step_down(struct replica *replica, struct replica_turn *turn);
 /* Leader: hands leadership to the best of the others (R11, dissertation 3.10); to be called again
  * in later turns while it answers true. False: it does not lead, or nobody else is there. */
 bool replica_hand_over(struct replica *replica, struct replica_turn *turn);
+/* Leader: that member is heard of and has nearly the whole log. */
+bool replica_is_ready(const struct replica *replica, struct replica_id other, uint64_t now_ns);
+/* Another one leads, and its writes at ACK all wait for the copy that is here (R15). */
+bool replica_is_waited_for(const struct replica *replica);
 /* Leader: the member that the placement wants to lead, where that is another one, it is heard of
  * and has the whole log; value 0: none. */
 struct replica_id replica_preferred(const struct replica *replica, uint64_t now_ns);

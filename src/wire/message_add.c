@@ -5,10 +5,10 @@
  * flags (1 granted, 2 transfer, 4 unsure, 8 everybody, 16 history), 0 x 6; group; from; to; term;
  * index; log_term; last_index; commit; acked; written; persisted; round; lease_remaining_ns; i64
  * wall_us; with flag 16: term and index of the history; then the entries of an APPEND HEARTBEAT i64
- * wall_us; u32 count, 0 x 4; count times: group; from; to; term; round; commit; and ..ANSWER   u8
- * agreed, 0 x 7 FORWARD        group; session; sequence; u32 epoch, u8 flags, u8 database, 0 x 2;
- * token term, index; the request FORWARD_REPLY session; sequence; leader; u32 epoch, u8 outcome, 0
- * x 3; token term, index; the reply FORWARD_CLOSE  session
+ * wall_us; u32 count, u8 state, 0 x 3; count times: group; from; to; term; round; commit; and
+ * ..ANSWER   u8 agreed, 0 x 7 FORWARD        group; session; sequence; u32 epoch, u8 flags, u8
+ * database, 0 x 2; token term, index; the request FORWARD_REPLY session; sequence; leader; u32
+ * epoch, u8 outcome, 0 x 3; token term, index; the reply FORWARD_CLOSE  session
  *
  * SNAPSHOT_*     group; from; to; index; term; u32 chunk, u32 count; u8 again, 0 x 7; offset;
  * size; keys; content; then the bytes
@@ -116,15 +116,16 @@ static void beat_put(uint8_t **at, const struct wire_beat *beat)
     put_zeros(at, 7);
 }
 
-void wire_add_heartbeat(struct wire_frame *frame, bool answer, int64_t wall_us,
+void wire_add_heartbeat(struct wire_frame *frame, bool answer, uint8_t state, int64_t wall_us,
                         const struct wire_beat *beats, uint32_t count)
 {
-    assert(count <= WIRE_BEATS_MAX);
+    assert(count <= WIRE_BEATS_MAX && state <= WIRE_NODE_STATES);
     uint8_t *at = message_begin(frame, answer ? WIRE_HEARTBEAT_ANSWER : WIRE_HEARTBEAT,
                                 WIRE_HEARTBEAT_SIZE + (size_t)count * WIRE_BEAT_SIZE);
     put_u64(&at, (uint64_t)wall_us);
     put_u32(&at, count);
-    put_zeros(&at, 4);
+    put_u8(&at, state);
+    put_zeros(&at, 3);
     for (uint32_t i = 0; i < count; i++) {
         assert(wire_beat_is_valid(&beats[i], answer));
         beat_put(&at, &beats[i]);

@@ -105,7 +105,9 @@ static enum status heartbeat_take(struct slice body, struct wire_message *out)
     const uint8_t *at = body.at;
     out->heartbeat.wall_us = (int64_t)get_u64(&at);
     out->heartbeat.count = get_u32(&at);
-    if (!get_zeros(&at, 4) || out->heartbeat.count > WIRE_BEATS_MAX ||
+    out->heartbeat.state = get_u8(&at);
+    if (!get_zeros(&at, 3) || out->heartbeat.state > WIRE_NODE_STATES ||
+        out->heartbeat.count > WIRE_BEATS_MAX ||
         body.size != WIRE_HEARTBEAT_SIZE + (size_t)out->heartbeat.count * WIRE_BEAT_SIZE)
         return STATUS_INVALID;
     for (uint32_t i = 0; i < out->heartbeat.count; i++) {

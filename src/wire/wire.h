@@ -134,6 +134,13 @@ struct wire_hello { /* the first message in each direction */
     char client_address[WIRE_ADDRESS_SIZE]; /* where the sender serves clients */
 };
 
+/* What each heartbeat and each answer says of its sender. */
+enum wire_node_state {
+    WIRE_NODE_ENDS = 1, /* it is being stopped: nobody is to wait for its copies (R15) */
+    WIRE_NODE_FULL = 2, /* its disk has no room: it is not to be handed leadership */
+    WIRE_NODE_STATES = 3
+};
+
 struct wire_beat { /* R6: one of each group that the sender leads (HEARTBEAT) or that the answer is
                       about */
     struct group_id group;
@@ -205,6 +212,7 @@ struct wire_message {
         struct {
             int64_t wall_us; /* the sender's clock */
             uint32_t count;
+            uint8_t state;      /* enum wire_node_state */
             struct slice beats; /* see wire_beat_take */
         } heartbeat;            /* and answer */
         struct wire_forward forward;
@@ -231,7 +239,7 @@ void wire_add_idle(struct wire_frame *frame);
 /* Entries may be given in several pieces (they lie in arena chunks). */
 void wire_add_raft(struct wire_frame *frame, const struct raft_message *message,
                    const struct slice *entries, size_t pieces);
-void wire_add_heartbeat(struct wire_frame *frame, bool answer, int64_t wall_us,
+void wire_add_heartbeat(struct wire_frame *frame, bool answer, uint8_t state, int64_t wall_us,
                         const struct wire_beat *beats, uint32_t count);
 void wire_add_forward(struct wire_frame *frame, const struct wire_forward *forward);
 void wire_add_forward_reply(struct wire_frame *frame, const struct wire_forward_reply *reply);

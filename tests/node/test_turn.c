@@ -200,7 +200,7 @@ static void answer(struct stage *stage, unsigned leader, unsigned from, bool sys
                                       .agreed = i == 0 ? system : standard};
     }
     wire_frame_open(&frame, &bytes);
-    wire_add_heartbeat(&frame, true, 0, beats, 2);
+    wire_add_heartbeat(&frame, true, 0, 0, beats, 2);
     struct slice from_frame =
         slice_of(bytes.at + WIRE_FRAME_HEADER_SIZE, bytes.size - WIRE_FRAME_HEADER_SIZE);
     assert_int_equal(STATUS_OK, wire_message_take(&from_frame, &message));

@@ -64,11 +64,98 @@ static void who_has_nobody_to_hand_over_to_ends(void **state)
     }
 }
 
+/* ---- ACK all (R15) ---- */
+
+/* Killed, it would keep each write waiting for 2 s. */
+static void a_follower_says_that_it_stops(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        struct stage *stage = stage_formed_with(&(struct stage_options){.nodes = 3, .seed = seed});
+        unsigned leader = stage_leader(stage), other = stage_follower(stage);
+        unsigned client = stage_connect(stage, leader);
+        assert_string_equal("OK", stage_ask(stage, client, "ACK all"));
+        assert_string_equal("1", stage_ask(stage, client, "INCR n"));
+        assert_true(slowest_while_it_stops(stage, client, other) < 200 * STAGE_MS);
+        assert_non_null(strstr(stage->nodes[leader].lines, "is out of the in-sync set"));
+        assert_true(stage_start(stage, other));
+        stage_run(stage, 5 * STAGE_SECOND);
+        assert_non_null(strstr(stage->nodes[leader].lines, "is back in the in-sync set"));
+        stage_destroy(stage);
+    }
+}
+
+/* ---- a full disk ---- */
+
+static const char *set_large(struct stage *stage, unsigned client)
+{
+    static char value[16000];
+    static const char head[] = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$16000\r\n";
+    memset(value, 'v', sizeof value);
+    stage_send(stage, client, head, sizeof head - 1);
+    stage_send(stage, client, value, sizeof value);
+    stage_send(stage, client, "\r\n", 2);
+    return stage_reply(stage, client, 5 * STAGE_SECOND);
+}
+
+static void fill(struct stage *stage, unsigned node)
+{
+    world_disk_capacity(stage->world, stage->nodes[node].machine,
+                        world_disk_used(stage->world, stage->nodes[node].machine));
+}
+
+/* Writes through the node whose disk is full go on by themselves: another one leads. */
+static void a_full_leader_hands_over(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        struct stage *stage = stage_formed_with(&(struct stage_options){.nodes = 3, .seed = seed});
+        unsigned leader = stage_leader(stage), client = stage_connect(stage, leader);
+        unsigned changes = 0, last = leader;
+        fill(stage, leader);
+        for (unsigned i = 0; i < 400; i++) {
+            const char *reply = set_large(stage, client);
+            assert_true(reply[0] == 'O' || strncmp(reply, "-MISCONF", 8) == 0);
+            stage_run(stage, 20 * STAGE_MS);
+            changes += stage_leader(stage) != last && stage_leader(stage) != STAGE_NONE;
+            last = stage_leader(stage) == STAGE_NONE ? last : stage_leader(stage);
+        }
+        assert_true(stage_leader(stage) != leader);
+        assert_string_equal("OK", set_large(stage, client));
+        assert_int_equal(1, changes); /* and it stays there */
+        assert_non_null(strstr(stage->nodes[leader].lines, "goes to nodes that have room"));
+        stage_destroy(stage);
+    }
+}
+
+/* Nobody has room: the leader stays, refuses, and answers reads. */
+static void full_everywhere(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_formed(3);
+    unsigned leader = stage_leader(stage), client = stage_connect(stage, leader);
+    assert_string_equal("OK", stage_ask(stage, client, "SET a 1"));
+    for (unsigned i = 0; i < 3; i++)
+        fill(stage, i);
+    for (unsigned i = 0; i < 400; i++) {
+        const char *reply = set_large(stage, client);
+        assert_true(reply[0] == 'O' || strncmp(reply, "-MISCONF", 8) == 0);
+        stage_run(stage, 20 * STAGE_MS);
+    }
+    assert_int_equal(leader, stage_leader(stage));
+    assert_true(strncmp(set_large(stage, client), "-MISCONF", 8) == 0);
+    assert_string_equal("1", stage_ask(stage, client, "GET a"));
+    stage_destroy(stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobody_waits_for_an_election),
         cmocka_unit_test(who_has_nobody_to_hand_over_to_ends),
+        cmocka_unit_test(a_follower_says_that_it_stops),
+        cmocka_unit_test(a_full_leader_hands_over),
+        cmocka_unit_test(full_everywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -123,6 +123,7 @@ static void heartbeat_of(struct sample *sample, struct wire_message *out)
 {
     out->heartbeat.wall_us = (int64_t)random_next(&sample->random);
     out->heartbeat.count = (uint32_t)below(sample, 41);
+    out->heartbeat.state = (uint8_t)below(sample, WIRE_NODE_STATES + 1);
     for (uint32_t i = 0; i < out->heartbeat.count; i++)
         sample->beats[i] = (struct wire_beat){
             .group = {random_next(&sample->random)},
@@ -260,9 +261,9 @@ void sample_add(struct wire_frame *frame, const struct wire_message *m)
     }
     case WIRE_HEARTBEAT:
     case WIRE_HEARTBEAT_ANSWER:
-        wire_add_heartbeat(frame, m->kind == WIRE_HEARTBEAT_ANSWER, m->heartbeat.wall_us,
-                           (const struct wire_beat *)(const void *)m->heartbeat.beats.at,
-                           m->heartbeat.count);
+        wire_add_heartbeat(
+            frame, m->kind == WIRE_HEARTBEAT_ANSWER, m->heartbeat.state, m->heartbeat.wall_us,
+            (const struct wire_beat *)(const void *)m->heartbeat.beats.at, m->heartbeat.count);
         break;
     case WIRE_FORWARD: wire_add_forward(frame, &m->forward); break;
     case WIRE_FORWARD_REPLY: wire_add_forward_reply(frame, &m->forward_reply); break;
@@ -309,7 +310,8 @@ static bool heartbeats_equal(const struct wire_message *sent, const struct wire_
     struct slice rest = got->heartbeat.beats;
     struct wire_beat beat;
     if (sent->heartbeat.wall_us != got->heartbeat.wall_us ||
-        sent->heartbeat.count != got->heartbeat.count)
+        sent->heartbeat.count != got->heartbeat.count ||
+        sent->heartbeat.state != got->heartbeat.state)
         return false;
     for (uint32_t i = 0; i < sent->heartbeat.count; i++)
         if (wire_beat_take(&rest, &beat) || !beats_equal(&beats[i], &beat))

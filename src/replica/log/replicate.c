@@ -313,11 +313,32 @@ bool replica_hand_over(struct replica *replica, struct replica_turn *turn)
     return true;
 }
 
+bool replica_is_ready(const struct replica *replica, struct replica_id other, uint64_t now_ns)
+{
+    struct raft_progress progress;
+    if (!replica_is_serving(replica) || raft_progress(replica->raft, other, &progress))
+        return false;
+    uint64_t silent_ns = replica->options.election_timeout_min_ns / 2;
+    return now_ns < progress.last_contact_ns + silent_ns && !progress.probing &&
+           !progress.snapshot_index && progress.lag <= PREFERRED_LAG_MAX;
+}
+
+bool replica_is_waited_for(const struct replica *replica)
+{
+    const struct raft_configuration *now = raft_configuration(replica->raft);
+    struct replica_id leader = raft_view(replica->raft)->leader;
+    if (!leader.value || replica_id_equal(leader, replica->options.self))
+        return false;
+    for (size_t i = 0; i < now->member_count; i++)
+        if (replica_id_equal(now->members[i].replica, replica->options.self))
+            return now->members[i].kind == RAFT_VOTER && !now->members[i].out_of_sync;
+    return false;
+}
+
 struct replica_id replica_preferred(const struct replica *replica, uint64_t now_ns)
 {
     const struct raft_configuration *configuration = raft_configuration(replica->raft);
     const struct raft_member *preferred = NULL, *self = NULL;
-    struct raft_progress progress;
     for (size_t i = 0; i < configuration->member_count; i++) {
         const struct raft_member *member = &configuration->members[i];
         if (replica_id_equal(member->replica, replica->options.self))
@@ -326,12 +347,8 @@ struct replica_id replica_preferred(const struct replica *replica, uint64_t now_
             preferred = member;
     }
     bool other = self && preferred && preferred->priority > self->priority;
-    if (!other || configuration->joint || !replica_is_serving(replica) ||
-        raft_progress(replica->raft, preferred->replica, &progress))
-        return (struct replica_id){0};
-    uint64_t silent_ns = replica->options.election_timeout_min_ns / 2;
-    bool ready = now_ns < progress.last_contact_ns + silent_ns && !progress.probing &&
-                 !progress.snapshot_index && progress.lag <= PREFERRED_LAG_MAX;
+    bool ready =
+        other && !configuration->joint && replica_is_ready(replica, preferred->replica, now_ns);
     return ready ? preferred->replica : (struct replica_id){0};
 }
 
