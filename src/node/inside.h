@@ -111,7 +111,7 @@ struct node {
     bool ends;                            /* it is being stopped */
     uint64_t full_since_ns, next_room_ns; /* the disk; 0: it has room */
     size_t handed_over;                   /* for want of room, not yet told */
-    uint64_t next_campaign_ns; /* the first among `placed`; UINT64_MAX: none */
+    uint64_t next_campaign_ns;            /* the first among `placed`; UINT64_MAX: none */
     uint64_t last_beat_ns, last_batch_ns;
     bool stirred; /* a group was awake at the end of a turn since the last heartbeats */
     bool apply_again, gate_shut;
