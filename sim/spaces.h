@@ -19,7 +19,7 @@
 
 #define SPACES_MAX        HISTORY_SPACES_MAX
 #define SPACE_WORDS_SIZE  160
-#define SPACE_CHANGE_SIZE 64
+#define SPACE_CHANGE_SIZE 96
 
 enum space_state {
     SPACE_WANTED,

@@ -19,24 +19,24 @@
  * Promises.
  * CONTROL-1  Two formers can never both form: each needs a durable promise of every listed node.
  * CONTROL-2  A node whose directory is empty, and whose address is already a member, stops and says
- * so (its votes are lost, R4). CONTROL-3  A cluster of one forms without asking anybody when there
- * is no --join. It may be started again at another address, and joins nobody. CONTROL-4  The system
- * keyspace's first records (node:ID, keyspace:ID, partition:ID) are one entry. CONTROL-5  What
- * KEYSPACE changes is one entry: a keyspace and its partitions are there together or not at all.
- * CONTROL-6  Ids of keyspaces and partitions rise and are never given twice; a dropped one leaves a
- * record that says so, and only that record ends a group. CONTROL-7  Once control_is_confirmed says
- * so, the catalogue holds whatever was acknowledged before control_ask. CONTROL-8  A report is sent
- * until it is committed, and is there once however often it was sent; the newest text of a key
- * stays. CONTROL-9  A failover leaves one record, of the leader that came of it: said when it
- * serves, said again with its first write, and kept however the next one goes. CONTROL-11  A node
- * that joins and what grows with it are one entry; the same ticket is given the same id, and nobody
- * else is. CONTROL-13  A cut write that is proposed again runs whole or not at all, at most once,
- * and not over what was written since unless that is wanted; what does not run is named.
- * CONTROL-12  The leader of a group changes it towards a catalogue that the leader of
- * `system` has confirmed in this term, and never back to an older one. CONTROL-14  Nothing that the
- * catalogue says of a node holds for a directory that it does not know by its ticket: one that
- * began anew (NODE-10) has nothing before it is taken back, and then under new replica ids alone
- * (R4); one whose place another has taken stops. */
+ * so (its votes are lost, R4), unless it was told to begin anew. CONTROL-3  A cluster of one forms
+ * without asking anybody when there is no --join. It may be started again at another address, and
+ * joins nobody. CONTROL-4  The system keyspace's first records (node:ID, keyspace:ID, partition:ID)
+ * are one entry. CONTROL-5  What KEYSPACE changes is one entry: a keyspace and its partitions are
+ * there together or not at all. CONTROL-6  Ids of keyspaces and partitions rise and are never given
+ * twice; a dropped one leaves a record that says so, and only that record ends a group. CONTROL-7
+ * Once control_is_confirmed says so, the catalogue holds whatever was acknowledged before
+ * control_ask. CONTROL-8  A report is sent until it is committed, and is there once however often
+ * it was sent; the newest text of a key stays. CONTROL-9  A failover leaves one record, of the
+ * leader that came of it: said when it serves, said again with its first write, and kept however
+ * the next one goes. CONTROL-11  A node that joins and what grows with it are one entry; the same
+ * ticket is given the same id, and nobody else is. CONTROL-13  A cut write that is proposed again
+ * runs whole or not at all, at most once, and not over what was written since unless that is
+ * wanted; what does not run is named. CONTROL-12  The leader of a group changes it towards a
+ * catalogue that the leader of `system` has confirmed in this term, and never back to an older one.
+ * CONTROL-14  Nothing that the catalogue says of a node holds for a directory that it does not know
+ * by its ticket: one that began anew (NODE-10) has nothing before it is taken back, and then under
+ * new replica ids alone (R4); one whose place another has taken stops. */
 #ifndef HOLDFAST_CONTROL_CONTROL_H
 #define HOLDFAST_CONTROL_CONTROL_H
 
@@ -58,6 +58,9 @@ struct control_options {
     const char *peer_address;
     const char *site, *zone, *host;
     bool follows; /* not worker 0 of its node: it forms nothing */
+    /* An empty directory at the address of a member takes the place of the one that was there,
+     * which is lost for good. */
+    bool begins_anew;
     uint64_t tag; /* io tags used: tag .. tag + CONTROL_PROBES_MAX - 1 */
 };
 

@@ -79,10 +79,11 @@ static void join_found(struct control *control)
                        "this directory has promised %s to form a cluster with it, and the cluster "
                        "%016llx that answers is another one: give an empty --dir to join that",
                        promise->former, (unsigned long long)found->cluster.high);
-    } else if (me && !node_join(control->node)->ticket) {
+    } else if (me && !node_join(control->node)->ticket && !control->options.begins_anew) {
         formation_fail(control, /* CONTROL-2 */
                        "this directory is empty, but %s is already node %llu of cluster %016llx: "
-                       "its log and votes are lost; bring the old directory back",
+                       "its log and votes are lost; bring the old directory back, or if it is "
+                       "gone for good, start once with --begin-anew yes",
                        address, (unsigned long long)me->id.value,
                        (unsigned long long)found->cluster.high);
     } else if (join_is_possible(control)) {

@@ -146,10 +146,13 @@ struct control {
     bool is_changing; /* a group that is led here is not what the catalogue wants */
     uint64_t change_ticket, change_terms; /* the question that a change waits for; 0: none */
     char line[CONTROL_LINE_SIZE];
+    uint64_t place_ticket; /* the question whether this node's place is another's; 0: none */
     struct shorts shorts;
     uint64_t next_ns;
     char failure[CONTROL_LINE_SIZE], waits_for[CONTROL_LINE_SIZE];
 };
+
+struct keyspace_work;
 
 /* probe.c */
 void probe_tick(struct control *control, struct probe *probe, size_t index, uint64_t now_ns);
@@ -171,6 +174,9 @@ void formation_wait(struct control *control, const char *format, ...)
 /* True: what the catalogue says of this node is said of this directory. CONTROL-14 */
 bool readmit_is_over(const struct control *control);
 void readmit_tick(struct control *control);
+/* One entry: the node with its new ticket, and what that changes. Replies OK, unless it was
+ * refused. */
+void readmit_write(struct keyspace_work *work, const struct control_node *node);
 /* The report readmit:NODE, with its tickets before and from now on, on the leader of `system`. */
 void readmit_execute(struct command_call *call, struct slice key, struct slice text);
 

@@ -45,8 +45,10 @@ void join_request(const struct control *control, struct buffer *out)
     struct slice words[] = {slice_of_text("MEMBER"),      slice_of_text("JOIN"),
                             slice_of_text(ticket),        slice_of_text(join_address(control)),
                             slice_of_text(peer),          slice_of_text(control->site),
-                            slice_of_text(control->zone), slice_of_text(control->host)};
-    resp_request(out, words, sizeof words / sizeof words[0]);
+                            slice_of_text(control->zone), slice_of_text(control->host),
+                            slice_of_text("ANEW")};
+    size_t count = sizeof words / sizeof words[0];
+    resp_request(out, words, control->options.begins_anew ? count : count - 1);
 }
 
 /* What is not a refusal for good is asked again. */
@@ -86,7 +88,9 @@ void join_step(struct control *control)
         return;
     }
     found->self = me->id;
-    found->anew = found->before = 0; /* that was said of him who answered */
+    /* What was said of him who answered; in a place that was another's nothing of that is here. */
+    found->anew = control->options.begins_anew ? join->ticket : 0;
+    found->before = 0;
     node_save_formation(control->node, found);
 }
 

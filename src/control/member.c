@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define JOIN_ARGUMENTS 8
+#define JOIN_ARGUMENTS 8 /* and ANEW */
 #define RECORDS_MAX    6 /* the node, two keyspaces, two partitions, the counters */
 #define TICKET_DIGITS  16
 
@@ -84,10 +84,35 @@ static size_t grow(struct keyspace_work *work, struct node_id joiner, uint64_t i
     return 2;
 }
 
+/* The answer to who joins is his id, not that of the write. */
+struct aside {
+    struct buffer text;
+    struct reply *reply, instead;
+};
+
+static void aside_begin(struct keyspace_work *work, struct aside *aside)
+{
+    buffer_init(&aside->text, 4096);
+    aside->reply = work->call->reply;
+    aside->instead = (struct reply){.out = &aside->text, .protocol = 2};
+    work->call->reply = &aside->instead;
+}
+
+static void aside_end(struct keyspace_work *work, struct aside *aside, struct node_id id)
+{
+    work->call->reply = aside->reply;
+    if (!aside->instead.failed && !work->call->refused)
+        reply_integer(aside->reply, (int64_t)id.value);
+    else if (!work->call->refused)
+        reply_error(aside->reply,
+                    "TRYAGAIN the cluster could not write that down; nothing has changed");
+    buffer_deinit(&aside->text);
+}
+
 static void take_in(struct keyspace_work *work, struct control_node *node)
 {
     struct record *records = memory_zeroed(RECORDS_MAX, sizeof *records);
-    struct buffer text;
+    struct aside aside;
     node->member.id = work->catalogue.next_node;
     work->catalogue.next_node.value++;
     record_of_node(&records[0], node);
@@ -97,17 +122,28 @@ static void take_in(struct keyspace_work *work, struct control_node *node)
     size_t count = 1;
     count += grow(work, node->member.id, KEYSPACE_SYSTEM, 5, &records[count]);
     count += grow(work, node->member.id, KEYSPACE_DEFAULT, 3, &records[count]);
-    buffer_init(&text, 4096);
-    struct reply *reply = work->call->reply, aside = {.out = &text, .protocol = 2};
-    work->call->reply = &aside;
+    aside_begin(work, &aside);
     keyspace_write(work, records, count);
-    work->call->reply = reply;
-    if (!aside.failed && !work->call->refused)
-        reply_integer(reply, (int64_t)node->member.id.value);
-    else if (!work->call->refused)
-        reply_error(reply, "TRYAGAIN the cluster could not write that down; nothing has changed");
-    buffer_deinit(&text);
+    aside_end(work, &aside, node->member.id);
     memory_free(records);
+}
+
+/* Its directory is lost for good, and an empty one takes its place. */
+static void take_back(struct keyspace_work *work, const struct control_node *known,
+                      const struct control_node *node)
+{
+    struct aside aside;
+    struct control_node again = *known;
+    again.ticket = node->ticket;
+    aside_begin(work, &aside);
+    readmit_write(work, &again);
+    aside_end(work, &aside, known->member.id);
+}
+
+static bool is_same_place(const struct control_node *a, const struct control_node *b)
+{
+    return strcmp(a->member.client_address, b->member.client_address) == 0 &&
+           strcmp(a->member.peer_address, b->member.peer_address) == 0;
 }
 
 /* ---- the verb ---- */
@@ -122,6 +158,8 @@ static void join(struct keyspace_work *work)
     const struct control_node *known = find_at(&work->catalogue, &node.member);
     if (known && known->ticket == node.ticket)
         reply_integer(work->call->reply, (int64_t)known->member.id.value);
+    else if (known && work->call->count > JOIN_ARGUMENTS && is_same_place(known, &node))
+        take_back(work, known, &node);
     else if (known) /* CONTROL-2 */
         keyspace_fail(work,
                       "ERR %s (%s between nodes) is already node %llu of this cluster, and its "
@@ -139,7 +177,8 @@ void control_execute_member(struct command_call *call)
     struct keyspace_work work = {.call = call};
     catalogue_init(&work.catalogue);
     catalogue_read_store(&work.catalogue, call->store);
-    if (!slice_is_word(call->arguments[1], "JOIN") || call->count != JOIN_ARGUMENTS)
+    bool anew = call->count == JOIN_ARGUMENTS + 1 && slice_is_word(call->arguments[8], "ANEW");
+    if (!slice_is_word(call->arguments[1], "JOIN") || (call->count != JOIN_ARGUMENTS && !anew))
         keyspace_fail(&work, "ERR MEMBER is what nodes say to each other, and knows JOIN alone");
     else if (!work.catalogue.node_count)
         keyspace_fail(&work, "TRYAGAIN the cluster has just formed and writes its first records");

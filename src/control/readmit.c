@@ -44,8 +44,14 @@ static void ask(struct control *control, const struct node_formation *formation)
         (void)control_report(control, key, slice_of_text(text));
 }
 
-/* An older catalogue than the one that took it in may know neither ticket of a node; none that is
- * newer forgets one. */
+/* A catalogue that is replayed after a start may be older than both tickets. */
+static bool is_newest(struct control *control)
+{
+    if (!control->place_ticket)
+        control->place_ticket = control_ask(control);
+    return control_is_confirmed(control, control->place_ticket);
+}
+
 void readmit_tick(struct control *control)
 {
     const struct node_formation *formation = node_formation(control->node);
@@ -53,10 +59,10 @@ void readmit_tick(struct control *control)
         return;
     const struct control_node *self = find_node(&control->catalogue, formation->self);
     if (!self || self->ticket == own_ticket(control))
-        return;
-    if (formation->anew && self->ticket == formation->before)
+        control->place_ticket = 0;
+    else if (formation->anew && self->ticket == formation->before)
         ask(control, formation);
-    else
+    else if (is_newest(control))
         formation_fail(control,
                        "another directory has taken the place of node %llu of cluster %016llx "
                        "since this one ran: start that one, or give an empty --dir to another "
@@ -67,7 +73,7 @@ void readmit_tick(struct control *control)
 
 /* ---- on the leader of `system` ---- */
 
-static void write(struct keyspace_work *work, struct control_node *node)
+void readmit_write(struct keyspace_work *work, const struct control_node *node)
 {
     struct control_catalogue *catalogue = &work->catalogue;
     struct record *records = memory_zeroed(catalogue->partition_count + 2, sizeof *records);
@@ -115,7 +121,7 @@ void readmit_execute(struct command_call *call, struct slice key, struct slice t
                       (long long)id);
     } else {
         node->ticket = anew;
-        write(&work, node);
+        readmit_write(&work, node);
     }
     catalogue_deinit(&work.catalogue);
 }

@@ -19,6 +19,8 @@ static const struct {
     {"peer-listen", "HOST:PORT", "other nodes connect here (default: client port + 10000)"},
     {"http-listen", "HOST:PORT", "/livez, /readyz and /metrics (default: client port + 1000)"},
     {"join", "HOST:PORT,...", "client addresses of all nodes; the same list on every node"},
+    {"begin-anew", "yes|no",
+     "a member's directory is lost for good: this empty one takes its place"},
     {"site", "NAME", "fault domain, outermost"},
     {"zone", "NAME", "fault domain inside the site"},
     {"host", "NAME", "fault domain inside the zone"},
@@ -203,12 +205,22 @@ static enum status check_workers(const char *name, const char *value, char why[4
     return STATUS_INVALID;
 }
 
+static enum status check_yes(const char *name, const char *value, char why[400])
+{
+    if (strcmp(value, "yes") == 0 || strcmp(value, "no") == 0)
+        return STATUS_OK;
+    snprintf(why, 400, "--%s: '%.20s' is neither yes nor no", name, value);
+    return STATUS_INVALID;
+}
+
 static enum status check(const char *name, const char *value, char why[400])
 {
     if (strstr(name, "listen"))
         return check_address(name, value, why);
     if (strcmp(name, "workers") == 0)
         return check_workers(name, value, why);
+    if (strcmp(name, "begin-anew") == 0)
+        return check_yes(name, value, why);
     if (strcmp(name, "snapshot-log-bytes") == 0)
         return check_size(name, value, 1u << 20, 1ull << 40, why);
     if (strcmp(name, "snapshot-seconds") == 0)

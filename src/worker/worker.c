@@ -55,6 +55,7 @@ static enum status create_control(struct worker *worker, const struct worker_opt
         .zone = or_else(options->zone, ""),
         .host = or_else(options->host, ""),
         .follows = worker->others.self != 0,
+        .begins_anew = options->begins_anew,
         .tag = TAG_CONTROL,
     };
     return control_create(worker->io, &control, &worker->control, why);

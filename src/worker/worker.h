@@ -34,6 +34,7 @@ struct worker_options {
     const char *client_address;       /* "" : listen */
     const char *peer_address;         /* "" : peer_listen */
     const char *join;                 /* "" : none */
+    bool begins_anew; /* an empty directory takes the place of a member's that is lost for good */
     const char *site, *zone, *host;
     const struct node_timing *timing; /* NULL: node_timing_default */
     bool readindex_reads;             /* strong reads by rounds instead of the lease */

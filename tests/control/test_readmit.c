@@ -180,6 +180,55 @@ static void power_cut_at_each_call(void **state)
     die_at_each_call(true);
 }
 
+/* ---- a directory that is lost for good ---- */
+
+static void wipe(struct stage *stage, unsigned node)
+{
+    char *names = NULL;
+    size_t count = 0;
+    world_start_process(stage->world, stage->nodes[node].machine, 1);
+    struct io *io = world_io(stage->world, stage->nodes[node].machine, 0);
+    assert_int_equal(STATUS_OK, io_file_remove(io, "/node/identity"));
+    assert_int_equal(STATUS_OK, io_dir_list(io, "/node/wal/0", &names, &count));
+    const char *name = names;
+    for (size_t i = 0; i < count; i++, name += strlen(name) + 1) {
+        char path[IO_PATH_SIZE];
+        snprintf(path, sizeof path, "/node/wal/0/%s", name);
+        assert_int_equal(STATUS_OK, io_file_remove(io, path));
+    }
+    memory_free(names);
+    world_stop_process(stage->world, stage->nodes[node].machine);
+}
+
+/* Told to, an empty directory takes its place: once, and again when that one is lost, too. */
+static void a_wiped_directory(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_formed(3);
+    write_keys(stage, "a");
+    for (unsigned i = 0; i < 2; i++) {
+        struct replica_id before = replica_of(stage, VICTIM, GROUP_DEFAULT);
+        stage_kill(stage, VICTIM);
+        assert_true(stage_wait(stage, stage_has_leader, NULL, 10 * STAGE_SECOND));
+        wipe(stage, VICTIM);
+        stage->nodes[VICTIM].begins_anew = false;
+        (void)stage_start(stage, VICTIM);
+        stage_run(stage, 3 * STAGE_SECOND);
+        assert_null(stage->nodes[VICTIM].worker);
+        assert_non_null(strstr(stage->nodes[VICTIM].why, "start once with --begin-anew yes"));
+        stage->nodes[VICTIM].begins_anew = true;
+        assert_true(stage_start(stage, VICTIM));
+        wait_back(stage, VICTIM);
+        assert_true(replica_of(stage, VICTIM, GROUP_DEFAULT).value > before.value);
+        stage_kill(stage, VICTIM); /* its log has all of its history, also what was before it */
+        assert_true(stage_start(stage, VICTIM));
+        wait_back(stage, VICTIM);
+        assert_string_equal("", stage->nodes[VICTIM].why);
+    }
+    it_is_taken_back(stage);
+    stage_destroy(stage);
+}
+
 /* ---- what is not taken back ---- */
 
 /* The only copy of a partition: made again with nothing in it, it would say that there never was
@@ -232,6 +281,7 @@ int main(void)
         cmocka_unit_test(power_cut_at_each_call),
         cmocka_unit_test(alone),
         cmocka_unit_test(the_only_copy),
+        cmocka_unit_test(a_wiped_directory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -120,6 +120,16 @@ class ThreeNodes(unittest.TestCase):
             self.assertNotEqual(victim.wait_exit(), 0)
             self.assertIn("its log and votes are lost", victim.log().splitlines()[-1])
             self.assertEqual(cluster.leader().call("GET", "kept"), b"yes")
+            victim.options = ["--begin-anew", "yes"]
+            victim.start()
+            cluster.wait_ready(30, [victim])
+            victim.options = []
+            victim.kill()
+            victim.start()
+            cluster.wait_ready(30, [victim])
+            cluster.leader().kill()
+            wait_until(lambda: cluster.find_leader(), 10, "it counts again")
+            self.assertEqual(victim.call("GET", "kept"), b"yes")
 
     def test_a_lost_log_of_a_member(self):
         self.begins_anew(lambda victim: shutil.rmtree(os.path.join(victim.dir, "wal")), "its log is gone")

@@ -136,6 +136,7 @@ bool stage_start(struct stage *stage, unsigned at)
                                      .listen = node->listen,
                                      .peer_listen = node->peer_listen,
                                      .join = node->join,
+                                     .begins_anew = node->begins_anew,
                                      .readindex_reads = stage->options.readindex_reads,
                                      .wal_segment_size = 1u << 20,
                                      .bulk_size_max = stage->options.bulk_size_max,

@@ -36,6 +36,7 @@ struct stage_node {
     struct worker *worker;                   /* worker 0; NULL: not running */
     struct worker *others[STAGE_OTHERS_MAX]; /* workers 1, 2 */
     unsigned workers;                        /* of its next start */
+    bool begins_anew;                        /* the same: --begin-anew yes */
     char listen[IO_ADDRESS_SIZE], peer_listen[IO_ADDRESS_SIZE];
     char join[STAGE_NODES_MAX * IO_ADDRESS_SIZE];
     char why[WORKER_LINE_SIZE];  /* why it did not start or has stopped; "" else */
