@@ -51,11 +51,12 @@ static bool is_of_the_dropped(const struct workload *workload, const struct requ
 }
 
 /* An earlier write of the connection was cut; this request did not run. Where nothing is answered
- * before its commit that cannot be. */
+ * before its commit, and no power cut takes what was, that cannot be. */
 static bool is_told_of_a_loss(const struct workload *workload, const struct request *request,
                               struct slice text)
 {
-    return begins(text, "WRITELOST") && workload->spaces->at[request->space].early;
+    const struct space *space = &workload->spaces->at[request->space];
+    return begins(text, "WRITELOST") && (space->early || space->lax_sync);
 }
 
 static const char *take_error(struct workload *workload, const struct request *request,

@@ -77,7 +77,8 @@ static void tell(struct cluster *cluster, unsigned at)
 static void refused(struct cluster *cluster, unsigned at)
 {
     struct cluster_node *node = &cluster->nodes[at];
-    node->state = node->damaged ? CLUSTER_REFUSED : CLUSTER_DOWN;
+    bool passing = node->sync_fails || node->disk_full;
+    node->state = node->damaged && !passing ? CLUSTER_REFUSED : CLUSTER_DOWN;
     world_stop_process(cluster->world, node->machine);
     if (cluster->talks)
         fprintf(stderr, "%12.3f ms node %u does not start: %s\n",
@@ -193,6 +194,7 @@ void cluster_died(struct cluster *cluster, const struct world_turn *turn)
     if (cluster->talks)
         fprintf(stderr, "%12.3f ms node %u dies at a call%s\n",
                 (double)world_now_ns(cluster->world) / 1e6, at, turn->power ? ", power cut" : "");
+    oracle_died(cluster->oracle, at);
     bury(cluster, at);
 }
 

@@ -41,6 +41,7 @@ struct watch { /* what a node said of a group when it was last looked at */
     struct replica_id gone;    /* its log was damaged: neither this one nor an earlier one is seen
                                   again (R4) */
     bool fresh;                /* of a new process, not looked at yet */
+    bool died_in_turn;         /* what it did and said in that one nobody has looked at */
 };
 
 struct oracle {
@@ -181,8 +182,8 @@ static bool has(const struct having *what, struct replica_id replica)
     for (unsigned node = 0; node < what->oracle->nodes; node++) {
         const struct watch *watch = &what->oracle->watches[node][what->at];
         if (replica_id_equal(watch->replica, replica))
-            return what->index ? watch->persisted >= what->index
-                               : watch->highest_term >= what->term;
+            return watch->died_in_turn || (what->index ? watch->persisted >= what->index
+                                                       : watch->highest_term >= what->term);
     }
     return false;
 }
@@ -387,6 +388,8 @@ static void check_persisted(struct oracle *oracle, unsigned node, size_t at,
     uint64_t term = replica ? raft_term_at(replica_raft(replica), watch->persisted) : 0;
     if (!watch->persisted || term >= watch->persisted_term)
         return; /* a higher one: a later leader has replaced it, in the turn that was the last */
+    if (replica && raft_view(replica_raft(replica))->last_term > watch->persisted_term)
+        return; /* the same, and its log is shorter */
     if (replica && replica_sync(replica) != WAL_SYNC_ALWAYS &&
         raft_view(replica_raft(replica))->unsure)
         return;
@@ -407,6 +410,12 @@ void oracle_started(struct oracle *oracle, unsigned node)
     }
 }
 
+void oracle_died(struct oracle *oracle, unsigned node)
+{
+    for (size_t at = 0; at < GROUPS; at++)
+        oracle->watches[node][at].died_in_turn = true;
+}
+
 void oracle_began_anew(struct oracle *oracle, unsigned node)
 {
     for (size_t at = 0; at < GROUPS; at++) {
@@ -420,7 +429,7 @@ void oracle_began_anew(struct oracle *oracle, unsigned node)
 static void look_first(struct oracle *oracle, unsigned node, size_t at,
                        const struct replica *replica)
 {
-    oracle->watches[node][at].fresh = false;
+    oracle->watches[node][at].fresh = oracle->watches[node][at].died_in_turn = false;
     check_persisted(oracle, node, at, replica);
     if (replica)
         check_terms(oracle, at, replica);

@@ -41,6 +41,8 @@ void oracle_destroy(struct oracle *oracle);
 
 /* A new process of this node; then after each of its turns. */
 void oracle_started(struct oracle *oracle, unsigned node);
+/* It died in the middle of a turn. */
+void oracle_died(struct oracle *oracle, unsigned node);
 /* Its log was damaged: it has nothing any more. */
 void oracle_began_anew(struct oracle *oracle, unsigned node);
 void oracle_turned(struct oracle *oracle, unsigned node, struct node *inside);

@@ -270,7 +270,7 @@ static void check_progress(struct run *run)
 {
     char text[300];
     run->healed_ns = world_now_ns(run->world);
-    plan_heal(run->plan, run->spaces.count > 1);
+    plan_heal(run->plan, run->spaces.count > 1 || run->cluster->options.founders < 3);
     run->spaces.only_default = somebody_is_gone(run);
     spaces_settle(&run->spaces, run->healed_ns);
     client_spread(run->client);

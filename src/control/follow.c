@@ -37,18 +37,21 @@ static bool has_replica(const struct raft_configuration *configuration, struct r
 static void begin_as_learner(const struct control_partition *partition, struct node_id node,
                              struct replica_id self, struct raft_configuration *out)
 {
-    const struct raft_configuration *both[] = {&partition->initial, &partition->wanted};
+    const struct raft_configuration *all[] = {&partition->initial, &partition->wanted,
+                                              &partition->before};
     *out = (struct raft_configuration){.member_count = 1};
     out->members[0] = (struct raft_member){.replica = self, .node = node, .kind = RAFT_LEARNER};
-    for (size_t h = 0; h < 2; h++)
-        for (size_t i = 0; i < both[h]->member_count; i++) {
-            struct raft_member member = both[h]->members[i];
+    for (size_t h = 0; h < 3; h++)
+        for (size_t i = 0; i < all[h]->member_count; i++) {
+            struct raft_member member = all[h]->members[i];
             if (node_id_equal(member.node, node) || has_replica(out, member.replica) ||
                 out->member_count == RAFT_MEMBERS_MAX)
                 continue;
             out->members[out->member_count++] = member;
         }
     uint32_t voters = (uint32_t)out->member_count - 1;
+    if (!voters)
+        out->member_count = 0; /* there is nobody whom it could learn from */
     out->commit_quorum = out->election_quorum = voters / 2 + 1;
 }
 

@@ -127,12 +127,21 @@ static bool replace(struct raft_configuration *configuration, struct node_id nod
     return false;
 }
 
+static bool has_another(const struct raft_configuration *configuration, struct node_id node)
+{
+    for (size_t i = 0; i < configuration->member_count; i++)
+        if (!node_id_equal(configuration->members[i].node, node))
+            return true;
+    return false;
+}
+
 /* Another one in its place, in what is wanted and in what may be wanted back. */
 static void replace_wanted(struct control_partition *partition, struct node_id node)
 {
     struct raft_configuration wanted = *partition_wanted(partition);
     bool open = partition->settled < partition->change;
-    bool alone = wanted.member_count == 1 && !open; /* nobody could give it back what it had */
+    /* Nobody could give it back what it had. */
+    bool alone = !has_another(&wanted, node) && !(open && has_another(&partition->before, node));
     bool was_wanted = !alone && replace(&wanted, node, partition->next_replica);
     bool may_be = replace(&partition->before, node, partition->next_replica);
     partition->next_replica.value += was_wanted || may_be;

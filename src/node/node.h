@@ -151,7 +151,10 @@ bool node_is_started(const struct node *node);
 
 /* ---- the turn ---- */
 
-struct replica_turn *node_begin_turn(struct node *node);                 /* reads the clocks */
+struct replica_turn *node_begin_turn(struct node *node); /* reads the clocks */
+/* Something came in: what is asked now must not be judged by the clocks of a turn that was stopped
+ * before it came (a machine that was paused, a disk that hung). */
+void node_look_at_clock(struct node *node);
 struct replica_turn *node_turn(struct node *node);                       /* of the turn under way */
 bool node_handle_event(struct node *node, const struct io_event *event); /* false: not its own */
 /* Handles what the links brought; hands out what is the server's: forwards, UP, DOWN, LINE. False:

@@ -9,6 +9,7 @@
 
 #define URGENT_BEAT_NS 1000000
 #define BATCH_BYTES    (64u << 10)
+#define STOPPED_NS     10000000
 
 const struct node_timing node_timing_default = {
     .heartbeat_ns = 60 * 1000000ull,
@@ -39,6 +40,12 @@ struct replica_turn *node_begin_turn(struct node *node)
     node->turn.now_ns = io_now_ns(node->io);
     node->turn.wall_us = io_wall_us(node->io);
     return &node->turn;
+}
+
+void node_look_at_clock(struct node *node)
+{
+    if (io_now_ns(node->io) > node->turn.now_ns + STOPPED_NS)
+        node_begin_turn(node);
 }
 
 struct replica_turn *node_turn(struct node *node)

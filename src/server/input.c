@@ -131,6 +131,7 @@ static void read_into_own(struct server *server, struct client *client)
         return;
     }
     if (status == STATUS_OK) {
+        node_look_at_clock(server->node);
         input->size += got;
         client_parse(server, client);
     }
@@ -206,6 +207,7 @@ static void read_shared(struct server *server, struct client *client)
     }
     if (status)
         return;
+    node_look_at_clock(server->node);
     IO_NOTE(server->io, "receive");
     server->arrivals[server->arrival_count++] =
         (struct arrival){client, client->generation, server->arrived, got};

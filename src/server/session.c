@@ -245,12 +245,33 @@ static bool settle(struct server *server, struct session *session, struct pendin
     return true;
 }
 
+static struct slice reply_of(const struct session *session, const struct pending *pending)
+{
+    return pending->staged ? slice_of(session->out.at + session->released, pending->size)
+                           : slice_of_buffer(&pending->own);
+}
+
+/* SERVER-7: it was sent before, too. What a later attempt says of itself is not true of the first:
+ * that one may have run, or may yet. */
+static bool promises_too_much(const struct session *session, const struct pending *pending)
+{
+    static const char *const refusals[] = {"-TRYAGAIN", "-NOREPLICAS", "-MISCONF"};
+    struct slice reply = reply_of(session, pending);
+    for (size_t i = 0; pending->unsure && i < sizeof refusals / sizeof refusals[0]; i++)
+        if (reply.size > strlen(refusals[i]) &&
+            memcmp(reply.at, refusals[i], strlen(refusals[i])) == 0)
+            return true;
+    return false;
+}
+
 /* The oldest reply is known and its gate open: hand it on. */
 static void hand_on(struct server *server, struct session *session, struct pending *pending,
                     enum wire_outcome outcome)
 {
     struct buffer *out = &session->out;
     IO_NOTE(server->io, "acknowledge");
+    if (promises_too_much(session, pending))
+        session_fail(server, session, pending, unknown_outcome);
     server->facts.writes_acknowledged_total +=
         pending->kind == PENDING_GATED && pending->gate.wrote && outcome == WIRE_OUTCOME_DONE;
     struct token token = token_of_write(pending);
@@ -259,9 +280,8 @@ static void hand_on(struct server *server, struct session *session, struct pendi
     if (pending->scatter) {
         scatter_take(server, session, pending);
     } else if (session->remote) {
-        struct slice bytes = pending->staged ? slice_of(out->at + session->released, pending->size)
-                                             : slice_of_buffer(&pending->own);
-        forward_emit(server, forward_remote_of(session), pending, bytes, outcome);
+        forward_emit(server, forward_remote_of(session), pending, reply_of(session, pending),
+                     outcome);
         session->released += pending->staged ? pending->size : 0;
     } else if (pending->staged) {
         session->released += pending->size;
