@@ -283,8 +283,10 @@ struct losses_facts losses_check(const struct losses *losses, const struct clust
     for (uint32_t i = 0; has_list && i < history->key_count; i++) {
         const struct history_key *key = &history->keys[i];
         const struct space *space = &spaces->at[key->space];
+        /* Open (docs/status.md): a replica that a change removes drops its tail without setting it
+         * aside. */
         bool judged = space->early && spaces_is_open(spaces, key->space, key->life) &&
-                      !(space->lax_sync && fate->unsure_elections);
+                      !space->change[0] && !(space->lax_sync && fate->unsure_elections);
         for (uint32_t o = 0; judged && o < key->count; o++)
             if (has_run(&key->operations[o]))
                 judge(&asked, key, &key->operations[o]);

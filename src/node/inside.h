@@ -95,6 +95,7 @@ struct node {
     struct beats answers;
     struct node_id hints[2]; /* leaders of system and default, where they are not here */
     /* partitions beyond those two, in the order of their ids */
+    enum status first_doubts[2]; /* as placed.doubt, of the two that the formation gives */
     struct placed *placed;
     size_t placed_count, placed_capacity;
     size_t placed_waiting;    /* for their note to be durable */

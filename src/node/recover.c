@@ -51,10 +51,11 @@ static enum status recover_record(struct node *node, const struct wal_record *re
     struct placed *placed = placed_find(node, record->group);
     if (!replica) /* NODE-7, NODE-8 */
         return placed_is_gone(node, record->group) ? STATUS_OK : STATUS_FOREIGN;
-    if (!placed)
-        return recover_group(replica, record);
-    if (!placed->doubt)
-        placed->doubt = recover_group(replica, record);
+    enum status *doubt = placed ? &placed->doubt : &node->first_doubts[record->group.value];
+    if (record->kind == WAL_MARK) /* what stood before it is void, and so is what ailed it */
+        *doubt = STATUS_OK;
+    if (!*doubt)
+        *doubt = recover_group(replica, record);
     return STATUS_OK;
 }
 
@@ -65,7 +66,8 @@ static enum status doubts(const struct node *node, struct group_id *group)
             *group = node->placed[i].partition.group;
             return node->placed[i].doubt;
         }
-    return STATUS_OK;
+    *group = node->first_doubts[0] ? GROUP_SYSTEM : GROUP_DEFAULT;
+    return node->first_doubts[group->value];
 }
 
 /* Which log it is about, and what it means for the cluster. */

@@ -37,15 +37,18 @@ const char *node_failure(const struct node *node)
 
 struct replica_turn *node_begin_turn(struct node *node)
 {
-    node->turn.now_ns = io_now_ns(node->io);
+    node->turn.began_ns = node->turn.now_ns = io_now_ns(node->io);
     node->turn.wall_us = io_wall_us(node->io);
     return &node->turn;
 }
 
 void node_look_at_clock(struct node *node)
 {
-    if (io_now_ns(node->io) > node->turn.now_ns + STOPPED_NS)
-        node_begin_turn(node);
+    uint64_t now_ns = io_now_ns(node->io);
+    if (now_ns <= node->turn.now_ns + STOPPED_NS)
+        return;
+    node->turn.now_ns = now_ns;
+    node->turn.wall_us = io_wall_us(node->io);
 }
 
 struct replica_turn *node_turn(struct node *node)

@@ -77,7 +77,9 @@ struct replica_snapshots {
 /* What a step may use; made anew for each turn by the node. Everything is borrowed. */
 struct replica_turn {
     struct io *io;
-    uint64_t now_ns; /* at the start of the turn; checks of the lease read the clock afresh */
+    uint64_t began_ns;
+    uint64_t
+        now_ns; /* of then, or of what came in since; checks of the lease read the clock afresh */
     int64_t wall_us;
     struct wal *wal;
     struct peer_set *peers;

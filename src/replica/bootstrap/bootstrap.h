@@ -69,6 +69,7 @@ struct bootstrap_receiving {
     bool is_whole;       /* it waits for the disk */
     struct replica_id source;
     unsigned refusals; /* in a row */
+    unsigned damaged;  /* so many times in a row did the next chunk not fit the header */
     uint64_t ticket;   /* SETTLING: of the log batch that has what was set aside; 0: not yet */
     uint64_t moved_ns; /* when something last came, or was asked for */
     uint64_t retry_ns;

@@ -8,6 +8,7 @@
 #define SILENCE_NS     (1000 * 1000000ull)
 #define RETRY_NS       (5 * 1000000000ull)
 #define CHUNK_SIZE_MAX ((size_t)1 << 32)
+#define DAMAGED_MAX    3
 
 void bootstrap_end_receiving(struct bootstrap *bootstrap)
 {
@@ -92,6 +93,7 @@ static void begin(struct bootstrap *bootstrap, struct replica_turn *turn,
 }
 
 /* What was received is dropped; it begins anew a little later. */
+
 static void fail(struct bootstrap *bootstrap, struct replica_turn *turn, enum status status,
                  const char *why)
 {
@@ -148,7 +150,10 @@ static void take_chunk(struct bootstrap *bootstrap, struct replica_turn *turn,
     if (status == STATUS_AGAIN)
         return;
     buffer_reset(&receiving->chunk);
-    if (status && status != STATUS_DAMAGED)
+    receiving->damaged = status == STATUS_DAMAGED ? receiving->damaged + 1 : 0;
+    /* Time and again: the source has another snapshot of that mark than the one that gave the
+     * header. All from the beginning, with a header of its own. */
+    if (status && (status != STATUS_DAMAGED || receiving->damaged > DAMAGED_MAX))
         fail(bootstrap, turn, status, why);
     else if (status || snapshot_receive_next(receiving->writer) < receiving->count)
         ask(receiving, turn, want, status == STATUS_DAMAGED);

@@ -8,6 +8,8 @@
 #define SILENCE_NS  (10 * 1000000000ull)
 #define PACE_PART   3
 #define PAUSE_NS    50000u
+#define PAUSE_MAX_NS                                                                               \
+    100000000u /* a process that was stopped in between says nothing of what a part costs */
 
 void bootstrap_end_sending(struct bootstrap *bootstrap)
 {
@@ -171,8 +173,9 @@ void bootstrap_send(struct bootstrap *bootstrap, struct replica_turn *turn)
     if (before_ns >= sending->next_part_ns && has_room) {
         send_part(sending, turn, bytes);
         uint64_t after_ns = io_now_ns(turn->io);
-        sending->next_part_ns = after_ns + PAUSE_NS + PACE_PART * (after_ns - before_ns) +
-                                (before_ns - turn->now_ns); /* who waits for a reply comes first */
+        uint64_t pause_ns = PAUSE_NS + PACE_PART * (after_ns - before_ns) +
+                            (before_ns - turn->now_ns); /* who waits for a reply comes first */
+        sending->next_part_ns = after_ns + (pause_ns < PAUSE_MAX_NS ? pause_ns : PAUSE_MAX_NS);
     }
     uint64_t wake_ns = has_room ? sending->next_part_ns : before_ns + 1000000;
     if (wake_ns < turn->snapshots->wake_ns)

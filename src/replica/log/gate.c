@@ -171,7 +171,7 @@ enum replica_gate_state replica_gate(const struct replica *replica, const struct
 {
     const struct raft_view *view = raft_view(replica->raft);
     if (turn->faults & REPLICA_FAULT_LEASE_BEFORE)
-        now_ns = turn->now_ns;
+        now_ns = turn->began_ns;
     if (gate->wrote && (turn->faults & REPLICA_FAULT_ACK_EARLY))
         return REPLICA_GATE_OPEN;
     if (gate->wrote)
