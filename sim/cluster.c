@@ -138,6 +138,18 @@ static enum status create_workers(struct cluster *cluster, struct cluster_node *
     return status;
 }
 
+static void bury(struct cluster *cluster, unsigned at)
+{
+    struct cluster_node *node = &cluster->nodes[at];
+    void *message;
+    destroy_workers(node);
+    while ((message = world_take_lost_message(cluster->world, node->machine)) != NULL)
+        memory_free(message);
+    if (node->state == CLUSTER_UP)
+        node->state = CLUSTER_DOWN;
+    world_bury(cluster->world, node->machine);
+}
+
 void cluster_start(struct cluster *cluster, unsigned at)
 {
     struct cluster_node *node = &cluster->nodes[at];
@@ -155,23 +167,13 @@ void cluster_start(struct cluster *cluster, unsigned at)
     if (status) {
         if (world_is_running(cluster->world, node->machine))
             refused(cluster, at);
-        return; /* an armed crash came first: cluster_died follows */
+        else if (world_end_dying(cluster->world)) /* an armed crash came first */
+            bury(cluster, at);
+        return;
     }
     node->state = CLUSTER_UP;
     tell(cluster, at);
     oracle_started(cluster->oracle, at);
-}
-
-static void bury(struct cluster *cluster, unsigned at)
-{
-    struct cluster_node *node = &cluster->nodes[at];
-    void *message;
-    destroy_workers(node);
-    while ((message = world_take_lost_message(cluster->world, node->machine)) != NULL)
-        memory_free(message);
-    if (node->state == CLUSTER_UP)
-        node->state = CLUSTER_DOWN;
-    world_bury(cluster->world, node->machine);
 }
 
 void cluster_kill(struct cluster *cluster, unsigned at)

@@ -268,7 +268,7 @@ static bool is_told(struct run *run)
 
 static void check_progress(struct run *run)
 {
-    char text[300];
+    char text[2000];
     run->healed_ns = world_now_ns(run->world);
     plan_heal(run->plan, run->spaces.count > 1 || run->cluster->options.founders < 3);
     run->spaces.only_default = somebody_is_gone(run);
@@ -276,8 +276,9 @@ static void check_progress(struct run *run)
     client_spread(run->client);
     if (!pass_until(run, every_node_wrote, PROGRESS_MAX_NS))
         verdict_fail(&run->verdict, "progress",
-                     "healed, but node %u has not answered a write within %llu s", silent_node(run),
-                     PROGRESS_MAX_NS / WORLD_SECOND);
+                     "healed, but node %u has not answered a write within %llu s:%s",
+                     silent_node(run), PROGRESS_MAX_NS / WORLD_SECOND,
+                     describe(run, text, sizeof text));
     run->result->progress_ns = world_now_ns(run->world) - run->healed_ns;
     if (!run->spaces.only_default && !pass_until(run, are_settled, PROGRESS_MAX_NS))
         verdict_fail(&run->verdict, "progress", "healed, but a keyspace is not created or dropped");

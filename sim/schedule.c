@@ -323,6 +323,12 @@ static bool take_dying(struct world *world, struct world_turn *turn)
     return true;
 }
 
+bool world_end_dying(struct world *world)
+{
+    struct world_turn turn;
+    return take_dying(world, &turn);
+}
+
 enum world_step world_step(struct world *world, uint64_t until_ns, struct world_turn *turn)
 {
     if (take_dying(world, turn))

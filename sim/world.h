@@ -196,6 +196,9 @@ void world_turn_cost(struct world *world, struct machine_id machine, uint64_t mi
  * file, a sync, a name changed. That call and later ones do nothing; world_step then answers DIED.
  * `power`: a power cut. 0 disarms. */
 void world_crash_at_call(struct world *world, struct machine_id machine, uint64_t nth, bool power);
+/* An armed crash has struck outside a turn, while a process was made: it is over at once, and no
+ * step tells of it. False: none has. */
+bool world_end_dying(struct world *world);
 
 /* ---- network faults ---- */
 
