@@ -182,12 +182,12 @@ void plan_heal(struct plan *plan, bool clocks)
     plan->mends_clocks = clocks;
     plan->healed = true;
     plan->next_ns = WORLD_FOREVER;
-    while (plan->repair_count)
-        plan_repair(plan, &plan->repairs[--plan->repair_count]);
     world_heal_all(plan->world);
     world_spikes(plan->world, 0, 0, 0);
     for (unsigned i = 0; i < plan->cluster->options.nodes; i++)
-        plan_mend_node(plan, i);
+        plan_mend_node(plan, i); /* before processes start: they read on disks that are well */
+    while (plan->repair_count)
+        plan_repair(plan, &plan->repairs[--plan->repair_count]);
     plan_revive(plan);
 }
 

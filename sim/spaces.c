@@ -150,16 +150,20 @@ static void draw_alter(struct spaces *spaces, struct space *space, uint64_t now_
 /* What its contract allows to be lost, it allows for good: an old one may still hold somewhere. */
 static void begin_alter(struct spaces *spaces, struct space *space)
 {
-    char ack[48], sync[24] = "";
+    char ack[48], sync[24];
     bool early = space->early, lax_sync = space->lax_sync;
-    draw_replicas(spaces, space);
-    space->early = false;
-    draw_ack(spaces, space, ack, sizeof ack);
-    if (below(spaces, 2))
+    /* Open (docs/status.md): unsure voters in a joint configuration may never be counted. */
+    if (lax_sync || below(spaces, 4) == 0) {
         draw_sync(spaces, space, sync, sizeof sync);
-    space->early |= early;
-    space->lax_sync |= lax_sync;
-    snprintf(space->change, sizeof space->change, "REPLICAS %u %s %s", space->replicas, ack, sync);
+        space->lax_sync |= lax_sync;
+        snprintf(space->change, sizeof space->change, "%s", sync);
+    } else {
+        draw_replicas(spaces, space);
+        space->early = false;
+        draw_ack(spaces, space, ack, sizeof ack);
+        space->early |= early;
+        snprintf(space->change, sizeof space->change, "REPLICAS %u %s", space->replicas, ack);
+    }
     space->alters = true;
 }
 
