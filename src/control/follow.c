@@ -145,6 +145,24 @@ const char *control_unready(const struct control *control)
     return NULL;
 }
 
+static void follow_partitions(struct control *control)
+{
+    bool counts = readmit_is_over(control); /* CONTROL-14 */
+    for (size_t i = 0; counts && i < control->catalogue.partition_count; i++)
+        follow_partition(control, &control->catalogue.partitions[i]);
+}
+
+/* A replica comes to life a moment after it was placed (NODE-6), and by then the catalogue may do
+ * without it. */
+static void look_at_newcomers(struct control *control)
+{
+    size_t count = node_group_count(control->node);
+    if (!control->has_catalogue || count == control->groups_seen)
+        return;
+    control->groups_seen = count;
+    follow_partitions(control);
+}
+
 /* Takes `catalogue` over if it is newer than what is known. */
 static void adopt(struct control *control, struct control_catalogue *catalogue)
 {
@@ -160,9 +178,7 @@ static void adopt(struct control *control, struct control_catalogue *catalogue)
     for (size_t i = 0; i < catalogue->partition_count; i++)
         control->has_changes |= !catalogue->partitions[i].dropped &&
                                 catalogue->partitions[i].settled < catalogue->partitions[i].change;
-    bool counts = readmit_is_over(control); /* CONTROL-14 */
-    for (size_t i = 0; counts && i < catalogue->partition_count; i++)
-        follow_partition(control, &control->catalogue.partitions[i]);
+    follow_partitions(control);
 }
 
 /* ---- a replica of `system` is here ---- */
@@ -352,6 +368,7 @@ void follow_tick(struct control *control)
     struct replica *replica = node_group(control->node, GROUP_SYSTEM);
     if (replica)
         (void)look_here(control, replica);
+    look_at_newcomers(control);
     if (control->is_asking && now_ns >= control->asked_ns + ASK_TIMEOUT_NS)
         control->is_asking = false;
     if (control->is_asking || now_ns < next_question_ns(control))

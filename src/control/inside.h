@@ -129,6 +129,7 @@ struct control {
     /* the catalogue and the questions for it */
     struct control_catalogue catalogue;
     bool has_catalogue;
+    size_t groups_seen;               /* of this node, when the catalogue was last followed */
     uint64_t seen_executed;           /* of the replica here, when it was last looked at */
     uint64_t asked, answered, wanted; /* tickets: sent, answered, handed out */
     bool is_asking;
