@@ -179,12 +179,13 @@ const struct raft_configuration *partition_wanted(const struct control_partition
 
 /* ---- finding ---- */
 
-bool catalogue_has_node(const struct control_catalogue *catalogue, struct node_id node)
+struct control_node *catalogue_find_node(const struct control_catalogue *catalogue,
+                                         struct node_id node)
 {
     for (size_t i = 0; i < catalogue->node_count; i++)
-        if (node_id_equal(catalogue->nodes[i].id, node))
-            return true;
-    return false;
+        if (node_id_equal(catalogue->members[i].member.id, node))
+            return &catalogue->members[i];
+    return NULL;
 }
 
 const struct control_keyspace *catalogue_find_name(const struct control_catalogue *catalogue,

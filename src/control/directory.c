@@ -1,7 +1,7 @@
 /* A directory goes with one node: under another address it would speak for somebody else. NODE-5 */
 #include "control/inside.h"
 
-static bool is_any_host(const char *address)
+bool control_is_any_host(const char *address)
 {
     return strncmp(address, "0.0.0.0:", 8) == 0 || strncmp(address, "[::]:", 5) == 0 ||
            strncmp(address, "*:", 2) == 0 || address[0] == ':';
@@ -12,7 +12,7 @@ static bool is_any_host(const char *address)
 static bool is_same_place(const char *given, const char *known)
 {
     const char *given_port = strrchr(given, ':'), *known_port = strrchr(known, ':');
-    if (is_any_host(given) && given_port && known_port)
+    if (control_is_any_host(given) && given_port && known_port)
         return strcmp(given_port, known_port) == 0;
     return strcmp(given, known) == 0;
 }

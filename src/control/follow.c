@@ -10,27 +10,9 @@
 #define ASK_EVERY_NS   (1000 * 1000000ull) /* a node without a replica of `system` */
 #define ASK_AGAIN_NS   (20 * 1000000ull)   /* while somebody waits and no leader is known */
 #define ASK_TIMEOUT_NS (300 * 1000000ull)
-#define ASK_SESSION    UINT64_MAX /* no client's: those have an index below 2^32 - 1 */
 #define ANSWER_MAX     (1u << 20) /* items */
 
 /* ---- what the catalogue asks of this node ---- */
-
-static struct replica_id replica_on(const struct raft_configuration *configuration,
-                                    struct node_id node)
-{
-    for (size_t i = 0; i < configuration->member_count; i++)
-        if (node_id_equal(configuration->members[i].node, node))
-            return configuration->members[i].replica;
-    return (struct replica_id){0};
-}
-
-static bool has_replica(const struct raft_configuration *configuration, struct replica_id replica)
-{
-    for (size_t i = 0; i < configuration->member_count; i++)
-        if (replica_id_equal(configuration->members[i].replica, replica))
-            return true;
-    return false;
-}
 
 /* Everybody whom the group may have by now, as voters, and `self` as a learner: with this a replica
  * begins that joins its group later. Who votes it learns from the log. */
@@ -44,7 +26,7 @@ static void begin_as_learner(const struct control_partition *partition, struct n
     for (size_t h = 0; h < 3; h++)
         for (size_t i = 0; i < all[h]->member_count; i++) {
             struct raft_member member = all[h]->members[i];
-            if (node_id_equal(member.node, node) || has_replica(out, member.replica) ||
+            if (node_id_equal(member.node, node) || raft_find_member(out, member.replica) ||
                 out->member_count == RAFT_MEMBERS_MAX)
                 continue;
             out->members[out->member_count++] = member;
@@ -59,8 +41,8 @@ static void begin_as_learner(const struct control_partition *partition, struct n
 static void first_configuration(const struct control_partition *partition, struct node_id self,
                                 struct raft_configuration *out)
 {
-    struct replica_id born = replica_on(&partition->initial, self);
-    struct replica_id wanted = replica_on(&partition->wanted, self);
+    struct replica_id born = raft_replica_on(&partition->initial, self);
+    struct replica_id wanted = raft_replica_on(&partition->wanted, self);
     bool open = partition->settled < partition->change;
     *out = (struct raft_configuration){.member_count = 0};
     if (wanted.value && wanted.value != born.value && !partition_has_lost(partition, wanted))
@@ -78,11 +60,11 @@ static bool is_left_over(struct control *control, const struct control_partition
     const struct replica *replica = node_group(control->node, partition->group);
     if (!replica || !partition->change ||
         replica_self(replica).value >= partition->next_replica.value ||
-        has_replica(&partition->wanted, replica_self(replica)))
+        raft_find_member(&partition->wanted, replica_self(replica)))
         return false;
     struct node_id self = node_formation(control->node)->self;
     return partition->settled == partition->change ||
-           replica_on(&partition->wanted, self).value > replica_self(replica).value;
+           raft_replica_on(&partition->wanted, self).value > replica_self(replica).value;
 }
 
 /* CONTROL-6: a partition that is not in the catalogue says nothing; an old view of the catalogue,
@@ -123,7 +105,7 @@ static void follow_members(struct control *control)
 static bool is_unfinished(const struct control *control, const struct control_partition *partition)
 {
     struct node_id self = node_formation(control->node)->self;
-    struct replica_id wanted = replica_on(&partition->wanted, self);
+    struct replica_id wanted = raft_replica_on(&partition->wanted, self);
     if (partition->dropped || partition->settled == partition->change)
         return false;
     struct replica *replica = node_group(control->node, partition->group);
@@ -135,7 +117,7 @@ const char *control_unready(const struct control *control)
     const struct control_catalogue *catalogue = &control->catalogue;
     if (!control->has_catalogue)
         return "the catalogue is not known here yet";
-    if (!catalogue_has_node(catalogue, node_formation(control->node)->self))
+    if (!catalogue_find_node(catalogue, node_formation(control->node)->self))
         return "the catalogue that is known here is older than this node";
     if (!readmit_is_over(control))
         return "its log was damaged; it waits for the cluster to take this node back";
@@ -231,22 +213,13 @@ static bool is_sure_here(struct control *control, struct replica *replica)
 static bool send_question(struct control *control, uint64_t now_ns)
 {
     struct slice words[] = {slice_of_text("KEYSPACE"), slice_of_text("RECORDS")};
-    struct node *node = control->node;
-    struct peer_id leader = node_leader_elsewhere(node, GROUP_SYSTEM);
-    struct wire_frame *frame =
-        leader.node.value ? peer_frame(node_peers(node), leader, WIRE_LINK_DATA) : NULL;
-    if (!frame)
+    struct question question = {.session = QUESTION_SESSION(QUESTION_CATALOGUE),
+                                .epoch = control->ask_epoch + 1,
+                                .words = words,
+                                .count = 2};
+    if (!question_send(control, node_leader_elsewhere(control->node, GROUP_SYSTEM), &question))
         return false;
-    struct buffer request;
-    buffer_init(&request, 4096);
-    wire_request_encode(words, 2, &request);
-    struct wire_forward forward = {.group = GROUP_SYSTEM,
-                                   .session = ASK_SESSION,
-                                   .epoch = ++control->ask_epoch,
-                                   .sequence = 1,
-                                   .request = slice_of_buffer(&request)};
-    wire_add_forward(frame, &forward);
-    buffer_deinit(&request);
+    control->ask_epoch++;
     control->is_asking = true;
     control->asked++;
     control->asked_ns = now_ns;
@@ -323,7 +296,7 @@ bool control_handle_peer(struct control *control, const struct peer_happening *h
     const struct wire_forward_reply *reply = &happening->message.forward_reply;
     if (happening->kind != PEER_MESSAGE || happening->message.kind != WIRE_FORWARD_REPLY)
         return false;
-    if (reply->session != ASK_SESSION)
+    if (reply->session != QUESTION_SESSION(QUESTION_CATALOGUE))
         return report_handle_peer(control, reply) || gather_handle_peer(control, reply) ||
                replay_handle_peer(control, reply);
     if (!control->is_asking || reply->epoch != control->ask_epoch)

@@ -12,7 +12,6 @@
 
 #include <stdio.h>
 
-#define GATHER_SESSION    (UINT64_MAX - 2) /* no client's, and not those of follow.c and report.c */
 #define GATHER_TIMEOUT_NS (500 * 1000000ull)
 #define GATHER_KEPT_NS    (100 * 1000000ull) /* for who asked, and must ask again */
 #define ITEM_WORDS        5
@@ -36,29 +35,18 @@ static void merge_own(struct control *control)
 static bool ask(struct control *control, struct node_id node)
 {
     struct gather *gather = &control->gather;
-    struct peer_set *peers = node_peers(control->node);
-    struct peer_id peer = peer_of(peers, node, gather->group);
-    struct wire_frame *frame =
-        peer_is_up(peers, peer, WIRE_LINK_DATA) ? peer_frame(peers, peer, WIRE_LINK_DATA) : NULL;
     char group[24], term[24];
-    struct buffer request;
-    if (!frame)
-        return false;
     snprintf(group, sizeof group, "%llu", (unsigned long long)gather->group.value);
     snprintf(term, sizeof term, "%llu", (unsigned long long)gather->term);
     struct slice words[] = {slice_of_text("LEDGER"),
                             slice_of_text(gather->discards ? "DISCARD" : "ITEMS"),
                             slice_of_text(group), slice_of_text(term)};
-    buffer_init(&request, 4096);
-    wire_request_encode(words, 4, &request);
-    struct wire_forward forward = {.group = GROUP_SYSTEM,
-                                   .session = GATHER_SESSION,
-                                   .epoch = gather->epoch,
-                                   .sequence = 1,
-                                   .request = slice_of_buffer(&request)};
-    wire_add_forward(frame, &forward);
-    buffer_deinit(&request);
-    return true;
+    struct question question = {.session = QUESTION_SESSION(QUESTION_GATHER),
+                                .epoch = gather->epoch,
+                                .words = words,
+                                .count = 4};
+    return question_send(control, peer_of(node_peers(control->node), node, gather->group),
+                         &question);
 }
 
 static void begin(struct control *control, struct group_id group, uint64_t term, bool discards)
@@ -139,7 +127,7 @@ static void take_answer(struct gather *gather, struct slice reply)
 bool gather_handle_peer(struct control *control, const struct wire_forward_reply *reply)
 {
     struct gather *gather = &control->gather;
-    if (reply->session != GATHER_SESSION)
+    if (reply->session != QUESTION_SESSION(QUESTION_GATHER))
         return false;
     if (!gather->is_under_way || reply->epoch != gather->epoch || !gather->waits_for)
         return true; /* it came too late */

@@ -196,6 +196,8 @@ void reconcile_tick(struct control *control);
 uint64_t reconcile_deadline_ns(const struct control *control);
 
 /* directory.c */
+/* HOST:PORT of every address of its machine: nobody else can reach it by that. */
+bool control_is_any_host(const char *address);
 /* Whether a formed directory goes with the options of this start. False: not yet (a node of one
  * moves, and that must be durable), or never: then the failure says why. NODE-5 */
 bool directory_fits(struct control *control);
@@ -225,7 +227,9 @@ void catalogue_deinit(struct control_catalogue *catalogue);
 /* One record of the system keyspace, in any order; catalogue_finish behind the last. */
 void catalogue_add(struct control_catalogue *catalogue, struct slice key, struct slice text);
 void catalogue_finish(struct control_catalogue *catalogue);
-bool catalogue_has_node(const struct control_catalogue *catalogue, struct node_id node);
+/* NULL: unknown. */
+struct control_node *catalogue_find_node(const struct control_catalogue *catalogue,
+                                         struct node_id node);
 void catalogue_read_store(struct control_catalogue *catalogue, struct store *store);
 
 /* keyspace.c and keyspace_tell.c: one KEYSPACE under way, with the catalogue of the newest state */
@@ -260,6 +264,24 @@ bool wanted_is_settled(const struct control_catalogue *catalogue, uint64_t keysp
 /* How raft's configurations say it; 0 is left to say "as before". */
 uint8_t wanted_sync(const struct cluster_contract *contract);
 void wanted_settle(struct command_call *call, uint64_t group, uint64_t change);
+
+/* question.c */
+enum question_session {
+    QUESTION_REPLAY = 0, /* replay_ask.c */
+    QUESTION_GATHER,     /* gather.c */
+    QUESTION_REPORT,     /* report.c */
+    QUESTION_CATALOGUE   /* follow.c */
+};
+#define QUESTION_SESSION(which) (UINT64_MAX - 3 + (which))
+struct question {
+    uint64_t session; /* QUESTION_SESSION; the answer comes back with it and with the epoch */
+    uint32_t epoch;
+    bool writes;
+    const struct slice *words;
+    size_t count;
+};
+/* False: that one is unknown, or cannot be reached now, or has enough to hear. */
+bool question_send(struct control *control, struct peer_id to, const struct question *question);
 
 /* follow.c: keeps the catalogue, and the groups that it places here */
 void follow_tick(struct control *control);

@@ -5,12 +5,6 @@
 
 #include <stdio.h>
 
-static bool is_any_host(const char *address)
-{
-    return strncmp(address, "0.0.0.0:", 8) == 0 || strncmp(address, "[::]:", 5) == 0 ||
-           strncmp(address, "*:", 2) == 0 || address[0] == ':';
-}
-
 const char *join_address(const struct control *control)
 {
     const struct probe *self = formation_self(control);
@@ -23,7 +17,7 @@ static void peer_address(const struct control *control, char out[2 * WIRE_ADDRES
 {
     const char *peer = control->peer_address, *client = join_address(control);
     const char *port = strrchr(peer, ':'), *end = strrchr(client, ':');
-    if (is_any_host(peer) && port && end)
+    if (control_is_any_host(peer) && port && end)
         snprintf(out, 2 * WIRE_ADDRESS_SIZE, "%.*s%s", (int)(end - client), client, port);
     else
         snprintf(out, 2 * WIRE_ADDRESS_SIZE, "%s", peer);
@@ -97,7 +91,7 @@ void join_step(struct control *control)
 /* Whoever is asked for a place must be known by one. False: the failure says so. */
 bool join_is_possible(struct control *control)
 {
-    if (!is_any_host(join_address(control)))
+    if (!control_is_any_host(join_address(control)))
         return true;
     formation_fail(control,
                    "--listen %s is every address of this machine, and the cluster must know one: "

@@ -101,8 +101,7 @@ static void name_own_host(struct probe *probe)
 {
     char *peer = probe->facts.peer_address, whole[2 * WIRE_ADDRESS_SIZE];
     const char *port = strrchr(peer, ':'), *end = strrchr(probe->address, ':');
-    bool any = strncmp(peer, "0.0.0.0:", 8) == 0 || strncmp(peer, "[::]:", 5) == 0;
-    if (!any || !port || !end)
+    if (!control_is_any_host(peer) || !port || !end)
         return;
     snprintf(whole, sizeof whole, "%.*s%s", (int)(end - probe->address), probe->address, port);
     if (strlen(whole) < sizeof probe->facts.peer_address)

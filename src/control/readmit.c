@@ -11,14 +11,6 @@
 
 #define KIND "readmit:"
 
-static struct control_node *find_node(const struct control_catalogue *catalogue, struct node_id id)
-{
-    for (size_t i = 0; i < catalogue->node_count; i++)
-        if (node_id_equal(catalogue->members[i].member.id, id))
-            return &catalogue->members[i];
-    return NULL;
-}
-
 /* ---- on the node ---- */
 
 static uint64_t own_ticket(const struct control *control)
@@ -30,7 +22,7 @@ static uint64_t own_ticket(const struct control *control)
 bool readmit_is_over(const struct control *control)
 {
     const struct node_formation *formation = node_formation(control->node);
-    const struct control_node *self = find_node(&control->catalogue, formation->self);
+    const struct control_node *self = catalogue_find_node(&control->catalogue, formation->self);
     return !formation->anew || (self && self->ticket == formation->anew);
 }
 
@@ -57,7 +49,7 @@ void readmit_tick(struct control *control)
     const struct node_formation *formation = node_formation(control->node);
     if (control->options.follows || !control->has_catalogue)
         return;
-    const struct control_node *self = find_node(&control->catalogue, formation->self);
+    const struct control_node *self = catalogue_find_node(&control->catalogue, formation->self);
     if (!self || self->ticket == own_ticket(control))
         control->place_ticket = 0;
     else if (formation->anew && self->ticket == formation->before)
@@ -111,7 +103,7 @@ void readmit_execute(struct command_call *call, struct slice key, struct slice t
     bool is_one = !slice_to_i64(slice_of(key.at + size, key.size - size), &id) && id > 0 &&
                   take_tickets(text, &before, &anew);
     struct control_node *node =
-        is_one ? find_node(&work.catalogue, (struct node_id){(uint64_t)id}) : NULL;
+        is_one ? catalogue_find_node(&work.catalogue, (struct node_id){(uint64_t)id}) : NULL;
     if (!node) {
         keyspace_fail(&work, "ERR there is no such node, or it gives no tickets");
     } else if (node->ticket == anew) { /* said before */

@@ -35,15 +35,6 @@ bool control_take_event(struct control *control, char out[CONTROL_LINE_SIZE])
 
 /* ---- towards what is wanted ---- */
 
-static const struct raft_member *find(const struct raft_configuration *configuration,
-                                      struct replica_id replica)
-{
-    for (size_t i = 0; i < configuration->member_count; i++)
-        if (replica_id_equal(configuration->members[i].replica, replica))
-            return &configuration->members[i];
-    return NULL;
-}
-
 static bool has_become(const struct raft_configuration *now,
                        const struct raft_configuration *wanted)
 {
@@ -52,7 +43,7 @@ static bool has_become(const struct raft_configuration *now,
                 now->election_quorum == wanted->election_quorum &&
                 (!wanted->sync || now->sync == wanted->sync);
     for (size_t i = 0; same && i < wanted->member_count; i++) {
-        const struct raft_member *member = find(now, wanted->members[i].replica);
+        const struct raft_member *member = raft_find_member(now, wanted->members[i].replica);
         same =
             member && member->kind == RAFT_VOTER && member->priority == wanted->members[i].priority;
     }
@@ -69,10 +60,12 @@ static bool add_learners(const struct raft_configuration *now,
                                         .election_quorum = now->election_quorum,
                                         .sync = now->sync};
     for (size_t i = 0; i < now->member_count; i++)
-        if (now->members[i].kind != RAFT_LEARNER || find(wanted, now->members[i].replica))
+        if (now->members[i].kind != RAFT_LEARNER ||
+            raft_find_member(wanted, now->members[i].replica))
             next->members[next->member_count++] = now->members[i];
     for (size_t i = 0; i < wanted->member_count; i++) {
-        if (find(now, wanted->members[i].replica) || next->member_count == RAFT_MEMBERS_MAX)
+        if (raft_find_member(now, wanted->members[i].replica) ||
+            next->member_count == RAFT_MEMBERS_MAX)
             continue;
         next->members[next->member_count] = wanted->members[i];
         next->members[next->member_count++].kind = RAFT_LEARNER;
@@ -90,7 +83,7 @@ static bool all_have_caught_up(const struct replica *replica,
     for (size_t i = 0; i < now->member_count; i++) {
         const struct raft_member *member = &now->members[i];
         struct raft_progress progress;
-        if (member->kind != RAFT_LEARNER || !find(wanted, member->replica))
+        if (member->kind != RAFT_LEARNER || !raft_find_member(wanted, member->replica))
             continue;
         if (raft_progress(raft, member->replica, &progress) || !progress.caught_up)
             return false;

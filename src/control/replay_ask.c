@@ -5,7 +5,6 @@
 
 #include <stdio.h>
 
-#define ASK_SESSION    (UINT64_MAX - 3) /* as in gather.c */
 #define ASK_AGAIN_NS   (20 * 1000000ull)
 #define ASK_TIMEOUT_NS (300 * 1000000ull)
 #define UNHEARD_NS     (5 * 1000000000ull)  /* without a leader */
@@ -67,35 +66,25 @@ static void ask_here(struct control *control)
 static void ask_leader(struct control *control)
 {
     struct replay_ask *ask = &control->replay_ask;
-    struct node *node = control->node;
-    struct peer_id leader = node_leader_elsewhere(node, ask->wish.group);
-    struct wire_frame *frame =
-        leader.node.value ? peer_frame(node_peers(node), leader, WIRE_LINK_DATA) : NULL;
     char numbers[3][24];
     const uint64_t values[3] = {ask->wish.group.value, ask->wish.term, ask->wish.ticket};
-    struct buffer request;
-    if (!frame)
-        return;
     struct slice words[6] = {slice_of_text("LEDGER"), slice_of_text("REPLAY")};
     for (size_t i = 0; i < 3; i++)
         words[2 + i] = slice_of(numbers[i], text_of_i64((int64_t)values[i], numbers[i]));
     words[5] = slice_of_text(ask->wish.overwrites ? "OVERWRITE" : "KEEP");
-    buffer_init(&request, 4096);
-    wire_request_encode(words, 6, &request);
-    struct wire_forward forward = {.group = GROUP_SYSTEM,
-                                   .session = ASK_SESSION,
-                                   .epoch = ++ask->epoch,
-                                   .sequence = 1,
-                                   .request = slice_of_buffer(&request)};
-    wire_add_forward(frame, &forward);
-    buffer_deinit(&request);
-    ask->is_sent = true;
+    struct question question = {.session = QUESTION_SESSION(QUESTION_REPLAY),
+                                .epoch = ask->epoch + 1,
+                                .words = words,
+                                .count = 6};
+    ask->is_sent =
+        question_send(control, node_leader_elsewhere(control->node, ask->wish.group), &question);
+    ask->epoch += ask->is_sent;
 }
 
 bool replay_handle_peer(struct control *control, const struct wire_forward_reply *reply)
 {
     struct replay_ask *ask = &control->replay_ask;
-    if (reply->session != ASK_SESSION)
+    if (reply->session != QUESTION_SESSION(QUESTION_REPLAY))
         return false;
     if (!ask->wish.ticket || !ask->is_sent || reply->epoch != ask->epoch)
         return true; /* it came too late */

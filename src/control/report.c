@@ -12,7 +12,6 @@
 #include <stdlib.h>
 
 #define REPORT_DATABASE   1
-#define REPORT_SESSION    (UINT64_MAX - 1) /* no client's, and not that of follow.c */
 #define REPORT_TIMEOUT_NS (500 * 1000000ull)
 #define REPORT_AGAIN_NS   (100 * 1000000ull)
 #define TIME_DIGITS       16
@@ -317,24 +316,15 @@ static bool run_here(struct control *control, struct replica *replica, const str
 static bool send_to_leader(struct control *control, const struct report *report)
 {
     struct slice words[3];
-    struct node *node = control->node;
-    struct peer_id leader = node_leader_elsewhere(node, GROUP_SYSTEM);
-    struct wire_frame *frame =
-        leader.node.value ? peer_frame(node_peers(node), leader, WIRE_LINK_DATA) : NULL;
-    if (!frame)
-        return false;
-    struct buffer request;
-    buffer_init(&request, 2 * (CONTROL_REPORT_KEY_SIZE + CONTROL_REPORT_TEXT_MAX));
     fill(report, words);
-    wire_request_encode(words, 3, &request);
-    struct wire_forward forward = {.group = GROUP_SYSTEM,
-                                   .session = REPORT_SESSION,
-                                   .epoch = ++control->reports.epoch,
-                                   .sequence = 1,
-                                   .flags = WIRE_FORWARD_WRITE,
-                                   .request = slice_of_buffer(&request)};
-    wire_add_forward(frame, &forward);
-    buffer_deinit(&request);
+    struct question question = {.session = QUESTION_SESSION(QUESTION_REPORT),
+                                .epoch = control->reports.epoch + 1,
+                                .writes = true,
+                                .words = words,
+                                .count = 3};
+    if (!question_send(control, node_leader_elsewhere(control->node, GROUP_SYSTEM), &question))
+        return false;
+    control->reports.epoch++;
     return true;
 }
 
@@ -371,7 +361,7 @@ static void look_at_gate(struct control *control)
 bool report_handle_peer(struct control *control, const struct wire_forward_reply *reply)
 {
     struct reports *reports = &control->reports;
-    if (reply->session != REPORT_SESSION)
+    if (reply->session != QUESTION_SESSION(QUESTION_REPORT))
         return false;
     if (!reports->is_sent || reports->is_here || reply->epoch != reports->epoch)
         return true; /* it came too late */

@@ -20,24 +20,18 @@ uint8_t wanted_sync(const struct cluster_contract *contract)
 /* `system` and `default` begin where the formation says: the first nodes, one by one. From their
  * first change on it stands in the record. */
 static void write_birth(const struct control_catalogue *catalogue, unsigned replicas,
-                        struct raft_configuration *initial)
+                        struct control_partition *partition)
 {
-    if (initial->member_count)
-        return;
-    initial->member_count = replicas;
-    initial->commit_quorum = initial->election_quorum = replicas / 2 + 1;
-    for (size_t i = 0; i < replicas; i++)
-        initial->members[i] = (struct raft_member){
-            .replica = {i + 1}, .node = catalogue->nodes[i].id, .kind = RAFT_VOTER};
-}
-
-static struct replica_id replica_at(const struct raft_configuration *configuration,
-                                    struct node_id node)
-{
-    for (size_t i = 0; i < configuration->member_count; i++)
-        if (node_id_equal(configuration->members[i].node, node))
-            return configuration->members[i].replica;
-    return (struct replica_id){0};
+    struct raft_configuration *initial = &partition->initial;
+    if (!initial->member_count) {
+        initial->member_count = replicas;
+        initial->commit_quorum = initial->election_quorum = replicas / 2 + 1;
+        for (size_t i = 0; i < replicas; i++)
+            initial->members[i] = (struct raft_member){
+                .replica = {i + 1}, .node = catalogue->nodes[i].id, .kind = RAFT_VOTER};
+    }
+    if (partition->next_replica.value <= initial->member_count)
+        partition->next_replica.value = initial->member_count + 1;
 }
 
 /* R5: who stays keeps his id, who comes gets one that nobody had. */
@@ -48,7 +42,7 @@ static void name_members(struct control_partition *partition,
     struct raft_configuration *wanted = &partition->wanted;
     wanted->member_count = count;
     for (size_t i = 0; i < count; i++) {
-        struct replica_id replica = replica_at(before, nodes[i]);
+        struct replica_id replica = raft_replica_on(before, nodes[i]);
         if (!replica.value)
             replica.value = partition->next_replica.value++;
         wanted->members[i] = (struct raft_member){
@@ -60,9 +54,7 @@ void wanted_set(const struct control_catalogue *catalogue, const struct control_
                 const struct control_keyspace *keyspace, struct control_partition *partition)
 {
     struct node_id now[CLUSTER_REPLICAS_MAX], nodes[CLUSTER_REPLICAS_MAX];
-    write_birth(catalogue, before->contract.replicas, &partition->initial);
-    if (partition->next_replica.value <= partition->initial.member_count)
-        partition->next_replica.value = partition->initial.member_count + 1;
+    write_birth(catalogue, before->contract.replicas, partition);
     struct raft_configuration was = *partition_wanted(partition), base = was;
     bool open = partition->settled < partition->change;
     if (open && partition->before.member_count == keyspace->contract.replicas)
@@ -89,9 +81,8 @@ static bool is_named(const struct control_partition *partition, struct replica_i
     const struct raft_configuration *all[] = {&partition->initial, &partition->wanted,
                                               &partition->before};
     for (size_t k = 0; k < 3; k++)
-        for (size_t i = 0; i < all[k]->member_count; i++)
-            if (replica_id_equal(all[k]->members[i].replica, replica))
-                return true;
+        if (raft_find_member(all[k], replica))
+            return true;
     return false;
 }
 
@@ -119,12 +110,10 @@ static void note_gone(struct control_partition *partition, struct replica_id rep
 static bool replace(struct raft_configuration *configuration, struct node_id node,
                     struct replica_id by)
 {
-    for (size_t i = 0; i < configuration->member_count; i++)
-        if (node_id_equal(configuration->members[i].node, node)) {
-            configuration->members[i].replica = by;
-            return true;
-        }
-    return false;
+    const struct raft_member *member = raft_find_member_on(configuration, node);
+    if (member)
+        configuration->members[member - configuration->members].replica = by;
+    return member;
 }
 
 static bool has_another(const struct raft_configuration *configuration, struct node_id node)
@@ -159,12 +148,10 @@ bool wanted_replace(const struct control_catalogue *catalogue, struct control_pa
     const struct control_keyspace *keyspace = catalogue_find_id(catalogue, partition->keyspace);
     if (!keyspace || partition->dropped)
         return false;
-    write_birth(catalogue, keyspace->contract.replicas, &partition->initial);
-    if (partition->next_replica.value <= partition->initial.member_count)
-        partition->next_replica.value = partition->initial.member_count + 1;
-    struct replica_id void_ones[] = {replica_at(&partition->initial, node),
-                                     replica_at(&partition->before, node),
-                                     replica_at(partition_wanted(partition), node)};
+    write_birth(catalogue, keyspace->contract.replicas, partition);
+    struct replica_id void_ones[] = {raft_replica_on(&partition->initial, node),
+                                     raft_replica_on(&partition->before, node),
+                                     raft_replica_on(partition_wanted(partition), node)};
     replace_wanted(partition, node);
     for (size_t i = 0; i < 3; i++)
         if (is_named(partition, void_ones[i]))

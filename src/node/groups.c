@@ -33,10 +33,7 @@ bool node_owns(const struct node *node, struct group_id group)
 struct replica_id groups_self_in(const struct node *node,
                                  const struct raft_configuration *configuration)
 {
-    for (size_t i = 0; i < configuration->member_count; i++)
-        if (node_id_equal(configuration->members[i].node, node->formation.self))
-            return configuration->members[i].replica;
-    return (struct replica_id){0};
+    return raft_replica_on(configuration, node->formation.self);
 }
 
 static uint64_t seed_of(const struct node *node, struct group_id group)

@@ -21,10 +21,7 @@ static bool is_due(const struct group *group, uint64_t now_ns)
 static bool is_unfit(const struct node *node, const struct replica *replica, struct replica_id to)
 {
     const struct raft_configuration *now = raft_configuration(replica_raft(replica));
-    for (size_t i = 0; i < now->member_count; i++)
-        if (replica_id_equal(now->members[i].replica, to))
-            return node_state_of(node, now->members[i].node);
-    return true;
+    return node_state_of(node, raft_node_of(now, to));
 }
 
 /* No deadline of its own: a leader has a turn with each heartbeat. */

@@ -386,3 +386,26 @@ const struct raft_member *raft_find_member(const struct raft_configuration *conf
             return &configuration->members[i];
     return NULL;
 }
+
+const struct raft_member *raft_find_member_on(const struct raft_configuration *configuration,
+                                              struct node_id node)
+{
+    for (size_t i = 0; i < configuration->member_count; i++)
+        if (node_id_equal(configuration->members[i].node, node))
+            return &configuration->members[i];
+    return NULL;
+}
+
+struct replica_id raft_replica_on(const struct raft_configuration *configuration,
+                                  struct node_id node)
+{
+    const struct raft_member *member = raft_find_member_on(configuration, node);
+    return member ? member->replica : (struct replica_id){0};
+}
+
+struct node_id raft_node_of(const struct raft_configuration *configuration,
+                            struct replica_id replica)
+{
+    const struct raft_member *member = raft_find_member(configuration, replica);
+    return member ? member->node : (struct node_id){0};
+}

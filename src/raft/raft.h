@@ -100,6 +100,17 @@ struct raft_configuration {
     struct raft_member members[RAFT_MEMBERS_MAX];
 };
 
+/* Who has that id, who is on that node (of two the first); NULL: nobody. The id there; 0: none. */
+const struct raft_member *raft_find_member(const struct raft_configuration *configuration,
+                                           struct replica_id replica);
+const struct raft_member *raft_find_member_on(const struct raft_configuration *configuration,
+                                              struct node_id node);
+struct replica_id raft_replica_on(const struct raft_configuration *configuration,
+                                  struct node_id node);
+/* Where that replica is; 0: it is no member. */
+struct node_id raft_node_of(const struct raft_configuration *configuration,
+                            struct replica_id replica);
+
 /* The payload of a configuration entry. decode validates everything (counts, quorums, RAFT-12);
  * INVALID otherwise. */
 void raft_configuration_encode(const struct raft_configuration *configuration, struct buffer *out);

@@ -142,9 +142,7 @@ void raft_configuration_activate(struct raft *raft, const struct raft_configurat
 void raft_configuration_truncate(struct raft *raft, uint64_t from);
 void raft_configuration_compacted(struct raft *raft, uint64_t index);
 void raft_configuration_replace(struct raft *raft, const struct raft_configuration *configuration);
-const struct raft_member *raft_find_member(const struct raft_configuration *configuration,
-                                           struct replica_id replica); /* NULL: none */
-struct peer *raft_peer(struct raft *raft, struct replica_id replica);  /* NULL: not a member */
+struct peer *raft_peer(struct raft *raft, struct replica_id replica); /* NULL: not a member */
 bool raft_is_voter(const struct raft *raft, size_t place);
 bool raft_is_witness(const struct raft *raft, struct replica_id replica);
 static inline bool raft_self_is_witness(const struct raft *raft)

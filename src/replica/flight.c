@@ -5,15 +5,6 @@
 
 #include "replica/log/log.h"
 
-static struct node_id node_of(const struct replica *replica, struct replica_id id)
-{
-    const struct raft_configuration *configuration = raft_configuration(replica->raft);
-    for (size_t i = 0; i < configuration->member_count; i++)
-        if (replica_id_equal(configuration->members[i].replica, id))
-            return configuration->members[i].node;
-    return (struct node_id){0};
-}
-
 /* A leader is there: whatever was suspected is over. */
 static void hear(struct flight *flight, struct replica_id leader, uint64_t now_ns)
 {
@@ -30,8 +21,8 @@ static void add_vote(struct replica *replica, const struct raft_message *message
     if (draft->vote_count == RAFT_MEMBERS_MAX)
         return;
     draft->votes[draft->vote_count++] =
-        (struct replica_flight_vote){node_of(replica, message->from), message->granted,
-                                     message->index, message->log_term, now_ns};
+        (struct replica_flight_vote){raft_node_of(raft_configuration(replica->raft), message->from),
+                                     message->granted, message->index, message->log_term, now_ns};
 }
 
 static void take_message(struct replica *replica, const struct raft_message *message,
@@ -56,13 +47,14 @@ static void begin(struct replica *replica, uint64_t now_ns)
     if (!flight->begun_ns)
         flight->begun_ns = now_ns;
     flight->attempts++;
-    flight->draft = (struct replica_flight){.previous = node_of(replica, flight->leader),
-                                            .suspicion = flight->suspicion,
-                                            .heard_ns = flight->heard_ns,
-                                            .begun_ns = flight->begun_ns,
-                                            .attempts = flight->attempts,
-                                            .last_index = view->last_index,
-                                            .last_term = view->last_term};
+    flight->draft = (struct replica_flight){
+        .previous = raft_node_of(raft_configuration(replica->raft), flight->leader),
+        .suspicion = flight->suspicion,
+        .heard_ns = flight->heard_ns,
+        .begun_ns = flight->begun_ns,
+        .attempts = flight->attempts,
+        .last_index = view->last_index,
+        .last_term = view->last_term};
 }
 
 /* Nobody was heard before: the first election since this process began is no failover. */

@@ -159,10 +159,9 @@ static void save_state(struct replica *replica, struct replica_turn *turn, uint6
 
 static struct node_id node_of(const struct replica *replica, struct replica_id id)
 {
-    const struct raft_configuration *configuration = raft_configuration(replica->raft);
-    for (size_t i = 0; i < configuration->member_count; i++)
-        if (replica_id_equal(configuration->members[i].replica, id))
-            return configuration->members[i].node;
+    struct node_id node = raft_node_of(raft_configuration(replica->raft), id);
+    if (node.value)
+        return node;
     return id.value && replica_id_equal(id, replica->heard) ? replica->heard_at
                                                             : (struct node_id){0};
 }

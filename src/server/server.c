@@ -151,11 +151,10 @@ void server_handle_peer(struct server *server, const struct peer_happening *happ
     }
     if (happening->kind != PEER_MESSAGE)
         return;
-    if (message->kind == WIRE_FORWARD)
+    if (message->kind == WIRE_FORWARD) {
         node_look_at_clock(server->node);
-    if (message->kind == WIRE_FORWARD)
         forward_receive(server, peer, &message->forward);
-    else if (message->kind == WIRE_FORWARD_REPLY)
+    } else if (message->kind == WIRE_FORWARD_REPLY)
         forward_answered(server, &message->forward_reply);
     else if (message->kind == WIRE_FORWARD_CLOSE)
         forward_close_remote(server, peer, message->forward_close.session);

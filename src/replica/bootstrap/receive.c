@@ -33,14 +33,6 @@ unsigned bootstrap_percent(const struct bootstrap *bootstrap)
 
 /* ---- asking ---- */
 
-static struct node_id node_of(const struct bootstrap_want *want, struct replica_id replica)
-{
-    for (size_t i = 0; i < want->members->member_count; i++)
-        if (replica_id_equal(want->members->members[i].replica, replica))
-            return want->members->members[i].node;
-    return (struct node_id){0};
-}
-
 static void ask(struct bootstrap_receiving *receiving, struct replica_turn *turn,
                 const struct bootstrap_want *want, bool again)
 {
@@ -55,7 +47,7 @@ static void ask(struct bootstrap_receiving *receiving, struct replica_turn *turn
         message.chunk = snapshot_receive_next(receiving->writer);
         message.count = CHUNKS_AHEAD;
     }
-    struct node_id node = node_of(want, receiving->source);
+    struct node_id node = raft_node_of(want->members, receiving->source);
     struct wire_frame *frame =
         node.value
             ? peer_frame(turn->peers, peer_of(turn->peers, node, want->group), WIRE_LINK_DATA)

@@ -325,14 +325,12 @@ bool replica_is_ready(const struct replica *replica, struct replica_id other, ui
 
 bool replica_is_waited_for(const struct replica *replica)
 {
-    const struct raft_configuration *now = raft_configuration(replica->raft);
+    const struct raft_member *self =
+        raft_find_member(raft_configuration(replica->raft), replica->options.self);
     struct replica_id leader = raft_view(replica->raft)->leader;
     if (!leader.value || replica_id_equal(leader, replica->options.self))
         return false;
-    for (size_t i = 0; i < now->member_count; i++)
-        if (replica_id_equal(now->members[i].replica, replica->options.self))
-            return now->members[i].kind == RAFT_VOTER && !now->members[i].out_of_sync;
-    return false;
+    return self && self->kind == RAFT_VOTER && !self->out_of_sync;
 }
 
 struct replica_id replica_preferred(const struct replica *replica, uint64_t now_ns)
