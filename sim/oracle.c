@@ -2,6 +2,7 @@
 #include "sim/oracle.h"
 
 #include "base/memory.h"
+#include "sim/marks.h"
 
 #define GROUPS        ORACLE_GROUPS_MAX
 #define DIGESTS       2048 /* a ring; half of it for the ends of logs */
@@ -27,6 +28,7 @@ struct group_oracle {
     uint64_t *terms; /* owned; of the committed entries, by index */
     uint64_t committed, term_capacity;
     struct raft_history history; /* begun by the last election of unsure voters */
+    struct marks marks;
     struct digest digests[DIGESTS];
 };
 
@@ -36,6 +38,7 @@ struct watch { /* what a node said of a group when it was last looked at */
     uint64_t highest_term; /* ever: a restart does not begin it anew */
     uint64_t persisted, persisted_term;
     uint64_t digested;
+    uint64_t snapshot, snapshot_term; /* mark of the newest one */
     int64_t entry_us;
     struct replica_id replica; /* a later one of the same group knows nothing of this one (R5) */
     struct replica_id gone;    /* its log was damaged: neither this one nor an earlier one is seen
@@ -343,6 +346,28 @@ static void check_times(struct oracle *oracle, unsigned node, size_t at,
     watch->entry_us = entry_us;
 }
 
+/* ---- SNAP-5, BOOT-3 ---- */
+
+static void check_snapshot(struct oracle *oracle, unsigned node, size_t at, struct node *inside)
+{
+    const struct snapshot *newer, *older;
+    struct watch *watch = &oracle->watches[node][at];
+    struct group_oracle *group = oracle->groups[at];
+    snapshots_newest_two(node_turn(inside)->snapshots->files, (struct group_id){at}, &newer,
+                         &older);
+    if (!newer ||
+        (newer->meta.index == watch->snapshot && newer->meta.term == watch->snapshot_term))
+        return;
+    watch->snapshot = newer->meta.index;
+    watch->snapshot_term = newer->meta.term;
+    marks_compare(&group->marks, oracle->verdict, node, newer);
+    if (newer->meta.term >= group->history.term &&
+        !oracle_is_committed(oracle, (struct group_id){at}, newer->meta.index, newer->meta.term))
+        verdict_fail(oracle->verdict, "committed-snapshot",
+                     "node %u group %zu: there is a snapshot of entry %llu, which is not committed",
+                     node, at, (unsigned long long)newer->meta.index);
+}
+
 /* ---- the looks ---- */
 
 /* What it has committed may be void, and it has not heard of that yet (RAFT-19): of no use to
@@ -357,8 +382,9 @@ static bool is_of_the_past(struct oracle *oracle, unsigned node, size_t at, cons
     return true;
 }
 
-static void look(struct oracle *oracle, unsigned node, size_t at, struct replica *replica)
+static void look(struct oracle *oracle, unsigned node, struct node *inside, struct replica *replica)
 {
+    size_t at = replica_group(replica).value;
     struct watch *watch = &oracle->watches[node][at];
     const struct raft *raft = replica_raft(replica);
     const struct raft_view *view = raft_view(raft);
@@ -373,6 +399,7 @@ static void look(struct oracle *oracle, unsigned node, size_t at, struct replica
     if (!is_of_the_past(oracle, node, at, raft)) {
         check_commit(oracle, node, at, replica);
         check_digest(oracle, node, at, replica);
+        check_snapshot(oracle, node, at, inside);
     }
     check_times(oracle, node, at, replica);
     watch->term = view->term;
@@ -405,7 +432,7 @@ void oracle_started(struct oracle *oracle, unsigned node)
 {
     for (size_t at = 0; at < GROUPS; at++) {
         struct watch *watch = &oracle->watches[node][at];
-        watch->commit = watch->digested = watch->term = 0;
+        watch->commit = watch->digested = watch->term = watch->snapshot = 0;
         watch->fresh = true;
     }
 }
@@ -460,7 +487,7 @@ void oracle_turned(struct oracle *oracle, unsigned node, struct node *inside)
                 (unsigned long long)at, (unsigned long long)watch->replica.value);
         if (watch->fresh)
             look_first(oracle, node, at, replica);
-        look(oracle, node, at, replica);
+        look(oracle, node, inside, replica);
     }
 }
 
@@ -480,6 +507,7 @@ struct oracle_facts oracle_facts(const struct oracle *oracle)
             continue;
         facts.leaders += oracle->groups[i]->election_count;
         facts.committed += oracle->groups[i]->committed;
+        facts.snapshots += oracle->groups[i]->marks.compared;
         if (i > GROUP_DEFAULT.value && oracle->groups[i]->election_count)
             facts.failovers += oracle->groups[i]->election_count - 1;
     }

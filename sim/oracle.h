@@ -12,6 +12,7 @@
  *   equal state at equal index                                    REPLICA-5
  *   and the same configuration in force there                     REPLICA-8
  *   entry times rise                                              REPLICA-4
+ *   a snapshot is of what is committed, and equal to all others of its mark   BOOT-3, SNAP-5
  *   no replica is seen again whose log was damaged                NODE-10
  *
  * A restarted node learns its commit index again; everything that it then calls committed is
@@ -31,6 +32,7 @@ struct oracle;
 struct oracle_facts {
     uint64_t leaders;          /* elections won, all groups */
     uint64_t digests;          /* comparisons of two stores at one index */
+    uint64_t snapshots;        /* comparisons of two snapshots of one mark */
     uint64_t committed;        /* entries, all groups */
     uint64_t unsure_elections; /* R4: what was lost before them is unknown */
     uint64_t failovers;        /* elections after the first, of all groups but system and default */

@@ -351,6 +351,7 @@ static void fill_result(struct run *run)
     result->elections = facts.leaders;
     result->committed = facts.committed;
     result->digests = facts.digests;
+    result->snapshots = facts.snapshots;
     result->unsure_elections = facts.unsure_elections;
     result->spaces = run->spaces.count - 1;
     result->altered = run->spaces.altered;

@@ -215,7 +215,7 @@ static void lanes_stop(struct lane *lanes)
 struct sums {
     uint64_t seeds, found;
     double simulated_s, node_s, progress_worst_s;
-    uint64_t counts[PLAN_FAULTS], elections, done, refused, unknown, undecided, digests;
+    uint64_t counts[PLAN_FAULTS], elections, done, refused, unknown, undecided, digests, snapshots;
     uint64_t spaces, altered, joined, keys, unjudged, unsure_elections;
     struct losses_facts losses;
 };
@@ -234,6 +234,7 @@ static void add(struct sums *sums, const struct run_result *result)
     sums->unknown += result->unknown;
     sums->undecided += result->undecided;
     sums->digests += result->digests;
+    sums->snapshots += result->snapshots;
     sums->spaces += result->spaces;
     sums->altered += result->altered;
     sums->joined += result->joined;
@@ -259,10 +260,11 @@ static void print_sums(const struct sums *sums)
            sums->simulated_s / 3600, (unsigned long long)faults,
            (unsigned long long)sums->elections);
     printf("swarm: %llu operations answered, %llu refused, %llu of unknown outcome; %llu stores "
-           "compared; %llu keys undecided; worst progress after healing %.2f s\n",
+           "compared, %llu snapshots; %llu keys undecided; worst progress after healing %.2f s\n",
            (unsigned long long)sums->done, (unsigned long long)sums->refused,
            (unsigned long long)sums->unknown, (unsigned long long)sums->digests,
-           (unsigned long long)sums->undecided, sums->progress_worst_s);
+           (unsigned long long)sums->snapshots, (unsigned long long)sums->undecided,
+           sums->progress_worst_s);
     printf(
         "swarm: %llu keyspaces with contracts of their own; %llu keys, %llu of them of contracts "
         "that may lose, in runs that may have; %llu elections with unsure voters\n",

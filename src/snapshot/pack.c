@@ -71,13 +71,15 @@ static void pack(struct snapshot_packer *packer, size_t end, ZSTD_EndDirective d
     packer->taken = end;
 }
 
-/* More of the chunk's keys. SNAP-5: where it ends depends on the keys alone: the steps in which
- * they come only add up. */
+/* More of the chunk's keys. SNAP-5: where it ends depends on the keys alone, with the first one
+ * that fills it, however they come in steps: a view that has to look at much gives less in one. */
 static enum status take(struct snapshot_packer *packer, uint16_t slot_last)
 {
     struct store_piece piece;
-    enum status status =
-        store_view_next(packer->view, slot_last, SNAPSHOT_STEP_SIZE, &packer->raw, &piece);
+    size_t room = SNAPSHOT_CHUNK_SIZE - packer->raw.size;
+    enum status status = store_view_next(packer->view, slot_last,
+                                         room < SNAPSHOT_STEP_SIZE ? room : SNAPSHOT_STEP_SIZE,
+                                         &packer->raw, &piece);
     if (status)
         return status;
     struct snapshot_chunk *chunk = &packer->header.chunk;

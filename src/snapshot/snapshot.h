@@ -42,9 +42,10 @@
  * SNAP-3 What a snapshot holds is the store of one moment, each key once, with its deadline.
  * SNAP-4 It never says that it is valid before its bytes and its name are durable and it was
  *        confirmed (R3).
- * SNAP-5 Two replicas' snapshots of one mark have the same chunks (ranges, keys, content hashes).
- * Non-promises: a snapshot under way does not survive a crash, nor does a half received one. A key
- * is never split: one of 1 GiB is 1 GiB of work in one step.
+ * SNAP-5 Two replicas' snapshots of one mark have the same time and the same chunks (ranges, keys,
+ *        content hashes), whatever was written beside them: chunks of one fit the header of
+ * another. Non-promises: a snapshot under way does not survive a crash, nor does a half received
+ * one. A key is never split: one of 1 GiB is 1 GiB of work in one step.
  *
  * Layout: format.h. Sources: Raft dissertation 5 (the file is replaced, never changed); ALICE (OSDI
  * 14) for sync, rename, directory sync; DESIGN section 6 "durable truth", section 10 R3, R20, R21.

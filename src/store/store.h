@@ -301,10 +301,11 @@ struct store_view *store_view_begin(struct store *store, size_t aside_max);
 void store_view_end(struct store_view *view); /* NULL is fine */
 bool store_has_view(const struct store *store);
 
-/* Appends the next records: whole keys, until about `size_max` bytes (a key may go past it), the
- * end of slot `slot_last`, or as much work without output; the piece tells how far it came and may
- * be without keys. END: all was given up to `slot_last`. TOO_LARGE: the view was given up, or `out`
- * may not grow so far. On trouble `out` is as before. */
+/* Appends the next records: whole keys, until `size_max` bytes are reached (by the last key, which
+ * may go past it, and the piece ends with that key), the end of slot `slot_last`, or much work with
+ * little output; the piece tells how far it came and may be without keys. END: all was given up to
+ * `slot_last`. TOO_LARGE: the view was given up, or `out` may not grow so far. On trouble `out` is
+ * as before. */
 MUST_USE enum status store_view_next(struct store_view *view, uint16_t slot_last, size_t size_max,
                                      struct buffer *out, struct store_piece *piece);
 /* A planted fault: what changes from now on is not kept for the view that is open, if one is. */

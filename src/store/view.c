@@ -217,12 +217,11 @@ static enum status give_merged(struct giving *giving, struct store_position *end
         aside = side_first(&giving->aside);
         int order = compare_first(base, aside);
         const struct store_placed *first = order < 0 ? base : aside;
-        if (!first)
-            return STATUS_OK;
-        if (enough && first->hash != last) {
+        if (enough &&
+            (!first || first->hash != last)) /* not where the span does: its end is the table's */
             end->hash = last;
+        if (!first || (enough && first->hash != last))
             return STATUS_OK;
-        }
         enum status status = give_record(giving, order >= 0, first->entry);
         if (status)
             return status;

@@ -1,5 +1,5 @@
-/* BOOT-1 to BOOT-3: snapshots while it runs, a start from them, and what a crash between makes of
- * it. */
+/* BOOT-1 to BOOT-5, SNAP-5: snapshots while it runs, a start from them, and what a crash between
+ * makes of it; those of one mark. */
 #include "tests/server/stage.h"
 
 #include "base/random.h"
@@ -282,9 +282,60 @@ static void a_crash_while_it_is_received(void **state)
     stage_destroy(stage);
 }
 
+/* ---- of one mark ---- */
+
+#define CARTS ((struct group_id){2})
+
+static const struct snapshot *newest_of(struct stage *stage, unsigned node)
+{
+    const struct snapshot *newer, *older;
+    struct node *inside = worker_node(stage->nodes[node].worker);
+    snapshots_newest_two(node_turn(inside)->snapshots->files, CARTS, &newer, &older);
+    return newer;
+}
+
+/* Every replica has one of the newest entry, which is a configuration. */
+static bool all_end_with_a_change(struct stage *stage, void *unused)
+{
+    (void)unused;
+    for (unsigned i = 0; i < stage->options.nodes; i++) {
+        const struct raft *raft = replica_raft(stage_replica(stage, i, CARTS));
+        const struct snapshot *newest = newest_of(stage, i);
+        if (!newest || newest->meta.index != raft_view(raft)->last_index ||
+            newest->meta.index != raft_configuration(raft)->index)
+            return false;
+    }
+    return true;
+}
+
+/* SNAP-5: who proposed the last entry says the same of it as who applied it, also where it is none
+ * of the store's. */
+static void those_of_a_change_are_equal(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_formed_with(&(struct stage_options){.nodes = 3, OFTEN});
+    unsigned client = stage_connect(stage, stage_leader(stage));
+    assert_string_equal("OK", stage_ask(stage, client, "KEYSPACE CREATE carts REPLICAS 3"));
+    assert_string_equal("OK", stage_ask(stage, client, "SELECT carts"));
+    write_some(stage, client, 0, 20);
+    assert_string_equal("OK", stage_ask(stage, client, "KEYSPACE ALTER carts SYNC os"));
+    assert_true(stage_wait(stage, all_end_with_a_change, NULL, 10 * STAGE_SECOND));
+    const struct snapshot *one = newest_of(stage, 0);
+    for (unsigned i = 1; i < 3; i++) {
+        const struct snapshot *other = newest_of(stage, i);
+        assert_true(one->meta.term == other->meta.term);
+        assert_true(one->meta.time_us == other->meta.time_us);
+        assert_true(slice_equal(one->header, other->header));
+        assert_true(one->content == other->content);
+        assert_true(one->size == other->size);
+    }
+    stage_destroy(stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(those_of_a_change_are_equal),
         cmocka_unit_test(a_start_from_a_snapshot),
         cmocka_unit_test(a_damaged_one),
         cmocka_unit_test(a_full_disk),

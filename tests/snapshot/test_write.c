@@ -146,11 +146,28 @@ static void one_of_a_group_at_a_time(void **state)
     stage_deinit(&stage);
 }
 
+static void expect_same_chunks(struct stage *one, struct stage *two)
+{
+    const struct snapshot *a, *b, *none;
+    snapshots_newest_two(one->snapshots, STAGE_GROUP, &a, &none);
+    snapshots_newest_two(two->snapshots, STAGE_GROUP, &b, &none);
+    assert_int_equal(a->count, b->count);
+    assert_true(a->count > 3);
+    for (uint32_t i = 0; i < a->count; i++) {
+        assert_true(a->chunks[i].content == b->chunks[i].content);
+        assert_true(a->chunks[i].keys == b->chunks[i].keys);
+        assert_true(a->chunks[i].last.slot == b->chunks[i].last.slot);
+        assert_true(a->chunks[i].last.hash == b->chunks[i].last.hash);
+        assert_true(a->chunks[i].size == b->chunks[i].size);
+    }
+    assert_true(slice_equal(a->header, b->header));
+}
+
 /* SNAP-5: a replica that came to the same contents by another way has the same chunks. */
 static void two_replicas_have_the_same_chunks(void **state)
 {
     struct stage one, two;
-    const struct snapshot *a, *b, *none;
+    const struct snapshot *a, *none;
     (void)state;
     begin(&one, 4, 3000);
     begin(&two, 5, 0);
@@ -159,16 +176,64 @@ static void two_replicas_have_the_same_chunks(void **state)
     writes_touch(two.writes.store, &two.writes.random);
     assert_status(STATUS_OK, snapshot_load(one.snapshots, a, two.writes.store, one.why));
     assert_status(STATUS_END, stage_snapshot(&two, 10));
-    snapshots_newest_two(two.snapshots, STAGE_GROUP, &b, &none);
-    assert_int_equal(a->count, b->count);
-    assert_true(a->count > 3);
-    for (uint32_t i = 0; i < a->count; i++) {
-        assert_true(a->chunks[i].content == b->chunks[i].content);
-        assert_true(a->chunks[i].keys == b->chunks[i].keys);
-        assert_true(a->chunks[i].last.slot == b->chunks[i].last.slot);
-        assert_true(a->chunks[i].last.hash == b->chunks[i].last.hash);
+    expect_same_chunks(&one, &two);
+    stage_deinit(&one);
+    stage_deinit(&two);
+}
+
+/* Of `count` names in one slot, so that chunks are cut within it, those whose place is up to
+ * `last`.
+ */
+static void fill_slot(struct store *store, const char *name, unsigned count, size_t size,
+                      uint64_t last)
+{
+    char text[32];
+    uint8_t bytes[1000];
+    struct random random;
+    random_init(&random, 9);
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(text, sizeof text, "{slot}%s%u", name, i);
+        struct store_key key = store_key_of(0, slice_of_text(text));
+        if (store_key_hash(store, &key) > last)
+            continue;
+        for (size_t at = 0; at < size; at++)
+            bytes[at] = (uint8_t)random_next(&random);
+        store_put_string(store, &key, slice_of(bytes, size), 0);
     }
-    assert_true(slice_equal(a->header, b->header));
+}
+
+static void empty_slot(struct store *store, const char *name, unsigned count)
+{
+    char text[32];
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(text, sizeof text, "{slot}%s%u", name, i);
+        struct store_key key = store_key_of(0, slice_of_text(text));
+        assert_true(store_remove(store, &key));
+    }
+}
+
+/* Neither does the shape of the table say where a chunk ends, nor what comes while it is cut: so
+ * many new keys in one place that a step gives nothing. */
+static void chunks_within_a_slot_are_the_same(void **state)
+{
+    struct stage one, two;
+    struct snapshot_writer *writer;
+    struct snapshot_meta meta = stage_meta(10);
+    (void)state;
+    begin(&one, 4, 0);
+    begin(&two, 5, 0);
+    fill_slot(one.writes.store, "", 6000, 1000, UINT64_MAX);
+    assert_status(STATUS_END, stage_snapshot(&one, 10));
+    fill_slot(two.writes.store, "before", 30000, 1, UINT64_MAX);
+    fill_slot(two.writes.store, "", 6000, 1000, UINT64_MAX);
+    empty_slot(two.writes.store, "before", 30000);
+    assert_status(STATUS_OK,
+                  snapshot_begin(two.snapshots, &meta, two.writes.store, &writer, two.why));
+    fill_slot(two.writes.store, "meanwhile", 3000000, 1, UINT64_MAX / 64);
+    snapshot_confirm(writer);
+    assert_status(STATUS_END, stage_drive(&two, writer));
+    snapshot_end(writer);
+    expect_same_chunks(&one, &two);
     stage_deinit(&one);
     stage_deinit(&two);
 }
@@ -335,6 +400,7 @@ int main(void)
         cmocka_unit_test(the_newest_two_stay),
         cmocka_unit_test(one_of_a_group_at_a_time),
         cmocka_unit_test(two_replicas_have_the_same_chunks),
+        cmocka_unit_test(chunks_within_a_slot_are_the_same),
         cmocka_unit_test(large_values_and_large_ranges),
         cmocka_unit_test(steps_are_small),
         cmocka_unit_test(too_many_changes_give_it_up),

@@ -85,7 +85,6 @@ static void begin(struct bootstrap *bootstrap, struct replica_turn *turn,
 }
 
 /* What was received is dropped; it begins anew a little later. */
-
 static void fail(struct bootstrap *bootstrap, struct replica_turn *turn, enum status status,
                  const char *why)
 {

@@ -17,6 +17,13 @@ void replica_read_log(struct replica *replica, struct replica_turn *turn, enum l
     replica->reader_first = first;
 }
 
+void replica_note_executed(struct replica *replica, uint64_t index, int64_t time_us, size_t size)
+{
+    replica->executed = index;
+    replica->executed_us = time_us;
+    replica->log_size += size;
+}
+
 /* REPLICA-5: what a replica holds comes from the entries alone, in their order and at their times;
  * no clock of its own, no key removed that no entry removes. */
 static enum status apply_one(struct replica *replica, struct replica_turn *turn, struct slice bytes,
@@ -32,9 +39,7 @@ static enum status apply_one(struct replica *replica, struct replica_turn *turn,
         status = command_apply(turn->commands, replica->store, entry.payload, entry.time_us);
     if (status)
         return status;
-    replica->executed = entry.index;
-    replica->executed_us = entry.time_us;
-    replica->log_size += size;
+    replica_note_executed(replica, entry.index, entry.time_us, size);
     IO_NOTE(turn->io, "apply");
     return STATUS_OK;
 }

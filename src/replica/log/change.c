@@ -24,9 +24,9 @@ static void propose(struct replica *replica, struct replica_turn *turn,
     struct slice payload[2] = {slice_of_buffer(&bytes), {NULL, 0}};
     struct raft_event event = {
         .kind = RAFT_PROPOSE_CONFIGURATION, .configuration_count = 1, .configurations = next};
-    replica_append_event(replica, turn, WIRE_ENTRY_CONFIGURATION, replica_next_us(replica, turn),
-                         payload, &event);
-    replica->executed = raft_view(replica->raft)->last_index;
+    int64_t time_us = replica_next_us(replica, turn);
+    replica_append_event(replica, turn, WIRE_ENTRY_CONFIGURATION, time_us, payload, &event);
+    replica_note_executed(replica, raft_view(replica->raft)->last_index, time_us, event.bytes);
     buffer_deinit(&bytes);
 }
 

@@ -164,6 +164,9 @@ void replica_append(struct replica *replica, struct replica_turn *turn, enum wir
 void replica_append_event(struct replica *replica, struct replica_turn *turn,
                           enum wire_entry_kind kind, int64_t time_us, const struct slice payload[2],
                           struct raft_event *event);
+/* The store has the entry's effect from now on; with its time and size, which the next snapshot
+ * says (SNAP-5). */
+void replica_note_executed(struct replica *replica, uint64_t index, int64_t time_us, size_t size);
 /* Puts the bytes of an entry into the log batch; a configuration is synced at every level. */
 void replica_log_entry(struct replica *replica, struct replica_turn *turn,
                        const struct wire_entry *entry, struct slice bytes);
@@ -172,9 +175,9 @@ int64_t replica_next_us(struct replica *replica, struct replica_turn *turn);
 /* A joint configuration is committed and can be left now; leaves it if so. */
 bool replica_must_leave(const struct replica *replica);
 void replica_leave_joint(struct replica *replica, struct replica_turn *turn);
-/* The store is dropped and built anew: from the newest snapshot, then from the log. */
 /* Bytes of applied entries that are kept for peers now. */
 size_t replica_cache_size(const struct replica *replica);
+/* The store is dropped and built anew: from the newest snapshot, then from the log. */
 void replica_reset_store(struct replica *replica, struct replica_turn *turn);
 /* What was written of a snapshot past `from` is dropped: that part of the log is cut. */
 void replica_cut_snapshot(struct replica *replica, struct replica_turn *turn, uint64_t from);

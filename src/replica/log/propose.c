@@ -114,9 +114,7 @@ static uint64_t append_effect(struct replica *replica, struct replica_turn *turn
     replica->append_ack = 0;
     uint64_t index = raft_view(replica->raft)->last_index;
     struct slice bytes = entries_at(&replica->entries, index);
-    replica->executed = index;
-    replica->executed_us = time_us;
-    replica->log_size += bytes.size;
+    replica_note_executed(replica, index, time_us, bytes.size);
     size_t size = payload[0].size + payload[1].size; /* the payload is the entry's end */
     note_keys(replica, turn, slice_of(bytes.at + bytes.size - size, size), index);
     return index;
