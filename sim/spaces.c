@@ -150,20 +150,21 @@ static void draw_alter(struct spaces *spaces, struct space *space, uint64_t now_
 /* What its contract allows to be lost, it allows for good: an old one may still hold somewhere. */
 static void begin_alter(struct spaces *spaces, struct space *space)
 {
-    char ack[48], sync[24];
+    char ack[48] = "", sync[24] = "", replicas[16] = "";
     bool early = space->early, lax_sync = space->lax_sync;
-    /* Open (docs/status.md): unsure voters in a joint configuration may never be counted. */
-    if (lax_sync || below(spaces, 4) == 0) {
-        draw_sync(spaces, space, sync, sizeof sync);
-        space->lax_sync |= lax_sync;
-        snprintf(space->change, sizeof space->change, "%s", sync);
-    } else {
+    uint64_t what = below(spaces, 4); /* 0: SYNC alone, 1: with the others, else without */
+    if (what) {
         draw_replicas(spaces, space);
+        snprintf(replicas, sizeof replicas, "REPLICAS %u", space->replicas);
         space->early = false;
         draw_ack(spaces, space, ack, sizeof ack);
         space->early |= early;
-        snprintf(space->change, sizeof space->change, "REPLICAS %u %s", space->replicas, ack);
     }
+    if (what < 2) {
+        draw_sync(spaces, space, sync, sizeof sync);
+        space->lax_sync |= lax_sync;
+    }
+    snprintf(space->change, sizeof space->change, "%s %s %s", replicas, ack, sync);
     space->alters = true;
 }
 

@@ -147,6 +147,7 @@ void raft_validate(const struct raft *raft)
     assert(view->saved_version <= view->state_version);
     assert(raft->term_version <= view->state_version);
     assert(!view->unsure || raft->old_last <= view->last_index);
+    assert(raft->sure_term <= view->term);        /* RAFT-17: no leader to come knows yet */
     assert(view->confirmed_round <= view->round); /* RAFT-11 */
     if (view->role == RAFT_LEADER) {
         validate_leader(raft);

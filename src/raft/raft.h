@@ -44,8 +44,9 @@
  *           none before an entry of the own term is committed.
  *   RAFT-16 A voter leaves the in-sync set only by a committed entry (R15).
  *   RAFT-17 An unsure replica votes and leads only by an election that every voter answers, and its
- *           old log is not counted (R4). This needs links in order: nothing that a replica has sent
- *           or was sent before its restart arrives after it.
+ *           old log is counted only where a leader that knows of the doubt has brought it to its
+ *           commit index (R4). This needs links in order: nothing that a replica has sent or was
+ *           sent before its restart arrives after it.
  *   RAFT-19 What an unsure election made void is kept by nobody: a replica whose committed entries
  *           that leader's log lacks says so, takes nothing more, and begins anew (R4). Only then
  *           does its commit index go back.

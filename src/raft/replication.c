@@ -192,7 +192,7 @@ void raft_check_stalled(struct raft *raft)
     }
 }
 
-void raft_peer_matched(struct raft *raft, struct peer *peer, const struct raft_message *message)
+static void peer_matched(struct raft *raft, struct peer *peer, const struct raft_message *message)
 {
     if (message->written > peer->written) {
         peer->written = message->written;
@@ -214,6 +214,18 @@ void raft_peer_matched(struct raft *raft, struct peer *peer, const struct raft_m
         raft_try_commit(raft);
     }
     raft_note_progress(raft, peer);
+}
+
+/* A doubt that is news is answered with the commit index, also to who lacks nothing: nothing else
+ * makes it sure, and nothing else lets it be counted. */
+void raft_peer_answered(struct raft *raft, struct peer *peer, const struct raft_message *message)
+{
+    raft_confirm(raft, peer, message->round);
+    bool doubts = raft_note_unsure(peer, message->unsure);
+    if (message->granted)
+        peer_matched(raft, peer, message);
+    if (message->granted && doubts)
+        raft_start_probing(peer);
 }
 
 /* One step back for each conflicting term, not for each entry (dissertation 3.5, last paragraphs).
@@ -255,11 +267,8 @@ void raft_handle_accept(struct raft *raft, const struct raft_message *message)
         raft->ignored++;
         return;
     }
-    raft_confirm(raft, peer, message->round);
-    raft_note_unsure(raft, peer, message->unsure);
-    if (message->granted)
-        raft_peer_matched(raft, peer, message);
-    else
+    raft_peer_answered(raft, peer, message);
+    if (!message->granted)
         peer_rejected(raft, peer, message);
 }
 
@@ -269,7 +278,7 @@ void raft_handle_accept(struct raft *raft, const struct raft_message *message)
 uint64_t raft_counted_persisted(const struct raft *raft)
 {
     uint64_t index = least(raft->view.persisted, raft->matched);
-    return raft->view.unsure && index <= raft->old_last ? 0 : index; /* RAFT-17 */
+    return raft_may_count(raft, index) ? index : 0;
 }
 
 /* What this replica has of the current leader's log. Before that leader's first message nobody

@@ -51,10 +51,7 @@ void raft_handle_snapshot_answer(struct raft *raft, const struct raft_message *m
         raft->ignored++;
         return;
     }
-    raft_confirm(raft, peer, message->round);
-    raft_note_unsure(raft, peer, message->unsure);
-    if (message->granted)
-        raft_peer_matched(raft, peer, message);
+    raft_peer_answered(raft, peer, message);
 }
 
 /* ---- follower ---- */

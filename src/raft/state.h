@@ -190,7 +190,8 @@ void raft_release_held(struct raft *raft);
 void raft_drop_held(struct raft *raft);
 
 /* unsure.c */
-void raft_note_unsure(struct raft *raft, struct peer *peer, bool unsure); /* leader */
+bool raft_note_unsure(struct peer *peer, bool unsure);        /* leader; true: this is news */
+bool raft_may_count(const struct raft *raft, uint64_t index); /* follower: say so to its leader */
 void raft_hear_commit(struct raft *raft, const struct raft_message *append);
 void raft_check_sure(struct raft *raft);
 bool raft_sure_voters_suffice(const struct raft *raft); /* candidate */
@@ -264,7 +265,7 @@ void raft_handle_propose(struct raft *raft);
 void raft_check_stalled(struct raft *raft);
 void raft_start_probing(struct peer *peer);
 
-void raft_peer_matched(struct raft *raft, struct peer *peer, const struct raft_message *message);
+void raft_peer_answered(struct raft *raft, struct peer *peer, const struct raft_message *message);
 
 /* snapshot.c */
 void raft_handle_compacted(struct raft *raft, uint64_t index);

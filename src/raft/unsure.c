@@ -7,22 +7,23 @@
  * not count the old word any more.
  *
  *     ACCEPT unsure -> the leader forgets `persisted` -> APPEND unsure, commit c -> persisted
- *     through c, and an entry of this term is committed -> sure
+ *     through c: counted -> an entry of this term is committed -> sure
  *
  * When too few sure voters are left, nobody can know what was lost. Then every voter must answer;
  * the longest log wins (view.unsure_election). */
 #include "raft/state.h"
 
+#include <assert.h>
+
 /* ---- leader ---- */
 
-void raft_note_unsure(struct raft *raft, struct peer *peer, bool unsure)
+bool raft_note_unsure(struct peer *peer, bool unsure)
 {
-    if (unsure && !peer->unsure) {
-        peer->persisted = 0; /* RAFT-17: it counts from what it gets from now on */
-        raft_start_probing(peer);
-    }
+    bool news = unsure && !peer->unsure;
+    if (news)
+        peer->persisted = 0; /* RAFT-17: what it has said before its restart counts no more */
     peer->unsure = unsure;
-    (void)raft;
+    return news;
 }
 
 /* ---- the unsure replica ---- */
@@ -35,16 +36,31 @@ void raft_hear_commit(struct raft *raft, const struct raft_message *append)
     raft->sure_commit = append->commit;
 }
 
+static bool is_known(const struct raft *raft)
+{
+    return raft->sure_term == raft->view.term;
+}
+
+/* RAFT-17: what it gets counts. What it had before the restart does where it reaches the commit
+ * index of a leader that knows: else a leader whose quorum needs this voter, and that has nothing
+ * more to send, could never commit the first entry of its term (decision 0034). */
+bool raft_may_count(const struct raft *raft, uint64_t index)
+{
+    return !raft->view.unsure || index > raft->old_last ||
+           (is_known(raft) && index >= raft->sure_commit);
+}
+
 void raft_check_sure(struct raft *raft)
 {
     struct raft_view *view = &raft->view;
-    bool led = view->role == RAFT_FOLLOWER && view->leader.value && raft->sure_term == view->term &&
+    bool led = view->role == RAFT_FOLLOWER && view->leader.value && is_known(raft) &&
                view->commit >= raft->sure_commit;
     if (!view->unsure || !(led || view->role == RAFT_LEADER))
         return;
     if (view->commit == 0 || raft_term_at(raft, view->commit) != view->term ||
         view->persisted < view->commit)
         return;
+    assert(view->role == RAFT_LEADER || view->persisted >= raft->sure_commit); /* RAFT-17 */
     view->unsure = false;
     raft_state_changed(raft);
     raft_send_accept(raft);

@@ -223,6 +223,50 @@ static void sure_at_the_commit_of_a_leader(void **state)
     bench_stop(&bench);
 }
 
+/* Its old log counts from the commit index of a leader that knows on, and no sooner: that leader
+ * may have nothing more to send, and need its word for the first entry of its term. */
+static void old_log_counts_for_a_leader_that_knows(void **state)
+{
+    struct bench bench;
+    (void)state;
+    start_unsure(&bench, 3);
+    bench_append(&bench, 2, 2, 2, 1, NULL, 0, 0);
+    append_of_a_leader_that_knows(&bench, 2, 1, 3);
+    assert_int_equal(bench_sent(&bench, RAFT_ACCEPT, 2)->persisted, 0); /* it has 2 of 3 */
+    append_of_a_leader_that_knows(&bench, 3, 1, 3);
+    assert_int_equal(bench_sent(&bench, RAFT_ACCEPT, 2)->persisted, 3);
+    assert_true(bench_sent(&bench, RAFT_ACCEPT, 2)->unsure); /* counted, and not sure for that */
+    bench_append(&bench, 3, 3, 3, 1, NULL, 0, 0);            /* the next leader does not know yet */
+    assert_int_equal(bench_sent(&bench, RAFT_ACCEPT, 3)->persisted, 0);
+    bench_stop(&bench);
+}
+
+/* Who says for the first time that it is unsure is told of the commit index at once, though it
+ * lacks nothing. */
+static void doubt_is_answered(void **state)
+{
+    struct bench bench;
+    struct raft_message message;
+    uint64_t first, last;
+    const struct replica_id two = {2};
+    (void)state;
+    bench_start(&bench, 3, 1, 0, ones, 3);
+    bench_elect(&bench);
+    struct raft_message accept = bench_from(2, RAFT_ACCEPT, 2);
+    accept.granted = accept.unsure = true;
+    accept.written = 4;
+    bench_receive(&bench, accept);
+    assert_int_equal(raft_next_append(bench.raft, two, false, &message, &first, &last),
+                     RAFT_NEXT_ENTRIES);
+    assert_true(message.unsure);
+    assert_int_equal(message.index, 4);
+    bench_step(&bench, (struct raft_event){.kind = RAFT_SENT, .from = two, .index = 4});
+    bench_receive(&bench, accept);
+    assert_int_equal(raft_next_append(bench.raft, two, false, &message, &first, &last),
+                     RAFT_NEXT_NOTHING);
+    bench_stop(&bench);
+}
+
 /* An entry of an older term is not enough: its leader may not know yet what is committed. */
 static void older_commit_is_not_enough(void **state)
 {
@@ -368,6 +412,8 @@ int main(void)
         cmocka_unit_test(leader_forgets_the_old_word),
         cmocka_unit_test(sure_at_the_commit_of_a_leader),
         cmocka_unit_test(older_commit_is_not_enough),
+        cmocka_unit_test(old_log_counts_for_a_leader_that_knows),
+        cmocka_unit_test(doubt_is_answered),
         cmocka_unit_test(state_record_says_so),
         cmocka_unit_test(alone_it_is_everybody),
         cmocka_unit_test(what_is_void_is_given_up),
