@@ -729,6 +729,18 @@ void cluster_compact(struct cluster *cluster, uint64_t id, uint64_t index)
     cluster_step(cluster, id, &event);
 }
 
+/* RAFT-19: the snapshot is right, and what is committed here is not. */
+static bool finds_void(struct cluster *cluster, uint64_t id, const struct raft_event *snapshot)
+{
+    struct raft_event event = {.kind = RAFT_FOUND_VOID};
+    struct raft_term_start last = {snapshot->term, snapshot->index};
+    if (raft_judge_snapshot(cluster->replicas[id].raft, last, snapshot->terms, snapshot->term_count,
+                            &event.index) != RAFT_KINSHIP_VOID)
+        return false;
+    cluster_step(cluster, id, &event);
+    return true;
+}
+
 bool cluster_install(struct cluster *cluster, uint64_t id)
 {
     struct replica *replica = &cluster->replicas[id];
@@ -748,6 +760,8 @@ bool cluster_install(struct cluster *cluster, uint64_t id)
                                .configurations = &configuration,
                                .terms = terms,
                                .term_count = committed_terms(cluster, index, terms)};
+    if (finds_void(cluster, id, &event))
+        return true;
     replica->durable_base = index;
     if (replica->durable_last < index || replica->durable_log[index].term != term)
         replica->durable_last = index;

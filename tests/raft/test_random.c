@@ -149,6 +149,8 @@ static void draw_wanted(struct run *run, struct cluster *cluster, struct raft_co
     wanted->election_quorum =
         majority + (uint32_t)random_below(&run->random, voters - majority + 1);
     wanted->commit_quorum = voters - wanted->election_quorum + 1;
+    if (run->unsynced && wanted->commit_quorum < 2)
+        wanted->commit_quorum = 2; /* one has no second copy; of one voter it is refused */
 }
 
 static void change_configuration(struct run *run, struct cluster *cluster, uint64_t id)
@@ -273,9 +275,9 @@ static void run_seed(uint64_t seed, bool verbose)
     cluster->trace = verbose ? print_line : NULL;
     draw_weather(&run);
     run.unsynced = run.together || (count > 2 && chance(&run, 30));
-    if (run.unsynced || witness) {
+    if (witness) {
         run.weight_sum -= run.weights[CONFIGURE];
-        run.weights[CONFIGURE] = 0; /* a commit quorum of one has no second copy */
+        run.weights[CONFIGURE] = 0;
     }
     for (uint64_t id = 1; id <= count; id++) {
         cluster->replicas[id].drift_ppm = (int64_t)random_below(&run.random, 1000) - 500;
