@@ -7,7 +7,7 @@ packages_of()
 {
     case $1 in
     build) echo gcc libc6-dev make meson ninja-build ccache pkg-config libevent-dev libxxhash-dev libzstd-dev \
-        libcmocka-dev libjansson-dev libedit-dev libncurses-dev ;;
+        libcmocka-dev libjansson-dev libjemalloc-dev libedit-dev libncurses-dev ;;
     run) echo redis-tools ;;
     test) echo python3 redis-tools iproute2 nftables procps strace ;;
     check) echo python3 git clang-format clang-tidy clang ;;

@@ -45,8 +45,30 @@ static void guess(struct server *server, struct ahead *ahead, const struct clien
         ahead->keys[ahead->count++] = store_key_of(client->database, parser->arguments[1]);
 }
 
+static struct slice arrival_bytes(const struct server *server, const struct arrival *arrival)
+{
+    return slice_of(server->read_buffer + arrival->offset, arrival->size);
+}
+
+/* Another one may have closed it. */
+static bool is_present(const struct arrival *arrival)
+{
+    return arrival->client->used && arrival->client->generation == arrival->generation;
+}
+
+static void guess_first(struct server *server, struct ahead *ahead, const struct arrival *arrival)
+{
+    size_t consumed, need;
+    if (!is_present(arrival))
+        return;
+    resp_parser_restart(&server->ahead);
+    if (!resp_parse(&server->ahead, arrival_bytes(server, arrival), &consumed, &need))
+        guess(server, ahead, arrival->client);
+}
+
 /* Pipelined requests: the keys of the next ones are fetched side by side before the first of them
- * runs. Returns of how many. */
+ * runs, and with them the next client's first: what look_across fetched of it is long gone again
+ * when many clients send many. Returns of how many requests of this client. */
 static size_t look_ahead(struct server *server, const struct client *client, struct slice bytes)
 {
     struct ahead ahead;
@@ -59,6 +81,8 @@ static size_t look_ahead(struct server *server, const struct client *client, str
         bytes = slice_of(bytes.at + consumed, bytes.size - consumed);
         requests++;
     }
+    if (server->arrival_next < server->arrival_count)
+        guess_first(server, &ahead, &server->arrivals[server->arrival_next]);
     if (ahead.count)
         store_prefetch(ahead.store, ahead.keys, ahead.count);
     return requests;
@@ -154,26 +178,15 @@ static void consume(struct server *server, struct client *client, struct slice b
     client_mark_dirty(server, client);
 }
 
-static struct slice arrival_bytes(const struct server *server, const struct arrival *arrival)
-{
-    return slice_of(server->read_buffer + arrival->offset, arrival->size);
-}
-
 /* The first request of each, as look_ahead does it for the requests of one. */
 static void look_across(struct server *server)
 {
     struct ahead ahead;
-    struct resp_parser *parser = &server->ahead;
-    size_t consumed, need;
     if (server->arrival_count < 2)
         return;
     ahead.count = 0;
-    for (size_t i = 0; i < server->arrival_count; i++) {
-        const struct arrival *arrival = &server->arrivals[i];
-        resp_parser_restart(parser);
-        if (!resp_parse(parser, arrival_bytes(server, arrival), &consumed, &need))
-            guess(server, &ahead, arrival->client);
-    }
+    for (size_t i = 0; i < server->arrival_count; i++)
+        guess_first(server, &ahead, &server->arrivals[i]);
     if (ahead.count)
         store_prefetch(ahead.store, ahead.keys, ahead.count);
 }
@@ -184,12 +197,13 @@ void client_run_arrivals(struct server *server)
     for (size_t i = 0; i < server->arrival_count; i++) {
         const struct arrival *arrival = &server->arrivals[i];
         struct client *client = arrival->client;
-        if (!client->used || client->generation != arrival->generation)
-            continue; /* another one closed it */
+        server->arrival_next = i + 1;
+        if (!is_present(arrival))
+            continue;
         client->has_arrived = false;
         consume(server, client, arrival_bytes(server, arrival));
     }
-    server->arrival_count = server->arrived = 0;
+    server->arrival_count = server->arrival_next = server->arrived = 0;
 }
 
 /* Most requests arrive whole: they are parsed where they were read, and the client owns no input
