@@ -207,8 +207,8 @@ struct server {
     uint32_t client_capacity;
     uint32_t free_hint;
     struct list busy, dirty, held;
-    struct remote **remotes; /* REMOTE_BUCKETS chains */
-    uint8_t *read_buffer;    /* ARRIVED_MAX bytes, `arrived` of them used */
+    struct remote **remotes;                     /* REMOTE_BUCKETS chains */
+    uint8_t *read_buffer;                        /* ARRIVED_MAX bytes, `arrived` of them used */
     size_t arrived, arrival_count, arrival_next; /* next: the one after that which is parsed */
     struct arrival arrivals[ARRIVALS_MAX];
     struct resp_parser ahead; /* looks at requests behind the one that runs */
