@@ -186,7 +186,10 @@ void cluster_lose_power(struct cluster *cluster, uint64_t id, uint64_t entries)
     struct replica *replica = &cluster->replicas[id];
     bool unsure = cluster_is_unsure(cluster, id);
     cluster_crash(cluster, id);
-    uint64_t left = replica->durable_last - replica->durable_base;
+    uint64_t synced = replica->durable_last; /* a configuration is, and what is before it (R4) */
+    while (synced > replica->durable_base && !replica->durable_log[synced].configuration)
+        synced--;
+    uint64_t left = replica->durable_last - synced;
     replica->durable_last -= entries < left ? entries : left;
     replica->power_lost = unsure || entries > 0;
     for (size_t i = cluster->packet_count; i > 0; i--)
