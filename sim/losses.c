@@ -186,9 +186,21 @@ static bool is_lost(const struct ledger_cut *cut)
     return ledger_verdicts(cut, LEDGER_ACKNOWLEDGED) || ledger_verdicts(cut, LEDGER_POSSIBLY);
 }
 
+/* Of a keyspace that was dropped nobody can say what it had. */
+static bool is_decided(const struct cluster *cluster, const struct ledger_cut *cut)
+{
+    bool lives = false;
+    for (unsigned i = 0; i < cluster->options.nodes && !lives; i++)
+        lives = cluster_is_formed(cluster, i) &&
+                node_group(worker_node(cluster_worker(cluster, i, cut->group)), cut->group);
+    return cut->decided || cut->discarded || !lives;
+}
+
 static bool is_told(struct asked *asked, const struct ledger_cut *cut)
 {
     char state[16];
+    if (!is_decided(asked->cluster, cut))
+        return false;
     return !is_lost(cut) || state_in(slice_of_buffer(&asked->list), cut->group, cut->term, state);
 }
 
@@ -207,14 +219,20 @@ bool losses_are_told(const struct cluster *cluster)
     return told;
 }
 
+/* LEDGER-4 */
 static bool is_cut(struct asked *asked, const struct ledger_cut *cut)
 {
-    for (size_t i = 0; i < cut->count; i++)
-        if (oracle_is_committed(asked->cluster->oracle, cut->group, cut->items[i].index, cut->term))
-            verdict_fail(asked->cluster->verdict, "ledger",
-                         "the ledger has entry %llu of term %llu of group %llu, which is committed",
-                         (unsigned long long)cut->items[i].index, (unsigned long long)cut->term,
-                         (unsigned long long)cut->group.value);
+    for (size_t i = 0; i < cut->count; i++) {
+        bool restored = cut->items[i].verdict == LEDGER_RESTORED;
+        if (!cut->decided || restored == oracle_is_committed(asked->cluster->oracle, cut->group,
+                                                             cut->items[i].index, cut->term))
+            continue;
+        verdict_fail(asked->cluster->verdict, "ledger",
+                     "the ledger has entry %llu of term %llu of group %llu as %s, which is %s",
+                     (unsigned long long)cut->items[i].index, (unsigned long long)cut->term,
+                     (unsigned long long)cut->group.value, restored ? "restored" : "lost",
+                     restored ? "lost" : "committed");
+    }
     return true;
 }
 
@@ -228,7 +246,8 @@ static bool is_in_a_ledger(const struct cluster *cluster, const struct place *pl
             const struct ledger_cut *cut =
                 ledger ? ledger_find(ledger, place->group, place->term) : NULL;
             for (size_t c = 0; cut && c < cut->count; c++)
-                if (cut->items[c].index == place->index && cut->items[c].verdict != LEDGER_NOT)
+                if (cut->items[c].index == place->index && cut->items[c].verdict != LEDGER_NOT &&
+                    cut->items[c].verdict != LEDGER_RESTORED)
                     return true;
         }
     return false;
@@ -283,10 +302,8 @@ struct losses_facts losses_check(const struct losses *losses, const struct clust
     for (uint32_t i = 0; has_list && i < history->key_count; i++) {
         const struct history_key *key = &history->keys[i];
         const struct space *space = &spaces->at[key->space];
-        /* Open (docs/status.md): a replica that a change removes drops its tail without setting it
-         * aside. */
         bool judged = space->early && spaces_is_open(spaces, key->space, key->life) &&
-                      !space->change[0] && !(space->lax_sync && fate->unsure_elections);
+                      !(space->lax_sync && fate->unsure_elections);
         for (uint32_t o = 0; judged && o < key->count; o++)
             if (has_run(&key->operations[o]))
                 judge(&asked, key, &key->operations[o]);

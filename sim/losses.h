@@ -6,7 +6,7 @@
  * notes where each has stood. In the end a write that was acknowledged stands at one of its places
  * in the agreed log, or is in the ledger of a node as acknowledged or possibly so, or LOSS LIST
  * says of its term that nobody knows. What LOSS LIST says must be there for whatever a ledger has;
- * and no ledger has an entry that is in the agreed log.
+ * and what a ledger has is in the agreed log if it says so, and only then.
  *
  * Not judged: keyspaces that answer nothing early, those that power cuts may rob (R4) when they
  * have, earlier lives; and writes whose value does not show (DEL, counters, deadlines). */
@@ -29,7 +29,7 @@ void losses_destroy(struct losses *losses);
 /* After each turn of a worker of that node. */
 void losses_turned(struct losses *losses, unsigned node, struct node *inside);
 
-/* Every ledger's cuts are in LOSS LIST: what was reported has arrived. */
+/* Every ledger's cuts are decided, and in LOSS LIST: what was reported has arrived. */
 bool losses_are_told(const struct cluster *cluster);
 
 /* All are up and equal. */

@@ -299,7 +299,8 @@ static void check_progress(struct run *run)
     if (!pass_until(run, is_read, FINAL_READ_MAX_NS))
         verdict_fail(&run->verdict, "progress", "final reads do not end");
     if (!run->spaces.only_default && !pass_until(run, is_told, PROGRESS_MAX_NS))
-        verdict_fail(&run->verdict, "ledger", "what a ledger has is not in LOSS LIST");
+        verdict_fail(&run->verdict, "ledger",
+                     "what a ledger has is not decided, or not in LOSS LIST");
 }
 
 static void check_losses(struct run *run)

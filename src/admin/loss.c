@@ -30,6 +30,7 @@ static const char *verdict_word(enum ledger_verdict verdict)
 {
     return verdict == LEDGER_ACKNOWLEDGED ? "acknowledged"
            : verdict == LEDGER_NOT        ? "not"
+           : verdict == LEDGER_RESTORED   ? "restored"
                                           : "possibly";
 }
 

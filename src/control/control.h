@@ -236,8 +236,8 @@ MUST_USE enum status control_gather(struct control *control, struct group_id gro
 MUST_USE enum status control_replay(struct control *control, struct group_id group, uint64_t term,
                                     bool overwrites, struct buffer *out);
 const char *control_skip_word(int64_t why);
-/* LEDGER ITEMS|DISCARD group term: what this node has. LEDGER REPLAY group term ticket
- * KEEP|OVERWRITE: replay.c. admin/ has its row. */
+/* LEDGER ITEMS|DISCARD|COMMITTED group term: what this node has, of the log in the end. LEDGER
+ * REPLAY group term ticket KEEP|OVERWRITE: replay.c. admin/ has its row. */
 void control_serve_ledger(struct control *control, const struct slice *arguments, size_t count,
                           struct reply *reply);
 /* LOSS LIST [keyspace], and the others where no node has what they ask for: a data command of the

@@ -119,7 +119,7 @@ static void take_answer(struct gather *gather, struct slice reply)
                                   .ack = (uint8_t)word[2].integer,
                                   .verdict = (enum ledger_verdict)word[3].integer,
                                   .bytes = word[4].bytes};
-        if (one.verdict >= LEDGER_ACKNOWLEDGED && one.verdict <= LEDGER_POSSIBLY)
+        if (one.verdict >= LEDGER_ACKNOWLEDGED && one.verdict <= LEDGER_RESTORED)
             ledger_merge(gather->found, gather->group, gather->term, &one);
     }
 }
@@ -174,6 +174,10 @@ void control_serve_ledger(struct control *control, const struct slice *arguments
         struct replay_wish wish = {id, (uint64_t)term, (uint64_t)ticket,
                                    slice_is_word(arguments[5], "OVERWRITE")};
         replay_serve(control, &wish, reply);
+        return;
+    }
+    if (slice_is_word(arguments[1], "COMMITTED")) {
+        restored_serve(control, id, (uint64_t)term, reply);
         return;
     }
     if (slice_is_word(arguments[1], "DISCARD"))

@@ -97,6 +97,17 @@ struct replay_ask {
     struct buffer answer;
 };
 
+/* restored.c: the question that is under way, and whose turn it is */
+struct restoring {
+    bool is_waiting, is_asking;
+    struct group_id group; /* of the question */
+    uint64_t term;
+    uint32_t epoch;
+    unsigned attempts;
+    size_t next_cut; /* of the ledger */
+    uint64_t asked_ns, next_ns;
+};
+
 /* short.c: groups that were led here under SHORT degrade, and what was said of them. */
 struct short_group {
     struct group_id group;
@@ -149,6 +160,7 @@ struct control {
     char line[CONTROL_LINE_SIZE];
     uint64_t place_ticket; /* the question whether this node's place is another's; 0: none */
     struct shorts shorts;
+    struct restoring restoring;
     uint64_t next_ns;
     char failure[CONTROL_LINE_SIZE], waits_for[CONTROL_LINE_SIZE];
 };
@@ -267,12 +279,13 @@ void wanted_settle(struct command_call *call, uint64_t group, uint64_t change);
 
 /* question.c */
 enum question_session {
-    QUESTION_REPLAY = 0, /* replay_ask.c */
-    QUESTION_GATHER,     /* gather.c */
-    QUESTION_REPORT,     /* report.c */
-    QUESTION_CATALOGUE   /* follow.c */
+    QUESTION_COMMITTED = 0, /* restored.c */
+    QUESTION_REPLAY,        /* replay_ask.c */
+    QUESTION_GATHER,        /* gather.c */
+    QUESTION_REPORT,        /* report.c */
+    QUESTION_CATALOGUE      /* follow.c */
 };
-#define QUESTION_SESSION(which) (UINT64_MAX - 3 + (which))
+#define QUESTION_SESSION(which) (UINT64_MAX - 4 + (which))
 struct question {
     uint64_t session; /* QUESTION_SESSION; the answer comes back with it and with the epoch */
     uint32_t epoch;
@@ -315,6 +328,13 @@ size_t loss_count_open(struct store *store, const struct control_catalogue *cata
                        uint64_t keyspace);
 void gather_deinit(struct control *control);
 bool gather_handle_peer(struct control *control, const struct wire_forward_reply *reply);
+
+/* restored.c */
+void restored_tick(struct control *control);
+uint64_t restored_deadline_ns(const struct control *control);
+bool restored_handle_peer(struct control *control, const struct wire_forward_reply *reply);
+void restored_serve(struct control *control, struct group_id group, uint64_t term,
+                    struct reply *reply);
 
 /* replay.c */
 void replay_tick(struct control *control);

@@ -28,7 +28,9 @@ static bool is_available(const struct control *control, struct group_id group)
     const struct control_partition *partition = catalogue_find_group(&control->catalogue, group);
     const struct control_keyspace *keyspace =
         partition ? catalogue_find_id(&control->catalogue, partition->keyspace) : NULL;
-    return keyspace && keyspace->contract.failover == CLUSTER_FAILOVER_AVAILABLE;
+    return keyspace &&
+           (keyspace->contract.failover == CLUSTER_FAILOVER_AVAILABLE ||
+            (keyspace->changing && keyspace->before.failover == CLUSTER_FAILOVER_AVAILABLE));
 }
 
 static void key_of(char key[CONTROL_REPORT_KEY_SIZE], struct group_id group, uint64_t term,
@@ -74,6 +76,12 @@ static bool report_note(struct control *control, const struct ledger_note *note)
                             (int)note->may_lack));
 }
 
+/* What it counts may be in the group's log after all. LEDGER-4 */
+static bool is_undecided(const struct ledger_cut *cut)
+{
+    return !cut->decided && ledger_verdicts(cut, LEDGER_RESTORED) < cut->count;
+}
+
 static bool report_cut(struct control *control, const struct ledger_cut *cut)
 {
     char key[CONTROL_REPORT_KEY_SIZE];
@@ -82,15 +90,16 @@ static bool report_cut(struct control *control, const struct ledger_cut *cut)
     uint64_t first = cut->count ? cut->items[0].index : 0;
     uint64_t last = cut->count ? cut->items[cut->count - 1].index : 0;
     return report(control, key,
-                  json_pack("{s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:b}", "version", 1, "node",
+                  json_pack("{s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:b,s:b}", "version", 1, "node",
                             (json_int_t)self, "first", (json_int_t)first, "last", (json_int_t)last,
                             "acknowledged", (json_int_t)ledger_verdicts(cut, LEDGER_ACKNOWLEDGED),
                             "not", (json_int_t)ledger_verdicts(cut, LEDGER_NOT), "possibly",
                             (json_int_t)ledger_verdicts(cut, LEDGER_POSSIBLY), "discarded",
-                            (int)cut->discarded));
+                            (int)cut->discarded, "undecided", (int)is_undecided(cut)));
 }
 
-/* What cannot be reported now, for want of room, is at a later tick. */
+/* What cannot be reported now, for want of room, is at a later tick. Cuts come before what may say
+ * that there are no more of them. */
 void loss_tick(struct control *control)
 {
     struct ledger *ledger = node_ledger(control->node);
@@ -98,8 +107,8 @@ void loss_tick(struct control *control)
     const struct ledger_cut *cut;
     if (!control->has_catalogue)
         return;
-    while ((note = ledger_first_note(ledger)) != NULL && report_note(control, note))
-        ledger_drop_note(ledger);
     while ((cut = ledger_unreported(ledger)) != NULL && report_cut(control, cut))
         ledger_set_reported(ledger, cut->group, cut->term);
+    while (!cut && (note = ledger_first_note(ledger)) != NULL && report_note(control, note))
+        ledger_drop_note(ledger);
 }

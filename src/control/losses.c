@@ -19,6 +19,7 @@ struct loss {
     uint64_t previous, by, next_term; /* of the opening; 0: not known */
     bool opened, discarded;
     bool returned, restarted, may_lack; /* the previous leader's node */
+    uint64_t undecided; /* a node that cannot tell yet what is lost of what it has; 0: none */
     bool has_counts;
     uint64_t acknowledged, not,
         possibly; /* of the previous leader's node, else the most of a node */
@@ -85,6 +86,10 @@ static void add_counts(struct loss *loss, const json_t *root)
         loss->last = number_of(root, "last");
     if (loss->node_count < RAFT_MEMBERS_MAX)
         loss->nodes[loss->node_count++] = node;
+    if (flag_of(root, "undecided"))
+        loss->undecided = node;
+    if (flag_of(root, "undecided") || !(acknowledged + possibly + number_of(root, "not")))
+        return; /* all of it is restored, or may be (LEDGER-4) */
     bool better = !loss->has_counts || node == loss->previous ||
                   (loss->counted_by != loss->previous &&
                    acknowledged + possibly > loss->acknowledged + loss->possibly);
@@ -200,13 +205,13 @@ static void judge(const struct losses *losses, const struct control_catalogue *c
 
 static bool is_known(const struct loss *loss)
 {
-    return loss->opened && loss->returned && !loss->may_lack;
+    return loss->opened && loss->returned && !loss->may_lack && !loss->undecided;
 }
 
 /* Closed and empty: nothing was lost. Discarded, and no node has anything of it. */
 static bool is_shown(const struct loss *loss)
 {
-    if (loss->has_counts && loss->node_count)
+    if (loss->has_counts || loss->undecided)
         return true;
     return loss->opened && !loss->discarded && !is_known(loss);
 }
@@ -289,7 +294,9 @@ static enum state state_of(const struct loss *loss)
 
 static void tell_why(struct reply *reply, const struct loss *loss)
 {
-    unsigned long long node = loss->awaited ? loss->awaited : loss->previous;
+    unsigned long long node = loss->undecided ? loss->undecided
+                              : loss->awaited ? loss->awaited
+                                              : loss->previous;
     char text[CONTROL_LINE_SIZE];
     const char *format = "node %llu, which led, is back and knows what it had answered";
     if (state_of(loss) == STATE_REPLAYED)
@@ -298,6 +305,8 @@ static void tell_why(struct reply *reply, const struct loss *loss)
         format = loss->previous
                      ? "node %llu, which led, was restarted: nobody knows what it had answered"
                      : "all voters were restarted: nobody knows what was answered";
+    else if (loss->undecided)
+        format = "node %llu does not know yet what its group has of what it set aside";
     else if (!loss->opened)
         format = "no later leader has said yet whom it followed";
     else if (!loss->returned)

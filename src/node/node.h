@@ -187,8 +187,9 @@ struct replica *node_group_at(struct node *node, size_t i);
  * (NODE-6). Again: where to ask for it is brought up to date. One that was dropped here stays
  * dropped; so does a replica that was removed, and each with a lower id (NODE-9). */
 void node_add_partition(struct node *node, const struct node_partition *partition);
-/* The group goes on without its replica here, which is forgotten like a dropped one; one with a
- * higher id may come (NODE-9). */
+/* The group goes on without its replica here, which is forgotten like a dropped one, but for what
+ * it may have answered and cannot know to be committed (LEDGER-1); one with a higher id may come
+ * (NODE-9). */
 void node_remove_replica(struct node *node, struct group_id group);
 /* Ends the group here and forgets it for good (NODE-7). */
 void node_drop_partition(struct node *node, struct group_id group);

@@ -413,6 +413,7 @@ void node_remove_replica(struct node *node, struct group_id group)
     struct replica *replica = node_group(node, group);
     if (!placed || !placed->here || !replica)
         return;
+    replica_set_aside_rest(replica, &node->turn); /* LEDGER-1: ahead of the note, in the same log */
     note_removed(node, group, replica_self(replica));
     placed->here = placed->lives = false;
     placed->campaign_ns = 0;

@@ -53,6 +53,19 @@ void replica_set_aside_void(struct replica *replica, struct replica_turn *turn, 
         set_aside(replica, turn, index, raft_term_at(replica->raft, index), index <= view->commit);
 }
 
+void replica_committed_of(const struct replica *replica, uint64_t term, struct ledger_span *out)
+{
+    const struct raft_view *view = raft_view(replica->raft);
+    const struct raft_term_start *starts;
+    size_t count = view->void_from ? 0 : raft_term_starts(replica->raft, view->commit, &starts);
+    *out = (struct ledger_span){.whole = count && starts[count - 1].term > term};
+    for (size_t i = 0; i < count; i++)
+        if (starts[i].term == term) {
+            out->first = starts[i].first_index;
+            out->last = i + 1 < count ? starts[i + 1].first_index - 1 : view->commit;
+        }
+}
+
 /* What an append says goes with the entries of its sender's term. A new leader's first appends may
  * come before they cut anything: what the old one said counts until they do. */
 void replica_hear_acknowledged(struct replica *replica, const struct raft_message *append)
@@ -101,22 +114,36 @@ static void note_led(struct replica *replica, struct replica_turn *turn)
     replica->old_is_recovered = replica->old_may_lack = false;
 }
 
-/* Committed in a later term: what this replica had of the old one is in the log or cut. */
-static void note_returned(struct replica *replica, struct replica_turn *turn)
+/* In the log of `term`, or set aside, is all that this replica had of the old one. */
+static void tell_returned(struct replica *replica, struct replica_turn *turn, uint64_t term)
 {
-    const struct raft_view *view = raft_view(replica->raft);
-    if (!replica->old_term || view->last_term <= replica->old_term ||
-        raft_term_at(replica->raft, view->commit) <= replica->old_term)
-        return;
     struct ledger_note note = {.kind = LEDGER_RETURNED,
                                .group = replica->options.group,
-                               .term = view->last_term,
+                               .term = term,
                                .old_term = replica->old_term,
                                .node = replica->options.node,
                                .restarted = replica->old_is_recovered,
                                .may_lack = replica->old_may_lack};
     ledger_add_note(turn->ledger, &note);
     replica->old_term = 0;
+}
+
+/* Committed in a later term: what this replica had of the old one is in the log or cut. */
+static void note_returned(struct replica *replica, struct replica_turn *turn)
+{
+    const struct raft_view *view = raft_view(replica->raft);
+    if (replica->old_term && view->last_term > replica->old_term &&
+        raft_term_at(replica->raft, view->commit) > replica->old_term)
+        tell_returned(replica, turn, view->last_term);
+}
+
+/* It has nothing of a later term than its own, either. */
+void replica_set_aside_rest(struct replica *replica, struct replica_turn *turn)
+{
+    const struct raft_view *view = raft_view(replica->raft);
+    replica_set_aside_void(replica, turn, view->void_from ? view->void_from : view->commit + 1);
+    if (turn->ledger && replica->old_term)
+        tell_returned(replica, turn, view->term + 1);
 }
 
 /* A leader that was restarted may not know whom it comes after, itself included: who followed that

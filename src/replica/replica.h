@@ -305,6 +305,15 @@ bool replica_walk_on(struct replica *replica, struct replica_turn *turn, size_t 
 /* The first entry here of a later term than `term`, in the log or before it; 0: none. */
 uint64_t replica_first_after(const struct replica *replica, uint64_t term);
 
+/* ---- what was set aside (R10) ---- */
+
+struct ledger_span; /* replica/ledger/ledger.h */
+/* What is known here to be committed of that term. */
+void replica_committed_of(const struct replica *replica, uint64_t term, struct ledger_span *out);
+/* Before a replica that its group does without is forgotten: what it has and does not know to be
+ * committed goes into the ledger, whether it is lost or not. LEDGER-1, LEDGER-4 */
+void replica_set_aside_rest(struct replica *replica, struct replica_turn *turn);
+
 /* ---- failovers ---- */
 
 enum replica_suspicion {

@@ -3,44 +3,9 @@
 #include "replica/ledger/ledger.h"
 
 #include "replica/replica.h"
-#include "tests/server/stage.h"
+#include "tests/server/failover.h"
 
 #include <string.h>
-
-static const struct group_id group = {2}; /* of the first keyspace that is made */
-
-static void expect(struct stage *stage, unsigned client, const char *request, const char *reply)
-{
-    const char *got = stage_ask(stage, client, request);
-    if (strncmp(got, reply, strlen(reply)) != 0)
-        fail_msg("%s: '%s', not '%s'", request, got, reply);
-}
-
-static unsigned leader(struct stage *stage)
-{
-    for (unsigned i = 0; i < stage->options.nodes; i++) {
-        struct replica *replica = stage_replica(stage, i, group);
-        if (replica && replica_is_serving(replica))
-            return i;
-    }
-    return STAGE_NONE;
-}
-
-static bool has_leader(struct stage *stage, void *unused)
-{
-    (void)unused;
-    return leader(stage) != STAGE_NONE;
-}
-
-static bool has_another(struct stage *stage, void *argument)
-{
-    for (unsigned i = 0; i < stage->options.nodes; i++) {
-        struct replica *replica = stage_replica(stage, i, group);
-        if (i != *(unsigned *)argument && replica && replica_is_serving(replica))
-            return true;
-    }
-    return false;
-}
 
 static struct ledger *ledger_of(struct stage *stage, unsigned at)
 {
@@ -79,7 +44,7 @@ static struct scene cut_off_with(const struct stage_options *options)
     expect(stage, client, "KEYSPACE CREATE fast ACK async FAILOVER available", "OK");
     assert_true(stage_wait(stage, has_leader, NULL, 5 * STAGE_SECOND));
     scene.old = leader(stage);
-    scene.term = raft_view(replica_raft(stage_replica(stage, scene.old, group)))->term;
+    scene.term = raft_view(replica_raft(stage_replica(stage, scene.old, FAST_GROUP)))->term;
     client = stage_connect(stage, scene.old);
     unsigned careful = stage_connect(stage, scene.old);
     expect(stage, careful, "SELECT fast", "OK");
@@ -94,7 +59,7 @@ static struct scene cut_off_with(const struct stage_options *options)
     assert_string_equal("1", stage_reply(stage, client, 100 * STAGE_MS));
     stage_say(stage, careful, "SET waits 1");
     assert_string_equal("(none)", stage_reply(stage, careful, 100 * STAGE_MS));
-    assert_true(stage_wait(stage, has_another, &scene.old, 10 * STAGE_SECOND));
+    assert_true(stage_wait(stage, has_leader_but, &scene.old, 10 * STAGE_SECOND));
     return scene;
 }
 
@@ -111,7 +76,7 @@ static bool has_commands(const struct ledger_item *item, const char *key)
 static void expect_cut(struct scene *scene, enum ledger_verdict verdict)
 {
     const struct ledger_cut *cut =
-        ledger_find(ledger_of(scene->stage, scene->old), group, scene->term);
+        ledger_find(ledger_of(scene->stage, scene->old), FAST_GROUP, scene->term);
     assert_non_null(cut);
     assert_int_equal(2, cut->count); /* not the one that nobody was told of */
     assert_true(has_commands(&cut->items[0], "lost"));
@@ -159,13 +124,13 @@ static void discarded_stays_away(void **state)
     struct scene scene = cut_off();
     stage_heal(scene.stage);
     assert_true(stage_wait(scene.stage, is_saved, &scene.old, 10 * STAGE_SECOND));
-    assert_true(ledger_discard(ledger_of(scene.stage, scene.old), group, scene.term));
-    assert_false(ledger_discard(ledger_of(scene.stage, scene.old), group, scene.term));
+    assert_true(ledger_discard(ledger_of(scene.stage, scene.old), FAST_GROUP, scene.term));
+    assert_false(ledger_discard(ledger_of(scene.stage, scene.old), FAST_GROUP, scene.term));
     assert_true(stage_wait(scene.stage, is_saved, &scene.old, 10 * STAGE_SECOND));
     stage_kill(scene.stage, scene.old);
     assert_true(stage_start(scene.stage, scene.old));
     const struct ledger_cut *cut =
-        ledger_find(ledger_of(scene.stage, scene.old), group, scene.term);
+        ledger_find(ledger_of(scene.stage, scene.old), FAST_GROUP, scene.term);
     assert_true(cut && cut->discarded && !cut->count); /* LEDGER-3: the log still has the records */
     stage_destroy(scene.stage);
 }
@@ -184,15 +149,10 @@ static void the_record_comes_first(void **state)
             assert_true(stage_start(scene.stage, scene.old));
         assert_true(stage_wait(scene.stage, is_saved, &scene.old, 10 * STAGE_SECOND));
         const struct ledger_cut *cut =
-            ledger_find(ledger_of(scene.stage, scene.old), group, scene.term);
+            ledger_find(ledger_of(scene.stage, scene.old), FAST_GROUP, scene.term);
         assert_true(cut && cut->count == 2); /* LEDGER-1 */
         stage_destroy(scene.stage);
     }
-}
-
-static const struct raft_view *view_of(struct stage *stage, unsigned at)
-{
-    return raft_view(replica_raft(stage_replica(stage, at, group)));
 }
 
 /* Until the new leader's log begins behind all that the old one has. */
@@ -200,22 +160,22 @@ static void write_past(struct scene *scene)
 {
     char line[32];
     struct stage *stage = scene->stage;
-    uint64_t last = view_of(stage, scene->old)->last_index;
+    uint64_t last = fast_view(stage, scene->old)->last_index;
     stage_run(stage, 10 * STAGE_SECOND); /* nobody waits for the old one any more */
     unsigned at = (scene->old + 1) % 3, client = stage_connect(stage, at);
     expect(stage, client, "SELECT fast", "OK");
-    for (unsigned i = 0; i < 600 && view_of(stage, at)->first_index <= last + 1; i++) {
+    for (unsigned i = 0; i < 600 && fast_view(stage, at)->first_index <= last + 1; i++) {
         snprintf(line, sizeof line, "SET k%u v%u", i % 20, i);
         expect(stage, client, line, "OK");
     }
-    assert_true(view_of(stage, at)->first_index > last + 1);
+    assert_true(fast_view(stage, at)->first_index > last + 1);
 }
 
 static bool has_installed(struct stage *stage, void *argument)
 {
     unsigned old = *(unsigned *)argument;
-    return has_leader(stage, NULL) && stage_replica(stage, old, group) &&
-           view_of(stage, old)->commit == view_of(stage, leader(stage))->commit;
+    return has_leader(stage, NULL) && stage_replica(stage, old, FAST_GROUP) &&
+           fast_view(stage, old)->commit == fast_view(stage, leader(stage))->commit;
 }
 
 /* LEDGER-1, R10: the same where a snapshot takes the place of the old leader's log: whatever call
@@ -228,7 +188,7 @@ static void what_a_snapshot_cuts(void **state)
             .nodes = 3, .snapshot_log_bytes = 2000, .snapshot_period_ns = 30 * STAGE_SECOND});
         struct stage *stage = scene.stage;
         write_past(&scene);
-        uint64_t last = view_of(stage, scene.old)->last_index;
+        uint64_t last = fast_view(stage, scene.old)->last_index;
         world_crash_at_call(stage->world, stage->nodes[scene.old].machine, call, call % 8);
         stage_heal(stage);
         stage_run(stage, 3 * STAGE_SECOND);
@@ -236,8 +196,9 @@ static void what_a_snapshot_cuts(void **state)
         if (!stage->nodes[scene.old].worker)
             assert_true(stage_start(stage, scene.old));
         assert_true(stage_wait(stage, has_installed, &scene.old, 30 * STAGE_SECOND));
-        assert_true(view_of(stage, scene.old)->first_index > last + 1); /* by a snapshot */
-        const struct ledger_cut *cut = ledger_find(ledger_of(stage, scene.old), group, scene.term);
+        assert_true(fast_view(stage, scene.old)->first_index > last + 1); /* by a snapshot */
+        const struct ledger_cut *cut =
+            ledger_find(ledger_of(stage, scene.old), FAST_GROUP, scene.term);
         assert_true(cut && cut->count == 2); /* LEDGER-1 */
         assert_true(has_commands(&cut->items[0], "lost"));
         stage_destroy(stage);

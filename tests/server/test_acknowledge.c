@@ -1,40 +1,10 @@
 /* ACK by contract and by connection: what is answered before its commit, under which lease, and
  * what never is (REPLICA-1, R2, R11). A leader is cut off from the others; its clients reach it. */
-#include "stage.h"
+#include "failover.h"
 
 #include <string.h>
 
 #define LEASE_NS (400 * STAGE_MS) /* of node_timing_default: the shortest election time-out */
-
-static const struct group_id group = {2}; /* of the first keyspace that is made */
-
-static void expect(struct stage *stage, unsigned client, const char *request, const char *reply)
-{
-    const char *got = stage_ask(stage, client, request);
-    if (strncmp(got, reply, strlen(reply)) != 0)
-        fail_msg("%s: '%s', not '%s'", request, got, reply);
-}
-
-static bool has_leader(struct stage *stage, void *unused)
-{
-    (void)unused;
-    for (unsigned i = 0; i < stage->options.nodes; i++) {
-        struct replica *replica = stage_replica(stage, i, group);
-        if (replica && replica_is_serving(replica))
-            return true;
-    }
-    return false;
-}
-
-static unsigned leader(struct stage *stage)
-{
-    for (unsigned i = 0; i < stage->options.nodes; i++) {
-        struct replica *replica = stage_replica(stage, i, group);
-        if (replica && replica_is_serving(replica))
-            return i;
-    }
-    return STAGE_NONE;
-}
 
 /* A keyspace of such a contract, and a client at its leader with key k = 0 committed there. */
 static struct stage *stage_with(unsigned nodes, const char *contract, unsigned *client)
@@ -164,7 +134,8 @@ static void a_level_is_forwarded(void **state)
 static bool everybody_knows(struct stage *stage, void *index)
 {
     for (unsigned i = 0; i < stage->options.nodes; i++)
-        if (raft_view(replica_raft(stage_replica(stage, i, group)))->acked < *(uint64_t *)index)
+        if (raft_view(replica_raft(stage_replica(stage, i, FAST_GROUP)))->acked <
+            *(uint64_t *)index)
             return false;
     return true;
 }
@@ -175,7 +146,7 @@ static void followers_hear_what_was_answered(void **state)
     unsigned client;
     struct stage *stage = stage_with(3, "ACK async FAILOVER available", &client);
     uint64_t first =
-        raft_view(replica_raft(stage_replica(stage, leader(stage), group)))->last_index;
+        raft_view(replica_raft(stage_replica(stage, leader(stage), FAST_GROUP)))->last_index;
     expect(stage, client, "SET k 1", "OK");
     expect(stage, client, "SET k 2", "OK"); /* its append carries the answer to the first */
     first++;

@@ -1,32 +1,8 @@
 /* LOSS as an operator sees it, through any node: a record from the failover on, exact once the old
  * leader is back, key by key, until it is discarded (R10). */
-#include "stage.h"
+#include "failover.h"
 
 #include <string.h>
-
-static const struct group_id group = {2}; /* of the first keyspace that is made */
-
-static void expect(struct stage *stage, unsigned client, const char *request, const char *reply)
-{
-    const char *got = stage_ask(stage, client, request);
-    if (strncmp(got, reply, strlen(reply)) != 0)
-        fail_msg("%s: '%s', not '%s'", request, got, reply);
-}
-
-static unsigned leader_but(struct stage *stage, unsigned old)
-{
-    for (unsigned i = 0; i < stage->options.nodes; i++) {
-        struct replica *replica = stage_replica(stage, i, group);
-        if (i != old && replica && replica_is_serving(replica))
-            return i;
-    }
-    return STAGE_NONE;
-}
-
-static bool has_leader_but(struct stage *stage, void *old)
-{
-    return leader_but(stage, *(unsigned *)old) != STAGE_NONE;
-}
 
 struct scene {
     struct stage *stage;
@@ -46,7 +22,8 @@ static struct scene lost_write(void)
     scene.old = leader_but(stage, STAGE_NONE);
     snprintf(
         scene.id, sizeof scene.id, "2-%llu",
-        (unsigned long long)raft_view(replica_raft(stage_replica(stage, scene.old, group)))->term);
+        (unsigned long long)raft_view(replica_raft(stage_replica(stage, scene.old, FAST_GROUP)))
+            ->term);
     client = stage_connect(stage, scene.old);
     expect(stage, client, "SELECT fast", "OK");
     expect(stage, client, "SET k 0", "OK");
@@ -61,33 +38,20 @@ static struct scene lost_write(void)
     return scene;
 }
 
-static bool list_has(struct scene *scene, const char *words)
-{
-    const char *got = stage_ask(scene->stage, scene->client, "LOSS LIST fast");
-    return strstr(got, scene->id) && strstr(got, words);
-}
-
-static void expect_list(struct scene *scene, const char *words)
-{
-    for (unsigned i = 0; i < 100 && !list_has(scene, words); i++)
-        stage_run(scene->stage, 100 * STAGE_MS);
-    if (!list_has(scene, words))
-        fail_msg("%s: '%s' lacks '%s'", scene->id,
-                 stage_ask(scene->stage, scene->client, "LOSS LIST fast"), words);
-}
-
 static void unknown_until_the_old_leader_is_back(void **state)
 {
     (void)state;
     struct scene scene = lost_write();
     char show[80];
-    expect_list(&scene, "state unknown acknowledged nil"); /* never 0 for what nobody knows */
-    expect_list(&scene, "which led, has not come back since");
+    expect_list(scene.stage, scene.client, scene.id,
+                "state unknown acknowledged nil"); /* never 0 for what nobody knows */
+    expect_list(scene.stage, scene.client, scene.id, "which led, has not come back since");
     expect(scene.stage, scene.client, "LOSS LIST default", "");
     expect(scene.stage, scene.client, "LOSS LIST nothing", "-ERR there is no such keyspace");
     stage_heal(scene.stage);
-    expect_list(&scene, "state exact acknowledged 1 not_acknowledged 0 possibly 0");
-    expect_list(&scene, "is back and knows what it had answered");
+    expect_list(scene.stage, scene.client, scene.id,
+                "state exact acknowledged 1 not_acknowledged 0 possibly 0");
+    expect_list(scene.stage, scene.client, scene.id, "is back and knows what it had answered");
     snprintf(show, sizeof show, "LOSS SHOW %s", scene.id);
     const char *shown = stage_ask(scene.stage, scene.client, show);
     if (!strstr(shown, "nodes_not_asked 0 writes key lost database 0 command SET lost 1 index") ||
@@ -104,16 +68,16 @@ static void discarded(void **state)
     struct scene scene = lost_write();
     char request[80];
     stage_heal(scene.stage);
-    expect_list(&scene, "state exact acknowledged 1");
+    expect_list(scene.stage, scene.client, scene.id, "state exact acknowledged 1");
     snprintf(request, sizeof request, "LOSS DISCARD %s", scene.id);
     expect(scene.stage, scene.client, request, "OK");
-    for (unsigned i = 0; i < 100 && list_has(&scene, ""); i++)
+    for (unsigned i = 0; i < 100 && list_has(scene.stage, scene.client, scene.id, ""); i++)
         stage_run(scene.stage, 100 * STAGE_MS);
-    assert_false(list_has(&scene, ""));
+    assert_false(list_has(scene.stage, scene.client, scene.id, ""));
     stage_kill(scene.stage, scene.old);
     assert_true(stage_start(scene.stage, scene.old));
     stage_run(scene.stage, 3 * STAGE_SECOND);
-    assert_false(list_has(&scene, "")); /* LEDGER-3 */
+    assert_false(list_has(scene.stage, scene.client, scene.id, "")); /* LEDGER-3 */
     stage_destroy(scene.stage);
 }
 
@@ -125,7 +89,8 @@ static void a_killed_leader_does_not_know(void **state)
     stage_kill(scene.stage, scene.old);
     stage_heal(scene.stage);
     assert_true(stage_start(scene.stage, scene.old));
-    expect_list(&scene, "state possibly acknowledged 0 not_acknowledged 0 possibly 1");
+    expect_list(scene.stage, scene.client, scene.id,
+                "state possibly acknowledged 0 not_acknowledged 0 possibly 1");
     stage_destroy(scene.stage);
 }
 
@@ -169,7 +134,7 @@ static void an_orderly_change_leaves_nothing(void **state)
     expect(stage, client, "KEYSPACE CREATE fast ACK async FAILOVER available", "OK");
     assert_true(stage_wait(stage, has_leader_but, &none, 5 * STAGE_SECOND));
     unsigned old = leader_but(stage, STAGE_NONE);
-    replica_step_down(stage_replica(stage, old, group),
+    replica_step_down(stage_replica(stage, old, FAST_GROUP),
                       node_turn(worker_node(stage->nodes[old].worker)));
     assert_true(stage_wait(stage, has_leader_but, &none, 10 * STAGE_SECOND));
     stage_run(stage, 3 * STAGE_SECOND);

@@ -1,43 +1,11 @@
 /* LOSS REPLAY: what a failover has cut is proposed again, each write once however often, through
  * which node and over which crash it is asked for; a key that was written since is named and left
  * alone, unless that is wanted (R10, CONTROL-13). */
-#include "stage.h"
+#include "failover.h"
 
 #include <string.h>
 
 #define MANY 700 /* more than one turn of a replay takes */
-
-static const struct group_id group = {2}; /* of the first keyspace that is made */
-
-static void expect(struct stage *stage, unsigned client, const char *request, const char *reply)
-{
-    const char *got = stage_ask(stage, client, request);
-    if (strncmp(got, reply, strlen(reply)) != 0)
-        fail_msg("%s: '%s', not '%s'", request, got, reply);
-}
-
-static void expect_words(struct stage *stage, unsigned client, const char *request,
-                         const char *words)
-{
-    const char *got = stage_ask(stage, client, request);
-    if (!strstr(got, words))
-        fail_msg("%s: '%s' lacks '%s'", request, got, words);
-}
-
-static unsigned leader_but(struct stage *stage, unsigned old)
-{
-    for (unsigned i = 0; i < stage->options.nodes; i++) {
-        struct replica *replica = stage_replica(stage, i, group);
-        if (i != old && replica && replica_is_serving(replica))
-            return i;
-    }
-    return STAGE_NONE;
-}
-
-static bool has_leader_but(struct stage *stage, void *old)
-{
-    return leader_but(stage, *(unsigned *)old) != STAGE_NONE;
-}
 
 struct scene {
     struct stage *stage;
@@ -53,22 +21,6 @@ static unsigned connect_to(struct stage *stage, unsigned node)
     return client;
 }
 
-static bool list_has(const struct scene *scene, const char *words)
-{
-    const char *got = stage_ask(scene->stage, scene->client, "LOSS LIST fast");
-    const char *record = strstr(got, scene->id);
-    return record && strstr(record, words);
-}
-
-static void expect_list(const struct scene *scene, const char *words)
-{
-    for (unsigned i = 0; i < 100 && !list_has(scene, words); i++)
-        stage_run(scene->stage, 100 * STAGE_MS);
-    if (!list_has(scene, words))
-        fail_msg("%s: '%s' lacks '%s'", scene->id,
-                 stage_ask(scene->stage, scene->client, "LOSS LIST fast"), words);
-}
-
 /* `requests` lines are answered by a leader that is cut off; another leads, and it is back. */
 static struct scene lost(const char *before, const char *request, unsigned times)
 {
@@ -78,7 +30,8 @@ static struct scene lost(const char *before, const char *request, unsigned times
     expect(stage, client, "KEYSPACE CREATE fast ACK async FAILOVER available", "OK");
     assert_true(stage_wait(stage, has_leader_but, &scene.old, 5 * STAGE_SECOND));
     scene.old = leader_but(stage, STAGE_NONE);
-    const struct raft_view *view = raft_view(replica_raft(stage_replica(stage, scene.old, group)));
+    const struct raft_view *view =
+        raft_view(replica_raft(stage_replica(stage, scene.old, FAST_GROUP)));
     snprintf(scene.id, sizeof scene.id, "2-%llu", (unsigned long long)view->term);
     snprintf(scene.replay, sizeof scene.replay, "LOSS REPLAY %s", scene.id);
     snprintf(scene.overwrite, sizeof scene.overwrite, "%s OVERWRITE", scene.replay);
@@ -94,7 +47,7 @@ static struct scene lost(const char *before, const char *request, unsigned times
     stage_heal(stage);
     scene.entry = (leader_but(stage, scene.old) + 1) % 3;
     scene.client = connect_to(stage, scene.entry);
-    expect_list(&scene, "state exact");
+    expect_list(scene.stage, scene.client, scene.id, "state exact");
     return scene;
 }
 
@@ -107,7 +60,7 @@ static void is_proposed_again_once(void **state)
                  "replayed 3 replayed_before 0 not_acknowledged 0 skipped 0 nodes_not_asked 0 "
                  "writes 3 skipped_keys");
     expect(scene.stage, scene.client, "GET n", "13");
-    expect_list(&scene, "state replayed");
+    expect_list(scene.stage, scene.client, scene.id, "state replayed");
     expect_words(scene.stage, connect_to(scene.stage, (scene.entry + 1) % 3), scene.replay,
                  "replayed 0 replayed_before 3 ");
     expect_words(scene.stage, connect_to(scene.stage, (scene.entry + 2) % 3), scene.overwrite,
@@ -205,7 +158,7 @@ static void from_two_nodes_at_once(void **state)
 
 static bool has_some(struct stage *stage, void *client)
 {
-    struct replica *replica = stage_replica(stage, leader_but(stage, STAGE_NONE), group);
+    struct replica *replica = stage_replica(stage, leader_but(stage, STAGE_NONE), FAST_GROUP);
     (void)client;
     struct store_key key = store_key_of(0, slice_of_text("n"));
     struct store_entry *entry = replica ? store_find(replica_store(replica), &key) : NULL;

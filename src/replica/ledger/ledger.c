@@ -97,10 +97,11 @@ static size_t item_place(const struct ledger_cut *cut, uint64_t index)
     return at;
 }
 
-/* What the leader itself knows stands above what a follower guesses. LEDGER-2 */
+/* What the leader itself knows stands above what a follower guesses (LEDGER-2), and what the
+ * group's log has above both. */
 static void merge(struct ledger *ledger, struct ledger_item *old, const struct ledger_item *item)
 {
-    if (old->verdict == LEDGER_POSSIBLY)
+    if (old->verdict == LEDGER_POSSIBLY || item->verdict == LEDGER_RESTORED)
         old->verdict = item->verdict;
     if (old->bytes.size || !item->bytes.size)
         return;
@@ -127,6 +128,7 @@ void ledger_add(struct ledger *ledger, struct ledger_cut *cut, const struct ledg
         memmove(cut->items + at + 1, cut->items + at, (cut->count - at) * sizeof *cut->items);
         cut->items[at] = empty;
         cut->count++;
+        cut->decided = false;
     }
     merge(ledger, &cut->items[at], &kept);
     cut->version++;
@@ -158,6 +160,18 @@ static void take(struct ledger *ledger, const struct ledger_loss *loss, int64_t 
     ledger_add(ledger, cut, &item);
 }
 
+/* It was committed, and an unsure election has made that void (R4): its fate is open again. */
+static void reopen(struct ledger *ledger, const struct ledger_loss *loss)
+{
+    struct ledger_cut *cut = find(ledger, loss->group, loss->term);
+    size_t at = cut ? item_place(cut, loss->index) : 0;
+    if (!cut || at == cut->count || cut->items[at].index != loss->index)
+        return;
+    if (cut->items[at].verdict == LEDGER_RESTORED)
+        cut->items[at].verdict = loss->verdict;
+    cut->decided = false;
+}
+
 /* LEDGER-1: the caller's log gets the entries that replace this one behind it. */
 void ledger_set_aside(struct ledger *ledger, struct wal *wal, enum wal_sync sync,
                       const struct ledger_loss *loss, int64_t wall_us)
@@ -178,6 +192,7 @@ void ledger_set_aside(struct ledger *ledger, struct wal *wal, enum wal_sync sync
                                 .payload = slice_of_buffer(&payload)};
     wal_append(wal, &record, sync);
     buffer_deinit(&payload);
+    reopen(ledger, loss);
     take(ledger, loss, wall_us);
 }
 
@@ -232,6 +247,32 @@ size_t ledger_verdicts(const struct ledger_cut *cut, enum ledger_verdict verdict
     for (size_t i = 0; i < cut->count; i++)
         count += cut->items[i].verdict == verdict;
     return count;
+}
+
+/* False: it is said of it already, or cannot be. */
+static bool restore(struct ledger_item *item, const struct ledger_span *span)
+{
+    bool is_there = span->first && item->index >= span->first && item->index <= span->last;
+    if (!is_there || item->verdict == LEDGER_RESTORED)
+        return false;
+    item->verdict = LEDGER_RESTORED;
+    return true;
+}
+
+void ledger_decide(struct ledger *ledger, struct group_id group, uint64_t term,
+                   const struct ledger_span *span)
+{
+    struct ledger_cut *cut = find(ledger, group, term);
+    bool changed = false;
+    if (!cut || cut->discarded || cut->decided)
+        return;
+    for (size_t i = 0; i < cut->count; i++)
+        changed |= restore(&cut->items[i], span);
+    cut->decided = span->whole || ledger_verdicts(cut, LEDGER_RESTORED) == cut->count;
+    if (!changed && !cut->decided)
+        return;
+    cut->version++;
+    cut->unsaved = cut->unreported = true;
 }
 
 /* LEDGER-3: the note that is left keeps records of the log from coming back after a start. */

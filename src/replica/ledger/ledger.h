@@ -16,6 +16,8 @@
  * replaces it can be durable.
  * LEDGER-2  It is judged: acknowledged, not, or possibly; "possibly" wherever nobody knows.
  * LEDGER-3  What is set aside stays, over restarts, until it is discarded; then it stays away.
+ * LEDGER-4  It counts as lost only once the group has committed a later term without it; what the
+ * group has committed after all is restored, and not lost.
  * Non-promises: entries whose level needed the commit are not kept, since nobody was told of them;
  * of an entry that was no longer in memory only its index and term are kept. */
 #ifndef HOLDFAST_REPLICA_LEDGER_LEDGER_H
@@ -35,6 +37,13 @@ enum ledger_verdict {
     LEDGER_ACKNOWLEDGED = 1,
     LEDGER_NOT, /* the leader that it was written through had not answered it */
     LEDGER_POSSIBLY,
+    LEDGER_RESTORED, /* committed after all: others still had it, or it was only not known here */
+};
+
+/* What the group's log has of a term, as far as it is committed. */
+struct ledger_span {
+    uint64_t first, last; /* 0, 0: nothing */
+    bool whole;           /* a later term is committed, too: nothing will be added */
 };
 
 struct ledger_item {
@@ -51,6 +60,7 @@ struct ledger_cut {
     uint64_t term;
     int64_t cut_us; /* wall clock of this node, when the first of it was cut */
     bool discarded; /* only this note of it is left */
+    bool decided;   /* what is not restored is lost for good. LEDGER-4 */
     bool unsaved, unreported;
     uint64_t version; /* rises with each change */
     struct ledger_item *items;
@@ -106,6 +116,10 @@ const struct ledger_cut *ledger_find(const struct ledger *ledger, struct group_i
 void ledger_merge(struct ledger *ledger, struct group_id group, uint64_t term,
                   const struct ledger_item *item);
 size_t ledger_verdicts(const struct ledger_cut *cut, enum ledger_verdict verdict);
+/* What the group has committed of the term; nothing happens to a cut that is not there, or decided.
+ * LEDGER-4 */
+void ledger_decide(struct ledger *ledger, struct group_id group, uint64_t term,
+                   const struct ledger_span *span);
 /* False: there is no such cut, or it is discarded already. LEDGER-3 */
 bool ledger_discard(struct ledger *ledger, struct group_id group, uint64_t term);
 /* A cut that has changed since it was last called reported; NULL: none. */

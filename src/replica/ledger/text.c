@@ -1,13 +1,14 @@
 /* text.c - the file of a cut, for people and for the next start.
  *
- *     holdfast-ledger 1 group GROUP term TERM cut TIME [discarded]
+ *     holdfast-ledger 1 group GROUP term TERM cut TIME [discarded | decided]
  *     entry INDEX VERDICT LINES SIZE
  *       SET "key" "value"                       LINES of them: what the entry did
  *     SIZE bytes: the entry as the log had it, and a line feed
  *
- * TIME is the node's wall clock in microseconds; VERDICT acknowledged, not or possibly. An entry
- * whose bytes were not kept has SIZE 0. Valid: the entry's own checksum holds, and its group, term
- * and index are those of the lines. */
+ * TIME is the node's wall clock in microseconds; VERDICT acknowledged, not, possibly or restored.
+ * "decided": whatever is not restored is lost for good. An entry whose bytes were not kept has
+ * SIZE 0. Valid: the entry's own checksum holds, and its group, term and index are those of the
+ * lines. */
 #include "replica/ledger/inside.h"
 
 #include <stdio.h>
@@ -15,7 +16,7 @@
 #define LINE_SIZE   256
 #define SHOWN_BYTES 128 /* of one argument */
 
-static const char *const verdicts[] = {"", "acknowledged", "not", "possibly"};
+static const char *const verdicts[] = {"", "acknowledged", "not", "possibly", "restored"};
 
 /* ---- writing ---- */
 
@@ -65,7 +66,10 @@ void ledger_write(const struct ledger *ledger, const struct ledger_cut *cut, str
 {
     buffer_print(out, "holdfast-ledger 1 group %llu term %llu cut %lld%s\n",
                  (unsigned long long)cut->group.value, (unsigned long long)cut->term,
-                 (long long)cut->cut_us, cut->discarded ? " discarded" : "");
+                 (long long)cut->cut_us,
+                 cut->discarded ? " discarded"
+                 : cut->decided ? " decided"
+                                : "");
     for (size_t i = 0; i < cut->count; i++) {
         const struct ledger_item *item = &cut->items[i];
         buffer_print(out, "entry %llu %s %zu %zu\n", (unsigned long long)item->index,
@@ -96,7 +100,7 @@ static bool take_line(struct slice *text, char line[LINE_SIZE])
 
 static enum ledger_verdict verdict_of(const char *word)
 {
-    for (enum ledger_verdict i = LEDGER_ACKNOWLEDGED; i <= LEDGER_POSSIBLY; i++)
+    for (enum ledger_verdict i = LEDGER_ACKNOWLEDGED; i <= LEDGER_RESTORED; i++)
         if (strcmp(word, verdicts[i]) == 0)
             return i;
     return 0;
@@ -147,7 +151,10 @@ enum status ledger_read(struct ledger *ledger, struct slice text)
         return STATUS_OK;
     }
     enum status status = STATUS_OK;
-    while (!status && take_line(&text, line))
+    size_t count = 0;
+    for (; !status && take_line(&text, line); count++)
         status = read_entry(ledger, cut, line, &text);
+    /* What the log has and the file has not came later: nobody has looked for it yet. */
+    cut->decided = !status && strcmp(word, "decided") == 0 && count == cut->count;
     return status;
 }
