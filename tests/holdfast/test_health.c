@@ -103,6 +103,19 @@ static void test_a_full_disk(void **state)
 }
 
 /* ACK local, FAILOVER safe: the leader alone is its quorum, and an election needs all. */
+static struct health health_of_one_copy(const struct own_view *view)
+{
+    json_t *made = make_view(view);
+    json_t *keyspace = json_array_get(json_object_get(made, "keyspaces"), 0);
+    json_object_set_new(keyspace, "commit_quorum", json_integer(1));
+    json_object_set_new(keyspace, "election_quorum", json_integer(3));
+    json_t *merged = merge_views(&made, 1);
+    struct health health = health_of(merged);
+    json_decref(merged);
+    json_decref(made);
+    return health;
+}
+
 static void test_quorums_of_the_contract(void **state)
 {
     (void)state;
@@ -111,15 +124,9 @@ static void test_quorums_of_the_contract(void **state)
         view.up = down == 0 ? "uuu" : down == 1 ? "uud" : "udd";
         for (int i = 3 - down; i < 3; i++)
             view.states[i] = "down";
-        json_t *made = make_view(&view), *keyspaces = json_object_get(made, "keyspaces");
-        json_object_set_new(json_array_get(keyspaces, 0), "commit_quorum", json_integer(1));
-        json_object_set_new(json_array_get(keyspaces, 0), "election_quorum", json_integer(3));
-        json_t *merged = merge_views(&made, 1);
-        struct health health = health_of(merged);
+        struct health health = health_of_one_copy(&view);
         assert_null(strstr(health.sentence, "writes are refused"));
         assert_non_null(strstr(health.sentence, "can lose no node"));
-        json_decref(merged);
-        json_decref(made);
     }
 }
 
@@ -133,11 +140,7 @@ static void test_only_the_leader_helps(void **state)
         view.leader = 0;
         for (int i = 0; i < down; i++)
             view.states[i] = "down";
-        json_t *made = make_view(&view), *keyspaces = json_object_get(made, "keyspaces");
-        json_object_set_new(json_array_get(keyspaces, 0), "commit_quorum", json_integer(1));
-        json_object_set_new(json_array_get(keyspaces, 0), "election_quorum", json_integer(3));
-        json_t *merged = merge_views(&made, 1);
-        struct health health = health_of(merged);
+        struct health health = health_of_one_copy(&view);
         assert_null(strstr(health.sentence, "majority"));
         assert_non_null(
             strstr(health.sentence,
@@ -145,8 +148,6 @@ static void test_only_the_leader_helps(void **state)
                                "lead without that one"
                              : "; writes to default/1 are refused until 2 more of its replicas "
                                "are back"));
-        json_decref(merged);
-        json_decref(made);
     }
 }
 

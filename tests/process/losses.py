@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """FAILOVER available with a leader that is cut off, or killed: the ledger has each acknowledged write that clients miss, and LOSS
 REPLAY puts them back."""
+import contextlib
 import json
 import socket
 import unittest
@@ -124,13 +125,22 @@ class Losses(unittest.TestCase):
             sums = [old + answer[name] for old, name in zip(sums, ("replayed", "replayed_before", "skipped"))]
         return tuple(sums)
 
-    def test_a_leader_that_is_cut_off(self):
+    @contextlib.contextmanager
+    def cut_off(self):
+        """Three nodes, the leader that is cut off, and what it has acknowledged since."""
         with Network(3) as network, Cluster(3, network.hosts, (7000, 7100, 7200)) as cluster:
             leader = self.start(network, cluster)
-            burst = self.cut_writes(network, cluster, leader)
+            yield network, cluster, leader, self.cut_writes(network, cluster, leader)
+
+    def wait_for_another(self, cluster, leader):
+        others = cluster.others(leader)
+        wait_until(lambda: self.leader(others) not in (None, leader), SETTLED_SECONDS, "another leader")
+        return others
+
+    def test_a_leader_that_is_cut_off(self):
+        with self.cut_off() as (network, cluster, leader, burst):
             burst.until_silent()
-            others = cluster.others(leader)
-            wait_until(lambda: self.leader(others) not in (None, leader), SETTLED_SECONDS, "another leader")
+            others = self.wait_for_another(cluster, leader)
             network.heal(cluster.nodes.index(leader))
             cluster.wait_ready()
             identities, listed = self.ledger(others[0], (b"exact",))
@@ -145,13 +155,10 @@ class Losses(unittest.TestCase):
             self.ledger(leader, (b"replayed",))
 
     def test_a_leader_that_is_killed(self):
-        with Network(3) as network, Cluster(3, network.hosts, (7000, 7100, 7200)) as cluster:
-            leader = self.start(network, cluster)
-            burst = self.cut_writes(network, cluster, leader)
+        with self.cut_off() as (network, cluster, leader, burst):
             leader.kill()
-            others = cluster.others(leader)
             network.heal(cluster.nodes.index(leader))
-            wait_until(lambda: self.leader(others) not in (None, leader), SETTLED_SECONDS, "another leader")
+            others = self.wait_for_another(cluster, leader)
             leader.start()
             cluster.wait_ready()
             identities, listed = self.ledger(others[0], (b"possibly",))
