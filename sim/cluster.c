@@ -39,6 +39,10 @@ struct cluster *cluster_create(struct world *world, const struct cluster_options
         node->worker_count = options->workers ? options->workers : 1;
         if (options->workers_differ)
             node->worker_count = 1 + (node->worker_count + i) % CLUSTER_WORKERS_MAX;
+        if (options->sites) { /* a zone is of several sites: only names are compared */
+            snprintf(node->site, sizeof node->site, "s%u", i % options->sites);
+            snprintf(node->zone, sizeof node->zone, "z%u", i % (options->sites + 1));
+        }
         snprintf(node->listen, sizeof node->listen, "10.0.0.%u:6379", i + 1);
         snprintf(node->peer_listen, sizeof node->peer_listen, "10.0.0.%u:16379", i + 1);
         if (i < cluster->options.founders)
@@ -119,6 +123,8 @@ static enum status create_workers(struct cluster *cluster, struct cluster_node *
                                      .listen = node->listen,
                                      .peer_listen = node->peer_listen,
                                      .join = joins(cluster, node),
+                                     .site = node->site,
+                                     .zone = node->zone,
                                      .readindex_reads = cluster->options.readindex_reads,
                                      .wal_segment_size = 1u << 20,
                                      .snapshot_log_bytes = cluster->options.snapshot_log_bytes,

@@ -29,6 +29,7 @@ struct cluster_node {
     struct worker *workers[CLUSTER_WORKERS_MAX]; /* NULL unless UP */
     unsigned worker_count;                       /* of this process, and of the next */
     char listen[IO_ADDRESS_SIZE], peer_listen[IO_ADDRESS_SIZE];
+    char site[8], zone[8];      /* "": not said */
     char why[WORKER_LINE_SIZE]; /* why it stopped or did not start */
     bool sync_fails;            /* a sync of it is going to fail: it may stop, once */
     bool disk_full;             /* it may refuse to start */
@@ -39,6 +40,7 @@ struct cluster_node {
 struct cluster_options {
     unsigned nodes;
     unsigned founders; /* the first so many; the others join them. 0: all */
+    unsigned sites;    /* the nodes are of so many, in turn, s0 the first; 0: they name none */
     uint32_t faults;   /* enum replica_fault */
     bool readindex_reads;
     unsigned workers;                                /* of each node; 0: 1 */

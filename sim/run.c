@@ -79,6 +79,15 @@ static unsigned draw_founders(const struct run *run, unsigned nodes)
     return nodes == 5 && random_below(&random, 2) ? 3 : 1;
 }
 
+/* The nodes of two clusters in three say where they are: in one site, or in up to as many as there
+ * are nodes. */
+static unsigned draw_sites(const struct run *run, unsigned nodes)
+{
+    struct random random;
+    random_init(&random, run->options->seed ^ 0x517e5);
+    return random_below(&random, 3) ? 1 + (unsigned)random_below(&random, nodes) : 0;
+}
+
 static void create(struct run *run)
 {
     struct world_options world = world_options_calm(run->options->seed);
@@ -92,6 +101,7 @@ static void create(struct run *run)
                                       .workers_differ = run->options->seed % 5 == 0,
                                       .workers = 1 + (unsigned)(run->options->seed % 3)};
     cluster.founders = draw_founders(run, cluster.nodes);
+    cluster.sites = draw_sites(run, cluster.nodes);
     draw_snapshots(run, &cluster);
     run->cluster = cluster_create(run->world, &cluster, &run->verdict);
     run->cluster->talks = run->options->trace;
@@ -99,6 +109,7 @@ static void create(struct run *run)
     run->history = history_create();
     add_slots(run);
     spaces_init(&run->spaces, run->history, cluster.nodes, cluster.founders, run->options->seed);
+    run->spaces.sites = cluster.sites;
     uint64_t think_ns = between(run, 15, 100) * WORLD_MS * (is_sparse(run) ? 4 : 1);
     struct client_options client = {.connections = (unsigned)between(run, 5, 10),
                                     .think_min_ns = think_ns / 4,

@@ -147,12 +147,33 @@ static void draw_alter(struct spaces *spaces, struct space *space, uint64_t now_
         spaces->alter_gap_ns ? now_ns + 1 + below(spaces, 2 * spaces->alter_gap_ns) : NEVER_NS;
 }
 
+/* Where copies go: groups move. A site that no node names, or none yet, is refused. */
+static void draw_place(struct spaces *spaces, char *out, size_t size)
+{
+    static const char *const levels[] = {"none", "host", "zone", "site"};
+    uint64_t what = below(spaces, 3);
+    size_t used = 0;
+    if (what != 1)
+        used =
+            (size_t)snprintf(out, size, "SPREAD %s%s", levels[below(spaces, 4)], what ? " " : "");
+    if (what && below(spaces, 4) == 0)
+        snprintf(out + used, size - used, "PREFER none");
+    else if (what)
+        snprintf(out + used, size - used, "PREFER site=s%u",
+                 (unsigned)below(spaces, spaces->sites + 1));
+}
+
 /* What its contract allows to be lost, it allows for good: an old one may still hold somewhere. */
 static void begin_alter(struct spaces *spaces, struct space *space)
 {
     char ack[48] = "", sync[24] = "", replicas[16] = "";
     bool early = space->early, lax_sync = space->lax_sync;
-    uint64_t what = below(spaces, 4); /* 0: SYNC alone, 1: with the others, else without */
+    uint64_t what = below(spaces, 6); /* 0: SYNC alone, 1: with the others, else without */
+    space->alters = true;
+    if (what > 3 && spaces->sites) {
+        draw_place(spaces, space->change, sizeof space->change);
+        return;
+    }
     if (what) {
         draw_replicas(spaces, space);
         snprintf(replicas, sizeof replicas, "REPLICAS %u", space->replicas);
@@ -165,7 +186,6 @@ static void begin_alter(struct spaces *spaces, struct space *space)
         space->lax_sync |= lax_sync;
     }
     snprintf(space->change, sizeof space->change, "%s %s %s", replicas, ack, sync);
-    space->alters = true;
 }
 
 static void ask_contract(const struct space *space, const char *verb, const char *contract,
@@ -266,6 +286,13 @@ static void lose_alter(struct space *space, uint64_t now_ns)
     space->alter_ns = now_ns + RETRY_NS;
 }
 
+/* Fewer domains than copies, or no such site (yet). */
+static bool has_no_place(struct slice error)
+{
+    return (begins(error, "ERR SPREAD ") && ends(error, " works, or no SPREAD")) ||
+           (begins(error, "ERR PREFER site=") && ends(error, ", or PREFER none"));
+}
+
 /* More copies than there are nodes yet. */
 static bool waits_for_nodes(struct slice error)
 {
@@ -280,7 +307,7 @@ static const char *take_altered(struct spaces *spaces, struct space *space, stru
         space->alter_ns = now_ns + RETRY_NS;
     else if (begins(error, "UNKNOWNOUTCOME"))
         lose_alter(space, now_ns);
-    else if (error.at && !busy && !waits_for_nodes(error))
+    else if (error.at && !busy && !waits_for_nodes(error) && !has_no_place(error))
         return "an error that this request cannot meet";
     else
         draw_alter(spaces, space, now_ns); /* another one, where this was refused */

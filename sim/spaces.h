@@ -51,6 +51,7 @@ struct spaces {
     struct space at[SPACES_MAX];
     unsigned count;
     unsigned nodes; /* that there will be; not all are there from the first */
+    unsigned sites; /* the caller's: the nodes are of s0, s1, ...; 0: they do not say */
     struct random random;
     uint64_t alter_gap_ns; /* about so long between two changes; 0: none */
     bool keeps;            /* none is dropped */
