@@ -308,9 +308,10 @@ static enum status check_copies(const struct cluster_contract *contract, size_t 
     if (contract->ack == CLUSTER_ACK_SEMISYNC && contract->followers >= contract->replicas) {
         if (contract->replicas == 1)
             return refuse(why,
-                          "ACK semisync:%u needs %u followers, and REPLICAS 1 has none: ACK "
+                          "ACK semisync:%u needs %u follower%s, and REPLICAS 1 has none: ACK "
                           "local works, or REPLICAS %u",
-                          contract->followers, contract->followers, contract->followers + 1);
+                          contract->followers, contract->followers,
+                          contract->followers == 1 ? "" : "s", contract->followers + 1);
         return refuse(why,
                       "ACK semisync:%u needs %u followers, and REPLICAS %u has %u: ACK semisync:%u "
                       "or all works",

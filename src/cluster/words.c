@@ -33,6 +33,6 @@ const char *cluster_short_word(const struct cluster_contract *contract)
 
 const char *cluster_spread_word(const struct cluster_contract *contract)
 {
-    static const char *const words[] = {"node", "host", "zone", "site"};
+    static const char *const words[] = {"none", "host", "zone", "site"};
     return words[contract->spread];
 }

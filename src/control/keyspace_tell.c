@@ -224,14 +224,18 @@ static bool tell_records(struct command_call *call)
 static const struct keyspace_verb {
     const char *name;
     size_t least, most; /* arguments, with KEYSPACE and the verb */
+    const char *use;
     void (*run)(struct keyspace_work *work);
 } verbs[] = {
-    {"CREATE", 3, SIZE_MAX, keyspace_create},
-    {"LIST", 2, 2, tell_list},
-    {"INFO", 3, 3, tell_info},
-    {"EXPLAIN", 3, 3, tell_explain},
-    {"ALTER", 5, SIZE_MAX, keyspace_alter},
-    {"DROP", 3, 3, keyspace_drop},
+    {"CREATE", 3, SIZE_MAX, "a name, then options with their values (REPLICAS 3 ACK quorum)",
+     keyspace_create},
+    {"LIST", 2, 2, "nothing", tell_list},
+    {"INFO", 3, 3, "the name of a keyspace", tell_info},
+    {"EXPLAIN", 3, 3, "the name of a keyspace", tell_explain},
+    {"ALTER", 5, SIZE_MAX,
+     "the name of a keyspace, then what to change, with its value (ACK all REPLICAS 3)",
+     keyspace_alter},
+    {"DROP", 3, 3, "the name of a keyspace", keyspace_drop},
 };
 
 void control_execute_keyspace(struct command_call *call)
@@ -254,8 +258,8 @@ void control_execute_keyspace(struct command_call *call)
                       "ALTER and DROP",
                       (int)(word.size < 64 ? word.size : 64), (const char *)word.at);
     else if (call->count < verbs[i].least || call->count > verbs[i].most)
-        keyspace_fail(&work, "ERR wrong number of arguments for 'keyspace %s' command",
-                      verbs[i].name);
+        keyspace_fail(&work, "ERR wrong number of arguments: KEYSPACE %s takes %s", verbs[i].name,
+                      verbs[i].use);
     else
         verbs[i].run(&work);
     catalogue_deinit(&work.catalogue);

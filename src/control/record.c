@@ -213,7 +213,7 @@ static bool take_contract(const json_t *root, struct cluster_contract *contract)
         words[count++] = slice_of_text(value);
     }
     const char *spread = json_string_value(json_object_get(root, "spread"));
-    if (spread && strcmp(spread, "node") != 0) {
+    if (spread && strcmp(spread, "node") != 0) { /* as earlier versions wrote none */
         words[count++] = slice_of_text("spread");
         words[count++] = slice_of_text(spread);
     }

@@ -33,7 +33,7 @@
 
 #define NODE_MEMBERS_MAX 64
 #define NODE_NAME_SIZE   64
-#define NODE_WHY_SIZE    480
+#define NODE_WHY_SIZE    640
 #define NODE_GROUPS_MAX  4096
 #define GROUP_DEFAULT    ((struct group_id){1})
 

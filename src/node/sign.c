@@ -246,7 +246,7 @@ enum status sign_begin_anew(struct node *node, char why[NODE_WHY_SIZE])
         return status;
     }
     snprintf(why, NODE_WHY_SIZE,
-             "%.200s; node %llu begins anew and gets its data from the others; %.100s and %.60s "
+             "%.400s; node %llu begins anew and gets its data from the others; %.100s and %.60s "
              "stay as they are: remove them when you need no proof",
              found, (unsigned long long)next.formation.self.value, wal,
              strrchr(snapshots, '/') + 1);

@@ -115,6 +115,45 @@ static bool asks_for_less(const struct cluster_contract *contract, uint8_t ack)
            (ack == WIRE_ACK_ASYNC || (ack == 1 && contract->ack != CLUSTER_ACK_LOCAL));
 }
 
+/* On how many nodes the keyspace's partitions are; 0: not known yet. `default` has what the cluster
+ * was formed with until its record says what it grew to. */
+static unsigned replicas_of(struct server *server, uint64_t keyspace,
+                            const struct cluster_contract *contract)
+{
+    if (keyspace > KEYSPACE_DEFAULT)
+        return contract->replicas;
+    const struct control_partition *partition =
+        catalogue_find_group(control_catalogue(server->options.control), GROUP_DEFAULT);
+    const struct node_formation *formation = node_formation(server->node);
+    size_t count = partition ? partition_wanted(partition)->member_count : 0;
+    if (count || !formation)
+        return (unsigned)count;
+    count = formation->founder_count ? formation->founder_count : formation->member_count;
+    return count >= 3 ? 3 : 1; /* R18 */
+}
+
+/* Its writes would be answered with NOREPLICAS, all of them. */
+static bool asks_for_too_many(struct server_call *call, uint64_t keyspace,
+                              const struct cluster_contract *contract, uint8_t ack)
+{
+    if (ack == WIRE_ACK_ASYNC || ack == WIRE_ACK_QUORUM || ack == WIRE_ACK_ALL)
+        return false;
+    unsigned replicas = replicas_of(call->server, keyspace, contract);
+    if (!replicas || ack <= replicas)
+        return false;
+    if (replicas == 1)
+        reply_error(call->reply,
+                    "ERR ACK semisync:%u needs followers, and this keyspace has one "
+                    "replica: ACK quorum or all works",
+                    ack - 1u);
+    else
+        reply_error(call->reply,
+                    "ERR ACK semisync:%u needs %u followers, and this keyspace has %u: ACK "
+                    "semisync:%u or all works",
+                    ack - 1u, ack - 1u, replicas - 1, replicas - 1);
+    return true;
+}
+
 void keyspace_serve_ack(struct server_call *call)
 {
     struct client *client = call->owner;
@@ -126,13 +165,14 @@ void keyspace_serve_ack(struct server_call *call)
     else if (call->count > 2)
         reply_error(call->reply, "ERR wrong number of arguments for 'ack' command");
     else if (!read_level(call->arguments[1], &ack))
-        reply_error(call->reply, "ERR ACK is async, local, semisync:k, quorum or all");
+        reply_error(call->reply,
+                    "ERR ACK is async, local, semisync:K (1 follower or more), quorum or all");
     else if (asks_for_less(contract, ack))
         reply_error(call->reply,
                     "ERR a connection may ask for more than its keyspace promises (%s, FAILOVER "
                     "safe), not for less",
                     cluster_ack_word(contract, word));
-    else
+    else if (!asks_for_too_many(call, client->keyspace, contract, ack))
         reply_ok(call->reply);
     if (!call->reply->failed && call->count == 2)
         client->ack = ack;

@@ -242,8 +242,8 @@ static void say_damaged(const struct wal *wal, const struct wal_scan *scan, char
     wal_groups_text(wal, groups, sizeof groups);
     snprintf(
         why, WAL_WHY_SIZE,
-        "%016llx.wal offset %llu: damaged or missing, though %016llx.wal offset %llu says that it "
-        "was durable; %s may have records there",
+        "%016llx.wal offset %llu: damaged, foreign or missing, though %016llx.wal offset %llu says "
+        "that it was durable; %s may have records there",
         (unsigned long long)damaged_file_id(wal, scan),
         (unsigned long long)(wal->chain.count ? wal->end : 0),
         (unsigned long long)scan->segment->file_id, (unsigned long long)scan->offset, groups);
@@ -255,8 +255,7 @@ static enum status refuse(struct wal *wal, enum status status, char why[WAL_WHY_
     if (status == STATUS_DAMAGED)
         snprintf(why, WAL_WHY_SIZE,
                  "the first segment (life %llu) is missing or its header is damaged; all groups "
-                 "may have "
-                 "records there",
+                 "may have records there",
                  (unsigned long long)wal->first_life);
     else
         snprintf(why, WAL_WHY_SIZE, "a file of it cannot be read");

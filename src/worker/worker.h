@@ -23,7 +23,7 @@
 #include "node/node.h"
 
 #define WORKER_COUNT_MAX PEER_WORKERS_MAX /* of one node */
-#define WORKER_LINE_SIZE 480
+#define WORKER_LINE_SIZE 640
 #define WORKER_LINES_MAX 64
 
 struct worker;

@@ -83,6 +83,20 @@ static void test_refusals(void **state)
     }
 }
 
+/* What INFO shows of a contract may be asked for again. */
+static void test_words_that_are_shown_are_known(void **state)
+{
+    static const char *const spreads[] = {"none", "host"};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct cluster_contract contract;
+        char why[CLUSTER_LINE_SIZE], words[64];
+        snprintf(words, sizeof words, "REPLICAS 1 SPREAD %s", spreads[i]);
+        assert_int_equal(STATUS_OK, judge(words, 3, &contract, why));
+        assert_string_equal(spreads[i], cluster_spread_word(&contract));
+    }
+}
+
 static void test_quorums(void **state)
 {
     static const struct {
@@ -163,8 +177,11 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refusals),        cmocka_unit_test(test_quorums),
-        cmocka_unit_test(test_quorums_overlap), cmocka_unit_test(test_two_voters_are_asked_for),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_words_that_are_shown_are_known),
+        cmocka_unit_test(test_quorums),
+        cmocka_unit_test(test_quorums_overlap),
+        cmocka_unit_test(test_two_voters_are_asked_for),
         cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,8 @@ static void test_refusals(void **state)
     static const struct {
         const char *request, *says;
     } table[] = {
-        {"KEYSPACE CREATE", "wrong number of arguments"},
+        {"KEYSPACE CREATE", "wrong number of arguments: KEYSPACE CREATE takes a name"},
+        {"KEYSPACE ALTER carts", "takes the name of a keyspace, then what to change"},
         {"KEYSPACE MAKE x", "unknown subcommand 'MAKE'"},
         {"KEYSPACE CREATE a:b", "a keyspace has a name of"},
         {"KEYSPACE CREATE 12", "SELECT takes a number for a database"},
@@ -59,7 +60,7 @@ static void test_answers(void **state)
     const char *info = stage_ask(stage, client, "KEYSPACE INFO carts");
     assert_non_null(strstr(info, "name carts id 2 mode leader replicas 3 partitions 2 ack "
                                  "semisync:1 failover safe read strong sync always short degrade "
-                                 "db 7 spread node prefer"));
+                                 "db 7 spread none prefer"));
     assert_non_null(strstr(info, "commit_quorum 2 election_quorum 2"));
     assert_non_null(strstr(info, "partition 2 slots 0-8191 nodes"));
     assert_non_null(strstr(info, "partition 3 slots 8192-16383 nodes"));

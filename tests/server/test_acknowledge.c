@@ -96,6 +96,9 @@ static void never_less_where_it_is_safe(void **state)
     expect(stage, client, "ACK async", "-ERR a connection may ask for more");
     expect(stage, client, "ACK local", "-ERR a connection may ask for more");
     expect(stage, client, "ACK nonsense", "-ERR ACK is async");
+    expect(stage, client, "ACK semisync:3",
+           "-ERR ACK semisync:3 needs 3 followers, and this keyspace has 2: ACK semisync:2 or all");
+    expect(stage, client, "ACK semisync:2", "OK");
     expect(stage, client, "SELECT fast", "OK");
     expect(stage, client, "ACK async", "OK");
     expect(stage, client, "SELECT default", "OK");
