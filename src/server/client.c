@@ -82,6 +82,7 @@ void client_close(struct server *server, struct client *client)
     io_close(server->io, client->stream);
     list_remove(&client->dirty);
     list_remove(&client->held_link);
+    portion_wait(server, client, false);
     server->facts.held -= client->held;
     session_deinit(&client->session);
     resp_parser_deinit(&client->parser);

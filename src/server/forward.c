@@ -251,6 +251,8 @@ static void unlink_remote(struct remote **at)
 {
     struct remote *remote = *at;
     *at = remote->next;
+    list_remove(&remote->waits);
+    buffer_deinit(&remote->aside);
     session_deinit(&remote->session);
     memory_free(remote);
 }
@@ -270,6 +272,8 @@ static struct remote *take_remote(struct server *server, struct peer_id origin,
         return *at;
     struct remote *remote = memory_zeroed(1, sizeof *remote);
     session_init(&remote->session, true);
+    buffer_init(&remote->aside, REPLY_SIZE_MAX);
+    list_init(&remote->waits);
     remote->origin = origin;
     remote->id = forward->session;
     *at = remote;
@@ -304,16 +308,21 @@ void forward_emit(struct server *server, struct remote *remote, struct pending *
     wire_add_forward_reply(frame, &answer);
 }
 
+struct slice *forward_scratch(struct server *server, size_t count)
+{
+    if (count > server->forward_arguments_capacity) {
+        server->forward_arguments_capacity = count;
+        server->forward_arguments =
+            memory_resize(server->forward_arguments, count * sizeof *server->forward_arguments);
+    }
+    return server->forward_arguments;
+}
+
 static bool run_forwarded(struct server *server, struct remote *remote, struct pending *pending,
                           const struct wire_forward *forward)
 {
     size_t count = 0, max = forward->request.size + 1;
-    if (max > server->forward_arguments_capacity) {
-        server->forward_arguments_capacity = max;
-        server->forward_arguments =
-            memory_resize(server->forward_arguments, max * sizeof *server->forward_arguments);
-    }
-    struct slice *arguments = server->forward_arguments;
+    struct slice *arguments = forward_scratch(server, max);
     if (wire_request_take(forward->request, arguments, max, &count) || !count)
         return false;
     const struct command *command = command_find(server->commands, arguments[0]);
@@ -335,6 +344,13 @@ void forward_receive(struct server *server, struct peer_id origin,
 {
     struct remote *remote = take_remote(server, origin, forward);
     IO_NOTE(server->io, "receive");
+    if (!portion_takes_aside(server, remote, forward))
+        forward_run(server, remote, forward, false);
+}
+
+void forward_run(struct server *server, struct remote *remote, const struct wire_forward *forward,
+                 bool refused)
+{
     if (forward->epoch < remote->epoch)
         return; /* left behind by its origin */
     if (forward->epoch > remote->epoch) {
@@ -353,9 +369,9 @@ void forward_receive(struct server *server, struct peer_id origin,
                               .sequence = forward->sequence,
                               .since_ns = node_turn(server->node)->now_ns};
     bool in_order = forward->sequence == remote->expected && forward->database < STORE_DATABASES;
-    bool full = remote->session.out.size - remote->session.released > STAGED_REMOTE_MAX;
     remote->expected = forward->sequence + 1;
-    if (!remote->refusing && in_order && !full && run_forwarded(server, remote, &pending, forward))
+    if (!remote->refusing && in_order && !refused &&
+        run_forwarded(server, remote, &pending, forward))
         return;
     /* Refused from here on; the refusal stands in line behind the answers of what did run. */
     remote->refusing = true;
@@ -369,7 +385,7 @@ size_t server_staged_bytes(const struct server *server)
     size_t bytes = 0;
     for (size_t i = 0; i < REMOTE_BUCKETS; i++)
         for (const struct remote *remote = server->remotes[i]; remote; remote = remote->next)
-            bytes += remote->session.out.size;
+            bytes += remote->session.out.size + remote->aside.size;
     return bytes;
 }
 

@@ -14,8 +14,7 @@
 #define INPUT_SIZE_MAX    (576u << 20)
 #define UNSENT_PAUSE      (1u << 20) /* replies that wait in a client before its input is paused */
 #define PENDING_PAUSE     4096 /* requests under way of one client before its input is paused */
-#define STAGED_REMOTE_MAX (16u << 20) /* replies that wait here for one client of another node */
-#define DOUBT_NS          100000000u  /* after a sleep: what is read then may be of before it */
+#define DOUBT_NS          100000000u /* after a sleep: what is read then may be of before it */
 #define FORWARDS_FIRST    16 /* requests of one client on their way before any reply has come */
 #define FORWARDS_MIN      8  /* and however large the replies are */
 #define REMOTE_BUCKETS    4096
@@ -111,6 +110,7 @@ struct session {
     struct writes writes; /* for WAIT */
     struct token told;    /* the newest that WRITELOST was answered for */
     bool remote;
+    bool large; /* its last reply was, and so may be its next */
 };
 
 /* What a client has queued since MULTI, and what it watches. */
@@ -140,7 +140,8 @@ struct client {
     bool ended; /* it left while they waited */
     bool at_end; /* its end was read while they waited */
     bool used, has_arrived, closing, paused, wants_write, held, dirty_listed;
-    bool works; /* what it waits for is under way, and bounds its own time */
+    bool deferred; /* held until a later turn has room for what it asks for */
+    bool works;    /* what it waits for is under way, and bounds its own time */
     uint64_t held_since_ns;
     struct resp_parser parser;
     struct transaction transaction;
@@ -185,6 +186,8 @@ struct remote {
     uint32_t epoch;
     uint64_t expected;
     bool refusing;
+    struct buffer aside; /* requests that wait for a later turn, see portion.c */
+    struct list waits;   /* in portion.remotes while there are any */
     struct remote *next;
 };
 
@@ -192,6 +195,16 @@ struct leader_seen {
     struct group_id group;
     struct node_id leader;
     uint64_t since_ns, looked_ns;
+};
+
+/* What a turn has copied for replies, and who waits for a later one (portion.c). */
+struct portion {
+    size_t bytes, last; /* of this turn, of the last one */
+    size_t clients;     /* of this node: held, and `deferred` */
+    struct list remotes;
+    uint64_t lately_ns;   /* until then large replies were made lately */
+    bool serves;          /* those who wait have their moment */
+    bool progress, turns; /* one of them ran in this turn; who of them comes first changes */
 };
 
 struct server {
@@ -223,6 +236,7 @@ struct server {
     unsigned heard;
     struct group_id heard_group;
     bool fresh; /* something became pending since the last release */
+    struct portion portion;
     struct server_facts facts;
     struct misdirected misdirected;
     struct slice *forward_arguments; /* scratch for received requests */
@@ -299,6 +313,27 @@ enum routed routed_start(struct server *server, struct client *client,
 bool routed_has_copies(struct server *server, const struct replica *replica,
                        const struct pending *pending, struct reply *reply);
 
+/* portion.c */
+struct portion_request {
+    struct group_id group;
+    uint8_t database;
+    const struct command *command;
+    const struct slice *arguments;
+    size_t count;
+};
+void portion_note(struct server *server, struct session *session, size_t size); /* of a reply */
+/* It is to run in a later turn; a client of this node is held until then. */
+bool portion_defers(struct server *server, const struct session *session,
+                    const struct portion_request *request);
+void portion_wait(struct server *server, struct client *client, bool waits);
+/* The same for a client of another node: true, its request stands in line. */
+bool portion_takes_aside(struct server *server, struct remote *remote,
+                         const struct wire_forward *forward);
+/* Once a turn: those who stand in line, the others first next time. */
+void portion_serve(struct server *server);
+bool portion_is_due(const struct server *server); /* the next turn goes on at once */
+void portion_end_turn(struct server *server);
+
 /* token.c */
 #define TOKEN_LOST "WRITELOST"
 void tokens_deinit(struct tokens *tokens);
@@ -369,6 +404,7 @@ void route_hold(struct server *server, struct client *client);
  * somebody else since. */
 void route_look_for_end(struct server *server, struct client *client);
 void route_retry(struct server *server, struct client *client);
+void route_retry_held(struct server *server);
 /* Runs on this node's replica into the session; false: not serving. */
 bool route_run(struct server *server, struct session *session, struct pending *pending,
                const struct command *command, const struct slice *arguments, size_t count);
@@ -443,6 +479,10 @@ bool forward_is_dropped(struct server *server, struct group_id group); /* with i
 bool forward_again(struct server *server, struct client *client, struct pending *pending);
 void forward_receive(struct server *server, struct peer_id origin,
                      const struct wire_forward *forward);
+/* In its turn; refused: nothing of it is done. */
+void forward_run(struct server *server, struct remote *remote, const struct wire_forward *forward,
+                 bool refused);
+struct slice *forward_scratch(struct server *server, size_t count); /* until the next call */
 void forward_answered(struct server *server, const struct wire_forward_reply *reply);
 void forward_link_down(struct server *server, struct peer_id peer);
 void forward_emit(struct server *server, struct remote *remote, struct pending *pending,

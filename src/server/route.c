@@ -15,6 +15,7 @@ void route_push_reply(struct server *server, struct session *session, struct pen
         reply_error(&short_one, "ERR the command ran, but its reply is larger than 1 GiB");
     }
     pending->size = reply->out->size - before;
+    portion_note(server, session, pending->size);
     if (reply->failed)
         server_note_error(server, slice_of(reply->out->at + before, pending->size));
     bool alone =
@@ -264,6 +265,12 @@ enum routed route_data(struct server *server, struct client *client, const struc
         pending.since_ns += wait_patience_ns(command, arguments, count);
     if (!here && (!node_formation(server->node) || !target.node.value))
         return ROUTED_HOLD;
+    if (here && portion_defers(server, &client->session,
+                               &(struct portion_request){group, client->database, command,
+                                                         arguments, count})) {
+        portion_wait(server, client, true);
+        return ROUTED_HOLD;
+    }
     if (!here || pending.once) {
         buffer_init(&pending.request, REPLY_SIZE_MAX);
         wire_request_encode(arguments, count, &pending.request);
@@ -323,6 +330,7 @@ void route_hold(struct server *server, struct client *client)
 static void release_hold(struct server *server, struct client *client)
 {
     client->held = false;
+    portion_wait(server, client, false);
     list_remove(&client->held_link);
     server->facts.held--;
 }
@@ -391,7 +399,8 @@ void route_retry(struct server *server, struct client *client)
         client_parse(server, client);
         return;
     }
-    if (client->ended || now_ns > client->held_since_ns + server->options.hold_ns) {
+    bool waited = now_ns > client->held_since_ns + server->options.hold_ns;
+    if (client->ended || (waited && !client->deferred)) {
         give_up(server, client);
         return;
     }
@@ -401,4 +410,15 @@ void route_retry(struct server *server, struct client *client)
     client_parse(server, client);
     if (client->held && client->input.size == before && !client->works)
         client->held_since_ns = since_ns; /* the same request still waits */
+}
+
+void route_retry_held(struct server *server)
+{
+    /* Who must go on waiting is appended again: each is looked at once. */
+    for (uint64_t left = server->facts.held; left && !list_is_empty(&server->held); left--) {
+        struct client *client = list_item(server->held.next, struct client, held_link);
+        list_remove(&client->held_link);
+        list_append(&server->held, &client->held_link);
+        route_retry(server, client);
+    }
 }

@@ -66,6 +66,7 @@ struct server *server_create(struct io *io, struct node *node, const struct comm
     list_init(&server->busy);
     list_init(&server->dirty);
     list_init(&server->held);
+    list_init(&server->portion.remotes);
     server->facts.started_ns = io_now_ns(io);
     return server;
 }
@@ -162,13 +163,7 @@ void server_handle_peer(struct server *server, const struct peer_happening *happ
 
 void server_tick(struct server *server)
 {
-    /* Who must go on waiting is appended again: each is looked at once. */
-    for (uint64_t left = server->facts.held; left && !list_is_empty(&server->held); left--) {
-        struct client *client = list_item(server->held.next, struct client, held_link);
-        list_remove(&client->held_link);
-        list_append(&server->held, &client->held_link);
-        route_retry(server, client);
-    }
+    portion_serve(server);
 }
 
 /* ---- release ---- */
@@ -253,15 +248,17 @@ void server_release(struct server *server)
         server->next_walk_ns = server->release_ns + WALK_NS;
     while (!list_is_empty(&server->dirty))
         client_write(server, list_item(server->dirty.next, struct client, dirty));
+    portion_end_turn(server);
 }
 
 uint64_t server_deadline_ns(const struct server *server)
 {
-    if (server->fresh)
+    if (server->fresh || portion_is_due(server))
         return 0;
     const struct misdirected *misdirected = &server->misdirected;
     uint64_t line_ns = misdirected->count ? misdirected->next_ns : UINT64_MAX;
-    bool waits = !list_is_empty(&server->busy) || !list_is_empty(&server->held);
+    bool waits = !list_is_empty(&server->busy) || !list_is_empty(&server->held) ||
+                 !list_is_empty(&server->portion.remotes);
     return waits && server->next_walk_ns < line_ns ? server->next_walk_ns : line_ns;
 }
 
@@ -272,7 +269,7 @@ bool server_drain(struct server *server)
     server->listening = false;
     server->draining = true;
     return list_is_empty(&server->busy) && list_is_empty(&server->dirty) &&
-           list_is_empty(&server->held);
+           list_is_empty(&server->held) && list_is_empty(&server->portion.remotes);
 }
 
 bool server_take_line(struct server *server, char out[SERVER_LINE_SIZE])

@@ -14,8 +14,10 @@
  * stop the server or harm another client. SERVER-6  A request that had to wait (a hold, a refusal,
  * a process that was stopped) is not run once its client has left: no write comes later than its
  * client's next one elsewhere. SERVER-7  A request behind ONCE whose fate is unknown is sent again
- * until it is answered or has waited as long as a write may; it has one effect. Verbs that other
- * floors serve are handed down as tables at start (struct server_verb). */
+ * until it is answered or has waited as long as a write may; it has one effect. SERVER-8  What a
+ * turn copies for large replies is bounded for all clients together; they take turns, and small
+ * requests beside them do not wait. Verbs that other floors serve are handed down as tables at
+ * start (struct server_verb). */
 #ifndef HOLDFAST_SERVER_SERVER_H
 #define HOLDFAST_SERVER_SERVER_H
 
@@ -119,6 +121,8 @@ void server_facts(const struct server *server, struct server_facts *out);
 void server_tell_clients(struct server *server, struct buffer *out);
 /* Bytes of replies that wait here for clients of other nodes. */
 size_t server_staged_bytes(const struct server *server);
+/* Bytes of replies that the last turn made. */
+size_t server_portion_bytes(const struct server *server);
 
 /* A line for the operator's log; false: none. */
 #define SERVER_LINE_SIZE 200
