@@ -385,6 +385,21 @@ struct command_ranks {
 };
 void command_reply_ranks(struct command_call *call, const struct command_ranks *ranks);
 
+/* What is about to be made of other keys: everything that goes into it is added, then it fits, or
+ * the error was replied. Nothing is limited while applying. */
+struct command_measure {
+    struct command_call *call;
+    uint64_t left; /* bytes */
+    bool is_limited, exceeded;
+};
+void command_measure_init(struct command_measure *measure, struct command_call *call);
+void command_measure_add(struct command_measure *measure, const struct store_entry *entry);
+void command_measure_ranks(struct command_measure *measure, const struct store_entry *entry,
+                           size_t from, size_t count);
+void command_measure_items(struct command_measure *measure, const struct slice *items,
+                           size_t count);
+bool command_measure_fits(struct command_measure *measure);
+
 /* A set or sorted set that is being put together, under one key of a store of its own. */
 struct command_result {
     struct store *store; /* owned */

@@ -74,6 +74,14 @@ static void ship_copy(struct command_call *call, const struct store_key *from,
         effect_add(call->effect, NUMBER_COPY_FROM, to->database, arguments, 3);
 }
 
+static bool fits(struct command_call *call, const struct store_key *from)
+{
+    struct command_measure measure;
+    command_measure_init(&measure, call);
+    command_measure_add(&measure, store_find(call->store, from));
+    return command_measure_fits(&measure);
+}
+
 static void execute_copy(struct command_call *call)
 {
     struct copy_options options = {.database = call->database};
@@ -96,7 +104,7 @@ static void execute_copy(struct command_call *call)
         reply_integer(call->reply, 0);
         return;
     }
-    if (!command_can_change(call, 1))
+    if (!fits(call, &from) || !command_can_change(call, 1))
         return;
     store_copy(call->store, &from, &to);
     ship_copy(call, &from, &to);

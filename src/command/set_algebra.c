@@ -124,6 +124,19 @@ static void combine(const struct store *store, const struct set_sources *sources
     }
 }
 
+/* Of an intersection the smallest, of a difference the first is looked at as a whole. */
+static bool fits(struct command_call *call, const struct set_sources *sources,
+                 enum set_operation operation)
+{
+    struct command_measure measure;
+    command_measure_init(&measure, call);
+    size_t first = operation == SET_INTER ? smallest(sources) : 0;
+    size_t end = operation == SET_UNION ? sources->count : first + 1;
+    for (size_t i = first; i < end && i < sources->count; i++)
+        command_measure_add(&measure, sources->at[i]);
+    return command_measure_fits(&measure);
+}
+
 static void answer(struct command_call *call, enum set_operation operation, bool stores)
 {
     size_t first = stores ? 2 : 1;
@@ -131,6 +144,10 @@ static void answer(struct command_call *call, enum set_operation operation, bool
     struct command_result result;
     if (!sources_init(&sources, call, first, call->count - first))
         return;
+    if (stores && !fits(call, &sources, operation)) {
+        sources_deinit(&sources);
+        return;
+    }
     command_result_init(&result, call);
     combine(call->store, &sources, operation, &result);
     if (stores)

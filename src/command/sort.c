@@ -352,6 +352,11 @@ static void store_results(struct sorting *sorting)
     struct store_key into = store_key_of(call->database, *sorting->options.into);
     struct slice *results = sorting->results;
     struct buffer bytes;
+    struct command_measure measure; /* GET may have made more of them than there were */
+    command_measure_init(&measure, call);
+    command_measure_items(&measure, results, sorting->result_count);
+    if (!command_measure_fits(&measure))
+        return;
     if (!sorting->result_count && !command_lookup(call, &into)) {
         reply_integer(call->reply, 0);
         return;
@@ -386,6 +391,12 @@ static void run(struct sorting *sorting, bool may_store)
     struct store_entry *entry;
     if (!take_options(sorting->call, may_store, &sorting->options) ||
         !lookup_collection(sorting->call, &entry))
+        return;
+    struct command_measure measure;
+    command_measure_init(&measure, sorting->call);
+    if (sorting->options.into)
+        command_measure_add(&measure, entry);
+    if (!command_measure_fits(&measure))
         return;
     if (entry)
         load_elements(sorting, entry);

@@ -333,6 +333,17 @@ static void answer_result(const struct combination *combination)
     command_result_deinit(&result);
 }
 
+/* Of all but a union the first is looked at as a whole. */
+static bool fits(const struct combination *combination)
+{
+    struct command_measure measure;
+    command_measure_init(&measure, combination->call);
+    size_t count = combination->algebra == ALGEBRA_UNION ? combination->source_count : 1;
+    for (size_t i = 0; i < count; i++)
+        command_measure_add(&measure, combination->sources[i].entry);
+    return command_measure_fits(&measure);
+}
+
 static void answer(struct combination combination)
 {
     combination.first = combination.stores ? 2 : 1;
@@ -341,7 +352,7 @@ static void answer(struct combination combination)
         order_sources(&combination);
         if (combination.only_counts)
             reply_integer(combination.call->reply, (int64_t)sift(&combination, NULL));
-        else
+        else if (!combination.stores || fits(&combination))
             answer_result(&combination);
     }
     memory_free(combination.sources);

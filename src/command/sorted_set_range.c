@@ -167,6 +167,11 @@ static void execute_zrangestore(struct command_call *call)
         !command_lookup_typed(call, &key, STORE_SORTED_SET, &entry))
         return;
     const struct command_ranks ranks = find_ranks(entry, &options);
+    struct command_measure measure;
+    command_measure_init(&measure, call);
+    command_measure_ranks(&measure, ranks.entry, ranks.from, ranks.count);
+    if (!command_measure_fits(&measure))
+        return;
     command_result_init(&result, call);
     collect(&ranks, &result);
     command_store_result(call, &result);
