@@ -45,7 +45,8 @@ struct replica_turn *node_begin_turn(struct node *node)
 void node_look_at_clock(struct node *node)
 {
     uint64_t now_ns = io_now_ns(node->io);
-    if (now_ns <= node->turn.now_ns + STOPPED_NS)
+    bool planted = node->turn.faults & REPLICA_FAULT_LEASE_BEFORE; /* all is judged by then */
+    if (planted || now_ns <= node->turn.now_ns + STOPPED_NS)
         return;
     node->turn.now_ns = now_ns;
     node->turn.wall_us = io_wall_us(node->io);
