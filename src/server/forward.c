@@ -17,6 +17,14 @@ static bool link_takes(struct server *server, struct peer_id target, size_t size
            peer_room(peers, target, WIRE_LINK_DATA) > size + 4096;
 }
 
+/* ONCE may come at any time: it has one effect, and its client says which is the newest. */
+static uint16_t waited_ms(const struct server *server, const struct client *client,
+                          const struct pending *pending)
+{
+    uint64_t ms = (node_turn(server->node)->now_ns - client->heard_ns) / 1000000;
+    return pending->once ? 0 : ms < UINT16_MAX ? (uint16_t)(ms + 1) : UINT16_MAX;
+}
+
 static void put_on_link(struct server *server, struct client *client, struct pending *pending)
 {
     struct wire_forward forward = {.group = pending->group,
@@ -28,6 +36,7 @@ static void put_on_link(struct server *server, struct client *client, struct pen
                                                  (pending->writes ? WIRE_FORWARD_WRITE : 0) |
                                                  pending->ack << WIRE_FORWARD_ACK),
                                    .database = pending->database,
+                                   .waited_ms = waited_ms(server, client, pending),
                                    .token_term = pending->token.term,
                                    .token_index = pending->token.index,
                                    .request = slice_of_buffer(&pending->request)};
@@ -339,13 +348,23 @@ static bool run_forwarded(struct server *server, struct remote *remote, struct p
     return route_run(server, &remote->session, pending, command, arguments, count);
 }
 
+/* SERVER-6: one that lay here for long goes back to where its client is, if that may have given up
+ * by now: what it wrote elsewhere since then must not come before this. */
+static bool is_too_late(const struct server *server, const struct wire_forward *forward)
+{
+    uint64_t age_ns = server_age_ns(server);
+    return forward->flags & WIRE_FORWARD_WRITE && forward->waited_ms && age_ns > DOUBT_NS &&
+           age_ns + forward->waited_ms * 1000000ull > server->options.hold_ns;
+}
+
 void forward_receive(struct server *server, struct peer_id origin,
                      const struct wire_forward *forward)
 {
     struct remote *remote = take_remote(server, origin, forward);
     IO_NOTE(server->io, "receive");
-    if (!portion_takes_aside(server, remote, forward))
-        forward_run(server, remote, forward, false);
+    bool late = is_too_late(server, forward);
+    if (late || !portion_takes_aside(server, remote, forward))
+        forward_run(server, remote, forward, late);
 }
 
 void forward_run(struct server *server, struct remote *remote, const struct wire_forward *forward,

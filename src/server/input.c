@@ -139,6 +139,16 @@ void client_parse(struct server *server, struct client *client)
     client_mark_dirty(server, client);
 }
 
+/* SERVER-6: asked of the kernel only where what was read may be old, be it that the process was
+ * stopped within this turn. */
+static void look_if_old(struct server *server, struct client *client)
+{
+    uint64_t now_ns = node_turn(server->node)->now_ns;
+    if (client->doubted || now_ns < server->doubt_until_ns || server_age_ns(server) > DOUBT_NS)
+        route_look_for_end(server, client);
+    client->doubted = false;
+}
+
 static void read_into_own(struct server *server, struct client *client)
 {
     struct buffer *input = &client->input;
@@ -156,6 +166,7 @@ static void read_into_own(struct server *server, struct client *client)
     }
     if (status == STATUS_OK) {
         node_look_at_clock(server->node);
+        look_if_old(server, client);
         input->size += got;
         client_parse(server, client);
     }
@@ -165,8 +176,7 @@ static void read_into_own(struct server *server, struct client *client)
 
 static void consume(struct server *server, struct client *client, struct slice bytes)
 {
-    if (node_turn(server->node)->now_ns < server->doubt_until_ns)
-        route_look_for_end(server, client);
+    look_if_old(server, client);
     size_t done = parse(server, client, bytes);
     if (done < bytes.size && buffer_append(&client->input, bytes.at + done, bytes.size - done))
         client->closing = true; /* cannot be: READ_SIZE is below the maximum */
@@ -193,6 +203,8 @@ static void look_across(struct server *server)
 
 void client_run_arrivals(struct server *server)
 {
+    if (server->arrival_count)
+        node_look_at_clock(server->node); /* it may have been stopped since they were read */
     look_across(server);
     for (size_t i = 0; i < server->arrival_count; i++) {
         const struct arrival *arrival = &server->arrivals[i];

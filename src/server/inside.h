@@ -14,7 +14,7 @@
 #define INPUT_SIZE_MAX    (576u << 20)
 #define UNSENT_PAUSE      (1u << 20) /* replies that wait in a client before its input is paused */
 #define PENDING_PAUSE     4096 /* requests under way of one client before its input is paused */
-#define DOUBT_NS          100000000u /* after a sleep: what is read then may be of before it */
+#define DOUBT_NS          100000000u /* what may have lain for longer may be of who has left */
 #define FORWARDS_FIRST    16 /* requests of one client on their way before any reply has come */
 #define FORWARDS_MIN      8  /* and however large the replies are */
 #define REMOTE_BUCKETS    4096
@@ -138,7 +138,8 @@ struct client {
     uint32_t index, generation;
     bool late;  /* its requests come too late to run: TRYAGAIN, and never an effect after its end */
     bool ended; /* it left while they waited */
-    bool at_end; /* its end was read while they waited */
+    bool at_end;  /* its end was read while they waited */
+    bool doubted; /* it may have come, with its first request, long before it was accepted */
     bool used, has_arrived, closing, paused, wants_write, held, dirty_listed;
     bool deferred; /* held until a later turn has room for what it asks for */
     bool works;    /* what it waits for is under way, and bounds its own time */
@@ -226,6 +227,7 @@ struct server {
     struct arrival arrivals[ARRIVALS_MAX];
     struct resp_parser ahead; /* looks at requests behind the one that runs */
     uint64_t next_client_id;
+    uint64_t turn_ns, lag_ns; /* this turn's beginning; how long what it reads may have lain then */
     uint64_t doubt_until_ns;
     uint64_t moved, copied, written; /* of turn and log when gates were last looked at */
     uint64_t next_walk_ns;
@@ -402,6 +404,8 @@ void route_push_reply(struct server *server, struct session *session, struct pen
 void route_hold(struct server *server, struct client *client);
 /* What waited or was delayed is not run when the client has left meanwhile: it may have asked
  * somebody else since. */
+/* How long what is handled now may have lain unread (SERVER-6). */
+uint64_t server_age_ns(const struct server *server);
 void route_look_for_end(struct server *server, struct client *client);
 void route_retry(struct server *server, struct client *client);
 void route_retry_held(struct server *server);

@@ -137,9 +137,18 @@ void server_run(struct server *server)
     client_run_arrivals(server);
 }
 
-void server_overslept(struct server *server)
+uint64_t server_age_ns(const struct server *server)
 {
-    server->doubt_until_ns = node_turn(server->node)->now_ns + DOUBT_NS;
+    return server->lag_ns + (node_turn(server->node)->now_ns - server->turn_ns);
+}
+
+void server_begin_turn(struct server *server, uint64_t lag_ns)
+{
+    uint64_t now_ns = node_turn(server->node)->now_ns;
+    server->turn_ns = now_ns;
+    server->lag_ns = lag_ns;
+    if (lag_ns > DOUBT_NS)
+        server->doubt_until_ns = now_ns + DOUBT_NS; /* not everything is read in one turn */
 }
 
 void server_handle_peer(struct server *server, const struct peer_happening *happening)

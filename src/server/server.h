@@ -92,9 +92,9 @@ void server_address(const struct server *server, char out[IO_ADDRESS_SIZE]);
 bool server_handle_event(struct server *server, const struct io_event *event);
 /* Runs what clients have sent; once after the events of a turn. */
 void server_run(struct server *server);
-/* This turn begins much later than it was to: the process was stopped, or the machine. Clients may
- * have given up meanwhile what is read now; whoever has left is not served (SERVER-6). */
-void server_overslept(struct server *server);
+/* What is read in this turn may have lain for `lag_ns`: the process was stopped, or the machine, or
+ * too busy. Clients may have given up meanwhile; whoever has left is not served (SERVER-6). */
+void server_begin_turn(struct server *server, uint64_t lag_ns);
 void server_handle_peer(struct server *server, const struct peer_happening *happening);
 /* Held requests are tried again, time-outs answered. */
 void server_tick(struct server *server);

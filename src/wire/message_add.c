@@ -143,7 +143,7 @@ void wire_add_forward(struct wire_frame *frame, const struct wire_forward *forwa
     put_u32(&at, forward->epoch);
     put_u8(&at, forward->flags);
     put_u8(&at, forward->database);
-    put_zeros(&at, 2);
+    put_u16(&at, forward->waited_ms);
     put_u64(&at, forward->token_term);
     put_u64(&at, forward->token_index);
     put_slice(&at, forward->request);

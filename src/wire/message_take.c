@@ -142,8 +142,7 @@ static enum status forward_take(struct slice body, struct wire_forward *out)
     out->epoch = get_u32(&at);
     out->flags = get_u8(&at);
     out->database = get_u8(&at);
-    if (!get_zeros(&at, 2))
-        return STATUS_INVALID;
+    out->waited_ms = get_u16(&at);
     out->token_term = get_u64(&at);
     out->token_index = get_u64(&at);
     out->request = slice_of(at, body.size - WIRE_FORWARD_SIZE);

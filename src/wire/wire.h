@@ -164,6 +164,7 @@ struct wire_forward { /* one request of a client's connection, to be run by the 
     uint64_t sequence; /* 1, 2, 3 ... in a session and epoch: the receiver runs them in order,
                           without gaps */
     uint8_t flags, database;
+    uint16_t waited_ms; /* since the origin read it, 0 where any time will do; 65,535: or more */
     /* The newest write of the session in this group that was acknowledged, maybe before its commit;
      * 0: none. */
     uint64_t token_term, token_index;

@@ -11,7 +11,6 @@ enum {
     TIMER_PEER = 1
 };
 #define HAND_OVER_NS 1000000000ull
-#define OVERSLEPT_NS 200000000u
 
 static void say(struct worker *worker, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -277,8 +276,8 @@ static const char *first_failure(const struct worker *worker)
     return line[0] ? line : control_failure(worker->control);
 }
 
-/* WORKER-1: what is due without an event has its moment here. */
-static void set_timer(struct worker *worker)
+/* WORKER-1: what is due without an event has its moment here. Returns the time, the turn's end. */
+static uint64_t set_timer(struct worker *worker)
 {
     uint64_t deadline = node_deadline_ns(worker->node);
     uint64_t others[] = {server_deadline_ns(worker->server), control_deadline_ns(worker->control),
@@ -286,11 +285,13 @@ static void set_timer(struct worker *worker)
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (others[i] < deadline)
             deadline = others[i];
-    worker->due_ns = deadline;
+    uint64_t now_ns = io_now_ns(worker->io);
+    worker->due_ns = deadline > now_ns ? deadline : now_ns;
     if (deadline == UINT64_MAX)
         io_timer_cancel(worker->io, TIMER_WORKER);
     else
         io_timer_set(worker->io, TIMER_WORKER, deadline);
+    return now_ns;
 }
 
 /* Others lead before anything is closed: their clients notice nothing. */
@@ -315,12 +316,21 @@ static bool end_step(struct worker *worker)
     return worker->ending && (node_is_clean(worker->node) || now_ns >= worker->stop_deadline_ns);
 }
 
+/* What is read in a turn came after the wait for the events of the turn before it began. This long
+ * it may have lain since: the two turns' being late, and the time that the one before took; a
+ * process that was stopped, or got no processor, shows in either. */
+static uint64_t note_lag(struct worker *worker, uint64_t begun_ns)
+{
+    bool is_late = worker->due_ns && begun_ns > worker->due_ns;
+    uint64_t late_ns = is_late ? begun_ns - worker->due_ns : 0;
+    server_begin_turn(worker->server, worker->lag_ns + late_ns);
+    return late_ns;
+}
+
 bool worker_turn(struct worker *worker, const struct io_event *events, size_t count)
 {
-    const struct replica_turn *turn = node_begin_turn(worker->node);
-    if (worker->due_ns && turn->now_ns > worker->due_ns &&
-        turn->now_ns - worker->due_ns > OVERSLEPT_NS)
-        server_overslept(worker->server);
+    uint64_t begun_ns = node_begin_turn(worker->node)->now_ns;
+    uint64_t late_ns = note_lag(worker, begun_ns);
     handle_events(worker, events, count);
     server_run(worker->server);
     hear_peers(worker);
@@ -343,7 +353,7 @@ bool worker_turn(struct worker *worker, const struct io_event *events, size_t co
         others_end(worker);
         return false;
     }
-    set_timer(worker);
+    worker->lag_ns = late_ns + set_timer(worker) - begun_ns;
     return true;
 }
 

@@ -36,6 +36,85 @@ static void a_write_does_not_outlive_its_client(void **state)
     }
 }
 
+/* Stopped between the events of a turn and their handling: a clock that was read before says
+ * nothing. */
+static void a_write_that_a_turn_held_does_not_outlive_its_client(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        struct stage *stage = stage_formed_with(&(struct stage_options){.nodes = 3, .seed = seed});
+        unsigned node = stage_follower(stage), client = stage_connect(stage, node);
+        unsigned other = stage_connect(stage, stage_leader(stage));
+        struct machine_id machine = stage->nodes[node].machine;
+        assert_string_equal("1", ask(stage, client, "RPUSH l 1"));
+        world_pause_in_turn(stage->world, machine, stage->clients_machine);
+        stage_say(stage, client, "RPUSH l 2");
+        stage_run(stage, STAGE_SECOND);
+        stage_disconnect(stage, client);
+        assert_string_equal("2", ask(stage, other, "RPUSH l 3"));
+        stage_run(stage, STAGE_SECOND);
+        world_resume(stage->world, machine);
+        assert_true(stage_wait(stage, stage_is_converged, NULL, 20 * STAGE_SECOND));
+        stage_run(stage, 2 * STAGE_SECOND);
+        assert_string_equal("1 3", ask(stage, other, "LRANGE l 0 -1")); /* SERVER-6 */
+        stage_destroy(stage);
+    }
+}
+
+/* Nobody stopped it, but its turns are long, and what is read in one came before the last. */
+static void a_write_in_long_turns_does_not_outlive_its_client(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        struct stage *stage = stage_formed_with(&(struct stage_options){.nodes = 3, .seed = seed});
+        unsigned node = stage_follower(stage), client = stage_connect(stage, node);
+        unsigned other = stage_connect(stage, stage_leader(stage));
+        assert_string_equal("1", ask(stage, client, "RPUSH l 1"));
+        world_turn_cost(stage->world, stage->nodes[node].machine, 600 * STAGE_MS, 700 * STAGE_MS);
+        stage_run(stage, STAGE_SECOND);
+        stage_say(stage, client, "RPUSH l 2");
+        stage_run(stage, 20 * STAGE_MS);
+        stage_disconnect(stage, client);
+        assert_string_equal("2", ask(stage, other, "RPUSH l 3"));
+        stage_run(stage, 5 * STAGE_SECOND);
+        world_turn_cost(stage->world, stage->nodes[node].machine, 0, 0);
+        assert_true(stage_wait(stage, stage_is_converged, NULL, 20 * STAGE_SECOND));
+        stage_run(stage, 2 * STAGE_SECOND);
+        assert_string_equal("1 3", ask(stage, other, "LRANGE l 0 -1")); /* SERVER-6 */
+        stage_destroy(stage);
+    }
+}
+
+/* Passed on at once, but the leader's turns are long; what its client writes there meanwhile is not
+ * followed by what it had given up. */
+static void a_write_in_a_long_turn_of_the_leader_comes_first_or_not_at_all(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct stage *stage = stage_formed_with(
+            &(struct stage_options){.nodes = 3, .seed = seed, .hold_ns = 150 * STAGE_MS});
+        unsigned leader = stage_leader(stage), node = stage_follower(stage);
+        unsigned client = stage_connect(stage, node);
+        unsigned other = stage_connect(stage, 3 - leader - node);
+        char list[32];
+        assert_string_equal("1", ask(stage, client, "RPUSH l 1"));
+        assert_string_equal("PONG", ask(stage, other, "PING"));
+        world_turn_cost(stage->world, stage->nodes[leader].machine, 280 * STAGE_MS, 320 * STAGE_MS);
+        stage_run(stage, 200 * STAGE_MS);
+        stage_say(stage, client, "RPUSH l 2");
+        stage_run(stage, 5 * STAGE_MS);
+        stage_disconnect(stage, client);
+        stage_say(stage, other, "RPUSH l 3");
+        stage_run(stage, 2 * STAGE_SECOND);
+        world_turn_cost(stage->world, stage->nodes[leader].machine, 0, 0);
+        (void)stage_reply(stage, other, 10 * STAGE_SECOND);
+        assert_true(stage_wait(stage, stage_is_converged, NULL, 20 * STAGE_SECOND));
+        snprintf(list, sizeof list, "%s", ask(stage, other, "LRANGE l 0 -1"));
+        assert_string_not_equal("1 3 2", list); /* SERVER-6 */
+        stage_destroy(stage);
+    }
+}
+
 /* Held for want of a leader; the client leaves before there is one. */
 static void a_held_write_does_not_outlive_its_client(void **state)
 {
@@ -134,6 +213,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_write_does_not_outlive_its_client),
+        cmocka_unit_test(a_write_that_a_turn_held_does_not_outlive_its_client),
+        cmocka_unit_test(a_write_in_long_turns_does_not_outlive_its_client),
+        cmocka_unit_test(a_write_in_a_long_turn_of_the_leader_comes_first_or_not_at_all),
         cmocka_unit_test(a_held_write_does_not_outlive_its_client),
         cmocka_unit_test(pipelined_requests_wait_together),
         cmocka_unit_test(slow_readers_elsewhere_harm_nobody),

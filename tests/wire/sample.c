@@ -160,6 +160,7 @@ static void forward_of(struct sample *sample, struct wire_forward *out)
         .sequence = 1 + below(sample, INT64_MAX),
         .flags = (uint8_t)below(sample, 8),
         .database = (uint8_t)below(sample, 256),
+        .waited_ms = (uint16_t)below(sample, 65536),
         .token_term = number(sample),
         .token_index = number(sample),
         .request = slice_of_buffer(&sample->bytes),
@@ -344,8 +345,9 @@ bool sample_messages_equal(const struct wire_message *sent, const struct wire_me
         const struct wire_forward *a = &sent->forward, *b = &got->forward;
         return group_id_equal(a->group, b->group) && a->session == b->session &&
                a->epoch == b->epoch && a->sequence == b->sequence && a->flags == b->flags &&
-               a->database == b->database && a->token_term == b->token_term &&
-               a->token_index == b->token_index && slice_equal(a->request, b->request);
+               a->database == b->database && a->waited_ms == b->waited_ms &&
+               a->token_term == b->token_term && a->token_index == b->token_index &&
+               slice_equal(a->request, b->request);
     }
     case WIRE_FORWARD_REPLY: {
         const struct wire_forward_reply *a = &sent->forward_reply, *b = &got->forward_reply;

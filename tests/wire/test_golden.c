@@ -179,6 +179,7 @@ static void say_forwards(struct buffer *text)
                                             .sequence = 0x64,
                                             .flags = WIRE_FORWARD_RESP3,
                                             .database = 3,
+                                            .waited_ms = 0x6566,
                                             .request = {request, sizeof request}};
     say_message(text, "frame with a forward", &message);
     message = (struct wire_message){.kind = WIRE_FORWARD_REPLY};

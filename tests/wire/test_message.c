@@ -245,7 +245,6 @@ static const struct change CHANGES[] = {
     {"answer neither yes nor no", WIRE_HEARTBEAT_ANSWER, 8 + 16 + 48, 2},
     {"sequence 0", WIRE_FORWARD, 8 + 16, 0},
     {"forward with an ack of 17", WIRE_FORWARD, 8 + 28, 17 << WIRE_FORWARD_ACK},
-    {"forward not zero", WIRE_FORWARD, 8 + 31, 1},
     {"token not a number", WIRE_FORWARD, 8 + 47, 255},
     {"no arguments", WIRE_FORWARD, 8 + 48, 0},
     {"more arguments than there are", WIRE_FORWARD, 8 + 48, 3},
