@@ -9,6 +9,7 @@
 #define RETRY_NS    (30 * 1000000000ull)
 #define IN_USE_NS   (100 * 1000000ull)
 #define BUSY_FACTOR 2
+#define LOG_MORE    (128u << 20)
 
 void bootstrap_init(struct bootstrap *bootstrap)
 {
@@ -38,11 +39,12 @@ void bootstrap_deinit(struct bootstrap *bootstrap, struct replica_snapshots *sha
 
 /* ---- when ---- */
 
-/* The log may become as large as the store: a snapshot then costs as much as the writes behind it,
- * at most. With a quarter of the store it was four keys written out for each that was changed. */
+/* The log may become as large as the store and that again, by LOG_MORE at most, for a start replays
+ * it: a snapshot then costs as much as the writes behind it, with a small store half of that. */
 uint64_t bootstrap_due_size(const struct replica_snapshots *share, const struct store *store)
 {
     uint64_t size = store_memory_bytes(store);
+    size += size < LOG_MORE ? size : LOG_MORE;
     return size > share->log_bytes ? size : share->log_bytes;
 }
 
