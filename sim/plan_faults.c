@@ -1,6 +1,8 @@
 /* What each fault does, and how it is undone. */
 #include "sim/plan_inside.h"
 
+#include "wal/format.h"
+
 #include <stdio.h>
 
 #define MS        WORLD_MS
@@ -184,6 +186,18 @@ static void break_network(struct plan *plan, enum plan_fault fault, unsigned nod
 
 /* ---- disks ---- */
 
+/* True: an older use of the file's space begins here; what stood there before says nothing of what
+ * stands in front of it. */
+static bool is_of_old(const uint8_t *block, uint64_t *newest)
+{
+    struct wal_batch_header header;
+    if (wal_batch_header_load(block, &header))
+        return false; /* inside a batch */
+    bool is_old = header.sequence < *newest;
+    *newest = header.sequence;
+    return is_old;
+}
+
 /* The newest file of the log, and how far it is written. */
 static bool find_log(struct plan *plan, unsigned node, char path[IO_PATH_SIZE], uint64_t *written)
 {
@@ -191,14 +205,14 @@ static bool find_log(struct plan *plan, unsigned node, char path[IO_PATH_SIZE], 
     char candidate[IO_PATH_SIZE];
     *written = 0;
     for (size_t nth = 0; world_disk_file(plan->world, machine(plan, node), nth, candidate); nth++) {
-        uint64_t size = 0;
+        uint64_t size = 0, newest = 0;
         size_t got = 0;
         size_t length = strlen(candidate);
         if (length < 4 || strcmp(candidate + length - 4, ".wal") != 0)
             continue;
         while (world_disk_read(plan->world, machine(plan, node), candidate, block, sizeof block,
                                size, &got) == STATUS_OK &&
-               got == sizeof block && load_u32(block) != 0)
+               got == sizeof block && load_u32(block) != 0 && !is_of_old(block, &newest))
             size += sizeof block;
         if (size > *written) {
             *written = size;

@@ -185,6 +185,7 @@ static struct bootstrap_want want_of(const struct replica *replica)
     return (struct bootstrap_want){.group = replica->options.group,
                                    .self = replica->options.self,
                                    .leader = view->offered_by,
+                                   .leader_node = replica_node_of(replica, view->offered_by),
                                    .least = view->offered_index,
                                    .members = raft_configuration(replica->raft)};
 }

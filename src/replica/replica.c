@@ -157,7 +157,7 @@ static void save_state(struct replica *replica, struct replica_turn *turn, uint6
     replica->state_ticket = wal_next_ticket(turn->wal);
 }
 
-static struct node_id node_of(const struct replica *replica, struct replica_id id)
+struct node_id replica_node_of(const struct replica *replica, struct replica_id id)
 {
     struct node_id node = raft_node_of(raft_configuration(replica->raft), id);
     if (node.value)
@@ -168,7 +168,7 @@ static struct node_id node_of(const struct replica *replica, struct replica_id i
 
 void replica_heard(struct replica *replica, struct replica_id from, struct node_id node)
 {
-    if (replica->heard.value == from.value || node_of(replica, from).value)
+    if (replica->heard.value == from.value || replica_node_of(replica, from).value)
         return;
     replica->heard = from;
     replica->heard_at = node;
@@ -181,7 +181,7 @@ static void send_message(struct replica *replica, struct replica_turn *turn,
                               ? WIRE_LINK_DATA
                               : WIRE_LINK_CONTROL;
     struct peer_id peer =
-        peer_of(turn->peers, node_of(replica, message->to), replica->options.group);
+        peer_of(turn->peers, replica_node_of(replica, message->to), replica->options.group);
     struct wire_frame *frame = peer_frame(turn->peers, peer, link);
     if (frame)
         wire_add_raft(frame, message, NULL, 0);
@@ -370,7 +370,7 @@ bool replica_is_serving(const struct replica *replica)
 
 struct node_id replica_leader_node(const struct replica *replica)
 {
-    return node_of(replica, raft_view(replica->raft)->leader);
+    return replica_node_of(replica, raft_view(replica->raft)->leader);
 }
 
 uint64_t replica_deadline_ns(const struct replica *replica)

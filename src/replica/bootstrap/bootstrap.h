@@ -177,6 +177,7 @@ void bootstrap_end_sending(struct bootstrap *bootstrap);
 struct bootstrap_want {
     struct group_id group;
     struct replica_id self, leader; /* leader: who offered it; asked first */
+    struct node_id leader_node;     /* the members here may be of long before it; 0: unknown */
     uint64_t least;                 /* the index of the offer */
     const struct raft_configuration *members;
 };

@@ -47,7 +47,9 @@ static void ask(struct bootstrap_receiving *receiving, struct replica_turn *turn
         message.chunk = snapshot_receive_next(receiving->writer);
         message.count = CHUNKS_AHEAD;
     }
-    struct node_id node = raft_node_of(want->members, receiving->source);
+    bool is_leader = replica_id_equal(receiving->source, want->leader);
+    struct node_id node =
+        is_leader ? want->leader_node : raft_node_of(want->members, receiving->source);
     struct wire_frame *frame =
         node.value
             ? peer_frame(turn->peers, peer_of(turn->peers, node, want->group), WIRE_LINK_DATA)
@@ -57,19 +59,22 @@ static void ask(struct bootstrap_receiving *receiving, struct replica_turn *turn
     receiving->moved_ns = turn->now_ns;
 }
 
-/* The member behind the last one that was asked. */
+/* The member behind the last one that was asked; behind all of them the leader, where they do not
+ * know it. */
 static void next_source(struct bootstrap_receiving *receiving, const struct bootstrap_want *want)
 {
     const struct raft_configuration *members = want->members;
-    size_t at = 0;
-    while (at < members->member_count &&
-           !replica_id_equal(members->members[at].replica, receiving->source))
+    size_t at = 0, count = members->member_count;
+    size_t places = count + !raft_find_member(members, want->leader);
+    while (at < count && !replica_id_equal(members->members[at].replica, receiving->source))
         at++;
-    for (size_t i = 1; i <= members->member_count; i++) {
-        const struct raft_member *member = &members->members[(at + i) % members->member_count];
-        if (replica_id_equal(member->replica, want->self) || member->kind == RAFT_WITNESS)
+    for (size_t i = 1; i <= places; i++) {
+        size_t place = (at + i) % places;
+        const struct raft_member *member = place < count ? &members->members[place] : NULL;
+        if (member &&
+            (replica_id_equal(member->replica, want->self) || member->kind == RAFT_WITNESS))
             continue;
-        receiving->source = member->replica;
+        receiving->source = member ? member->replica : want->leader;
         return;
     }
 }

@@ -185,6 +185,8 @@ void replica_cut_snapshot(struct replica *replica, struct replica_turn *turn, ui
 bool replica_is_loading(const struct replica *replica);
 /* Appends term and vote once more: a record that is synced, whatever the group's level. */
 void replica_save_state(struct replica *replica, struct replica_turn *turn);
+/* By the configuration here, or by what a leader that is not in it was heard from; 0: unknown. */
+struct node_id replica_node_of(const struct replica *replica, struct replica_id id);
 void replica_append_mark(struct replica *replica, struct replica_turn *turn, uint64_t index,
                          uint64_t term);
 /* A peer's next entry is gone: completes the offer with the newest snapshot and adds it to `frame`.
