@@ -269,6 +269,7 @@ uint64_t replica_key_version(const struct replica *replica, uint64_t hash);
 /* Leader: on how many replicas, itself included, everything up to `index` is durable, as far as it
  * has heard; voters only. */
 unsigned replica_copies(const struct replica *replica, uint64_t index);
+unsigned replica_copies_elsewhere(const struct replica *replica, uint64_t index); /* not here */
 /* How many voters there are, and how many of them have been heard of within the longest election
  * time-out, itself included. */
 unsigned replica_voters(const struct replica *replica);

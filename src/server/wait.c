@@ -120,7 +120,7 @@ bool wait_settle(struct server *server, struct session *session, struct pending 
     }
     unsigned copies = replica_copies(replica, wait->index);
     unsigned local = raft_view(replica_raft(replica))->persisted >= wait->index;
-    unsigned others = copies - local;
+    unsigned others = replica_copies_elsewhere(replica, wait->index);
     bool enough =
         wait->strict ? copies >= wait->copies : others >= wait->copies && local >= wait->local;
     if (enough || (!wait->strict && server->release_ns >= wait->deadline_ns)) {

@@ -54,21 +54,27 @@ static bool is_self(const struct replica *replica, const struct raft_member *mem
     return replica_id_equal(member->replica, replica->options.self);
 }
 
-unsigned replica_copies(const struct replica *replica, uint64_t index)
+unsigned replica_copies_elsewhere(const struct replica *replica, uint64_t index)
 {
     const struct raft_configuration *configuration = raft_configuration(replica->raft);
     unsigned count = 0;
     for (size_t i = 0; i < configuration->member_count; i++) {
         const struct raft_member *member = &configuration->members[i];
         struct raft_progress progress;
-        if (!is_voter(member))
-            continue;
-        if (is_self(replica, member))
-            count += raft_view(replica->raft)->persisted >= index;
-        else if (!raft_progress(replica->raft, member->replica, &progress))
+        if (is_voter(member) && !is_self(replica, member) &&
+            !raft_progress(replica->raft, member->replica, &progress))
             count += progress.persisted >= index;
     }
     return count;
+}
+
+unsigned replica_copies(const struct replica *replica, uint64_t index)
+{
+    const struct raft_member *self =
+        raft_find_member(raft_configuration(replica->raft), replica->options.self);
+    bool counts = self && is_voter(self); /* not one that leads on until it is out */
+    return replica_copies_elsewhere(replica, index) +
+           (counts && raft_view(replica->raft)->persisted >= index);
 }
 
 unsigned replica_voters_heard(const struct replica *replica, uint64_t now_ns)
