@@ -54,6 +54,17 @@ static bool is_self(const struct replica *replica, const struct raft_member *mem
     return replica_id_equal(member->replica, replica->options.self);
 }
 
+/* By another on its node, in the middle of a change, or by this one. */
+static bool is_replaced(const struct replica *replica, size_t place)
+{
+    const struct raft_configuration *configuration = raft_configuration(replica->raft);
+    struct node_id node = configuration->members[place].node;
+    bool replaced = node_id_equal(node, raft_node_of(configuration, replica->options.self));
+    for (size_t i = place + 1; i < configuration->member_count; i++)
+        replaced |= node_id_equal(node, configuration->members[i].node);
+    return replaced;
+}
+
 unsigned replica_copies_elsewhere(const struct replica *replica, uint64_t index)
 {
     const struct raft_configuration *configuration = raft_configuration(replica->raft);
@@ -61,7 +72,7 @@ unsigned replica_copies_elsewhere(const struct replica *replica, uint64_t index)
     for (size_t i = 0; i < configuration->member_count; i++) {
         const struct raft_member *member = &configuration->members[i];
         struct raft_progress progress;
-        if (is_voter(member) && !is_self(replica, member) &&
+        if (is_voter(member) && !is_replaced(replica, i) &&
             !raft_progress(replica->raft, member->replica, &progress))
             count += progress.persisted >= index;
     }
