@@ -81,7 +81,8 @@ bool wait_run(struct server *server, struct session *session, struct pending *pe
     return true;
 }
 
-static void answer(struct pending *pending, unsigned local, unsigned others)
+/* A leader that a change has taken out of the voters is no copy of a strict one. */
+static void answer(struct pending *pending, unsigned local, unsigned others, unsigned copies)
 {
     struct buffer bytes;
     buffer_init(&bytes, 256);
@@ -91,7 +92,7 @@ static void answer(struct pending *pending, unsigned local, unsigned others)
         reply_integer(&reply, local);
         reply_integer(&reply, others);
     } else {
-        reply_integer(&reply, pending->wait->strict ? local + others : others);
+        reply_integer(&reply, pending->wait->strict ? copies : others);
     }
     session_set_reply(pending, slice_of_buffer(&bytes));
     buffer_deinit(&bytes);
@@ -124,7 +125,7 @@ bool wait_settle(struct server *server, struct session *session, struct pending 
     bool enough =
         wait->strict ? copies >= wait->copies : others >= wait->copies && local >= wait->local;
     if (enough || (!wait->strict && server->release_ns >= wait->deadline_ns)) {
-        answer(pending, local, others);
+        answer(pending, local, others, copies);
         return true;
     }
     if (server->release_ns < wait->deadline_ns)
