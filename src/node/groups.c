@@ -170,6 +170,11 @@ size_t groups_founders(const struct node_formation *formation)
     return formation->founder_count ? formation->founder_count : formation->member_count;
 }
 
+size_t node_first_replicas(const struct node_formation *formation)
+{
+    return identity_default_voters(groups_founders(formation));
+}
+
 /* Those who joined later have no part in it: what they carry is noted in placed.c. */
 void node_create_groups(struct node *node)
 {

@@ -127,6 +127,8 @@ MUST_USE enum status node_decode_formation(struct slice bytes, struct node_forma
 
 bool node_is_formed(const struct node *node);
 const struct node_formation *node_formation(const struct node *node); /* NULL before */
+/* With how many replicas `default` began (R18); what it grew to is in the catalogue. */
+size_t node_first_replicas(const struct node_formation *formation);
 const struct node_promise *node_promise(const struct node *node);
 const struct node_join *node_join(const struct node *node);
 

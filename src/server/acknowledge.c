@@ -128,8 +128,7 @@ static unsigned replicas_of(struct server *server, uint64_t keyspace,
     size_t count = partition ? partition_wanted(partition)->member_count : 0;
     if (count || !formation)
         return (unsigned)count;
-    count = formation->founder_count ? formation->founder_count : formation->member_count;
-    return count >= 3 ? 3 : 1; /* R18 */
+    return (unsigned)node_first_replicas(formation);
 }
 
 /* Its writes would be answered with NOREPLICAS, all of them. */

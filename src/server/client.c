@@ -64,7 +64,7 @@ struct client *client_accept(struct server *server, struct io_stream stream)
     client->epoch = 1;
     client->forwards_max = FORWARDS_FIRST;
     client->opened_ns = node_turn(server->node)->now_ns;
-    client->doubted = server->lag_ns > DOUBT_NS || client->opened_ns < server->doubt_until_ns;
+    client->doubted = server_is_in_doubt(server);
     session_init(&client->session, false);
     resp_parser_init(&client->parser, server->options.bulk_size_max);
     transaction_init(&client->transaction);

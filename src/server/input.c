@@ -143,8 +143,7 @@ void client_parse(struct server *server, struct client *client)
  * stopped within this turn. */
 static void look_if_old(struct server *server, struct client *client)
 {
-    uint64_t now_ns = node_turn(server->node)->now_ns;
-    if (client->doubted || now_ns < server->doubt_until_ns || server_age_ns(server) > DOUBT_NS)
+    if (client->doubted || server_is_in_doubt(server))
         route_look_for_end(server, client);
     client->doubted = false;
 }

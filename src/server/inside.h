@@ -315,6 +315,11 @@ enum routed routed_start(struct server *server, struct client *client,
 bool routed_has_copies(struct server *server, const struct replica *replica,
                        const struct pending *pending, struct reply *reply);
 
+/* server.c */
+/* How long what is handled now may have lain unread, and whether that was long (SERVER-6). */
+uint64_t server_age_ns(const struct server *server);
+bool server_is_in_doubt(const struct server *server);
+
 /* portion.c */
 struct portion_request {
     struct group_id group;
@@ -404,8 +409,6 @@ void route_push_reply(struct server *server, struct session *session, struct pen
 void route_hold(struct server *server, struct client *client);
 /* What waited or was delayed is not run when the client has left meanwhile: it may have asked
  * somebody else since. */
-/* How long what is handled now may have lain unread (SERVER-6). */
-uint64_t server_age_ns(const struct server *server);
 void route_look_for_end(struct server *server, struct client *client);
 void route_retry(struct server *server, struct client *client);
 void route_retry_held(struct server *server);

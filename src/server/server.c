@@ -142,6 +142,12 @@ uint64_t server_age_ns(const struct server *server)
     return server->lag_ns + (node_turn(server->node)->now_ns - server->turn_ns);
 }
 
+bool server_is_in_doubt(const struct server *server)
+{
+    return node_turn(server->node)->now_ns < server->doubt_until_ns ||
+           server_age_ns(server) > DOUBT_NS;
+}
+
 void server_begin_turn(struct server *server, uint64_t lag_ns)
 {
     uint64_t now_ns = node_turn(server->node)->now_ns;

@@ -430,6 +430,19 @@ void stage_send(struct stage *stage, unsigned number, const void *bytes, size_t 
     pump(stage, client);
 }
 
+void stage_send_large(struct stage *stage, unsigned number, const char *key, size_t size)
+{
+    char head[64];
+    char *value = memory_allocate(size);
+    memset(value, 'v', size);
+    int used = snprintf(head, sizeof head, "*3\r\n$3\r\nSET\r\n$%zu\r\n%s\r\n$%zu\r\n", strlen(key),
+                        key, size);
+    stage_send(stage, number, head, (size_t)used);
+    stage_send(stage, number, value, size);
+    stage_send(stage, number, "\r\n", 2);
+    memory_free(value);
+}
+
 void stage_say(struct stage *stage, unsigned number, const char *format, ...)
 {
     char line[STAGE_TEXT_SIZE];

@@ -123,6 +123,8 @@ void stage_deafen(struct stage *stage, unsigned client, bool deaf);
 void stage_send(struct stage *stage, unsigned client, const void *bytes, size_t size);
 void stage_say(struct stage *stage, unsigned client, const char *format, ...)
     __attribute__((format(printf, 3, 4))); /* one line */
+/* A SET of `size` bytes; the reply is the caller's. */
+void stage_send_large(struct stage *stage, unsigned client, const char *key, size_t size);
 /* The next reply, in the client's own memory: items with a space between, nil for null, errors with
  * their minus. "(none)" when there is none in `ns`, "(closed)" when there will be none. */
 const char *stage_reply(struct stage *stage, unsigned client, uint64_t ns);

@@ -22,16 +22,8 @@ static const struct client *client_at(struct stage *stage, unsigned node, unsign
 
 static void set_large_value(struct stage *stage, unsigned client, const char *key)
 {
-    char *value = memory_allocate(VALUE_SIZE);
-    char head[64];
-    memset(value, 'v', VALUE_SIZE);
-    int size = snprintf(head, sizeof head, "*3\r\n$3\r\nSET\r\n$%zu\r\n%s\r\n$%d\r\n", strlen(key),
-                        key, VALUE_SIZE);
-    stage_send(stage, client, head, (size_t)size);
-    stage_send(stage, client, value, VALUE_SIZE);
-    stage_send(stage, client, "\r\n", 2);
+    stage_send_large(stage, client, key, VALUE_SIZE);
     assert_string_equal("OK", stage_reply(stage, client, 5 * STAGE_SECOND));
-    memory_free(value);
 }
 
 /* It asks for 200 MB and reads nothing: what waits for it stays bounded, its input stops,
@@ -186,11 +178,7 @@ static void transaction_that_is_too_long(void **state)
     char *value = memory_zeroed(1, VALUE_SIZE + 1);
     memset(value, 'v', VALUE_SIZE);
     for (unsigned i = 0; i < 5; i++) {
-        char head[64];
-        int size = snprintf(head, sizeof head, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n", VALUE_SIZE);
-        stage_send(stage, client, head, (size_t)size);
-        stage_send(stage, client, value, VALUE_SIZE);
-        stage_send(stage, client, "\r\n", 2);
+        stage_send_large(stage, client, "k", VALUE_SIZE);
         const char *reply = stage_reply(stage, client, STAGE_SECOND);
         assert_non_null(strstr(reply, i == 1 ? "proto-max-bulk-len" : "QUEUED"));
         assert_true(client_at(stage, 0, 0)->transaction.requests.size < 3 * VALUE_SIZE);

@@ -164,15 +164,8 @@ static void pipelined_requests_wait_together(void **state)
 
 static void set_large_value(struct stage *stage, unsigned client)
 {
-    char head[64];
-    char *value = memory_zeroed(1, LARGE_SIZE);
-    memset(value, 'v', LARGE_SIZE);
-    int size = snprintf(head, sizeof head, "*3\r\n$3\r\nSET\r\n$1\r\nm\r\n$%u\r\n", LARGE_SIZE);
-    stage_send(stage, client, head, (size_t)size);
-    stage_send(stage, client, value, LARGE_SIZE);
-    stage_send(stage, client, "\r\n", 2);
+    stage_send_large(stage, client, "m", LARGE_SIZE);
     assert_string_equal("OK", stage_reply(stage, client, 20 * STAGE_SECOND));
-    memory_free(value);
 }
 
 static size_t most_staged;

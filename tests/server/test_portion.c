@@ -27,15 +27,8 @@ static void watch(struct stage *stage, unsigned node)
 
 static void set_large_value(struct stage *stage, unsigned client)
 {
-    char head[64];
-    char *value = memory_zeroed(1, VALUE_SIZE);
-    memset(value, 'v', VALUE_SIZE);
-    int size = snprintf(head, sizeof head, "*3\r\n$3\r\nSET\r\n$1\r\nm\r\n$%u\r\n", VALUE_SIZE);
-    stage_send(stage, client, head, (size_t)size);
-    stage_send(stage, client, value, VALUE_SIZE);
-    stage_send(stage, client, "\r\n", 2);
+    stage_send_large(stage, client, "m", VALUE_SIZE);
     assert_string_equal("OK", stage_reply(stage, client, 20 * STAGE_SECOND));
-    memory_free(value);
 }
 
 static bool is_working(struct stage *stage, void *unused)
