@@ -22,7 +22,7 @@ void wal_batch_reset(struct wal_batch *batch)
     assert(status == STATUS_OK);
     batch->bytes.size = WAL_BATCH_HEADER_SIZE;
     batch->count = 0;
-    batch->always = batch->interval = false;
+    batch->always = batch->interval = batch->lax = false;
 }
 
 void wal_batch_add(struct wal_batch *batch, uint8_t kind, const struct wal_record *record)
@@ -50,6 +50,7 @@ void wal_append(struct wal *wal, const struct wal_record *record, enum wal_sync 
     wal_batch_add(&wal->open, (uint8_t)record->kind, record);
     bool always = record->kind == WAL_STATE || record->kind == WAL_IDENTITY; /* WAL-6 */
     wal->open.always |= always || sync == WAL_SYNC_ALWAYS;
+    wal->open.lax |= !always && sync != WAL_SYNC_ALWAYS;
     wal->open.interval |= sync == WAL_SYNC_INTERVAL;
 }
 
@@ -70,13 +71,13 @@ void wal_freed_add(struct wal_batch *batch)
     add_own(batch, WAL_KIND_FREED, slice_of(NULL, 0));
 }
 
-void wal_run_judge(struct wal *wal)
+void wal_run_judge(struct wal *wal, uint64_t end)
 {
     char boot_id[IO_BOOT_ID_SIZE] = {0};
     io_boot_id(wal->io, boot_id);
     bool unclean = wal->run.size == RUN_SALT_SIZE + IO_BOOT_ID_SIZE && !wal->run_clean;
     bool same_boot = unclean && memcmp(wal->run.at + RUN_SALT_SIZE, boot_id, IO_BOOT_ID_SIZE) == 0;
-    wal->may_have_lost = unclean && (!same_boot || wal->doubt_noted);
+    wal->may_have_lost = unclean && (!same_boot || wal->doubt.position > end);
 }
 
 /* The random bytes make this run's first batch unlike any that an earlier attempt left at the same

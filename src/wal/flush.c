@@ -19,6 +19,9 @@ void wal_sync_begin(struct wal *wal)
     wal->sync_ticket = wal->written_ticket;
     wal->sync_began_ns = io_now_ns(wal->io);
     wal->sync_position = wal_position(segment->header.life, wal->end);
+    if (wal->lax_unsynced)
+        wal_doubt_note(wal, wal->sync_position);
+    wal->lax_unsynced = false;
     io_file_sync_start(wal->io, segment->file, wal->end, wal->tag + WAL_TAG_SYNC);
     wal->end = wal_round_up(wal->end, IO_BLOCK_SIZE);
 }
@@ -41,7 +44,6 @@ static enum status sync_done(struct wal *wal, enum status status)
 {
     if (status) {
         wal->failed = true; /* WAL-7: a second sync would lie */
-        wal_doubt_note(wal);
         return STATUS_IO;
     }
     wal->syncing = false;
@@ -49,7 +51,7 @@ static enum status sync_done(struct wal *wal, enum status status)
     wal->durable_ticket = wal->sync_ticket; /* WAL-1 */
     wal->durable_position = wal->sync_position;
     wal->first_life_durable = wal->first_life;
-    wal_doubt_clear(wal);
+    wal_doubt_settle(wal);
     wal_recycle(wal);
     return wal->failed ? STATUS_IO : STATUS_OK;
 }
@@ -264,6 +266,7 @@ enum status wal_flush(struct wal *wal, uint64_t *ticket)
     }
     wal->written_ticket++;
     IO_NOTE(wal->io, "persist");
+    wal->lax_unsynced |= wal->open.lax;
     sync_by_level(wal);
     wal_batch_reset(&wal->open);
     *ticket = wal->written_ticket;

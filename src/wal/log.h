@@ -80,7 +80,8 @@ struct wal_identity {
 struct wal_batch {
     struct buffer bytes;
     uint32_t count;
-    bool always, interval;
+    bool always, interval; /* some record wants its sync at once; soon */
+    bool lax;              /* of some the owner goes by the written ticket */
 };
 
 struct wal_window { /* a piece of a file in memory, for reading forward */
@@ -146,7 +147,8 @@ struct wal {
     struct wal_batch open;
     uint64_t written_ticket, durable_ticket;
     uint64_t durable_position; /* what the next batch says as durable_through */
-    bool unsynced; /* bytes of the last segment were written since the last sync was started */
+    bool unsynced;     /* bytes of the last segment were written since the last sync was started */
+    bool lax_unsynced; /* among them some that owners go by once they are written */
     bool syncing;
     uint64_t sync_ticket, sync_position, sync_began_ns;
     uint64_t interval_due_ns;
@@ -162,7 +164,11 @@ struct wal {
     bool run_clean;     /* a CLEAN record came after it */
     bool may_have_lost; /* as judged when recovery ended */
     bool run_doubts;    /* the record of this run has no boot id */
-    bool doubt_noted;   /* the file `doubt` is there */
+    struct {
+        struct io_file file;
+        bool is_open;
+        uint64_t position; /* as the file says; WAL_NEVER: behind all */
+    } doubt;
 
     struct wal_read *reads[WAL_READS_MAX];
     struct wal_facts facts;
@@ -225,11 +231,13 @@ size_t wal_opening_size(
 uint64_t wal_batch_end(const struct wal_batch *batch,
                        uint64_t offset); /* with padding, if it begins at `offset` */
 /* doubt.c */
-void wal_doubt_note(struct wal *wal);
-void wal_doubt_find(struct wal *wal);
-void wal_doubt_clear(struct wal *wal);
+void wal_doubt_find(struct wal *wal);                    /* what the last run left */
+void wal_doubt_note(struct wal *wal, uint64_t position); /* of the log; WAL_NEVER: of all of it */
+void wal_doubt_settle(struct wal *wal);                  /* a sync is done */
+void wal_doubt_close(struct wal *wal);
 
-void wal_run_judge(struct wal *wal); /* at the end of recovery: how did the last run end? */
+void wal_run_judge(struct wal *wal,
+                   uint64_t end);    /* the log ends there: how did the last run end? */
 void wal_run_begin(struct wal *wal); /* puts this run's RUN record into the open batch */
 void wal_freed_add(struct wal_batch *batch);
 

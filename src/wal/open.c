@@ -77,7 +77,7 @@ static enum status file_found(struct wal *wal, const char *name, char why[WAL_WH
         wal->next_file_id = file_id + 1;
     wal_files_add(&wal->recovery.found, segment);
     if (io_file_refresh(wal->io, segment->file)) { /* WAL-1: what is recovered is on the disk */
-        wal_doubt_note(wal);
+        wal_doubt_note(wal, WAL_NEVER);
         return say(STATUS_IO, why, name, "cannot be synced; check the disk");
     }
     return header_read(wal, segment, name, why);
@@ -172,6 +172,7 @@ void wal_close(struct wal *wal)
     wal_files_close(wal, &wal->recovery.found);
     wal_files_close(wal, &wal->chain);
     wal_files_close(wal, &wal->spares);
+    wal_doubt_close(wal);
     wal_reads_deinit(wal);
     wal_files_deinit(&wal->recovery.found);
     wal_files_deinit(&wal->chain);

@@ -277,7 +277,7 @@ static enum status judge_end(struct wal *wal, char why[WAL_WHY_SIZE])
         wal->phase = WAL_REFUSED;
         return STATUS_DAMAGED;
     }
-    wal_run_judge(wal);
+    wal_run_judge(wal, x);
     wal->tail_was_cut = scan.saw_tail;
     wal->was_empty = !last;
     wal->phase = WAL_RECOVERED;

@@ -300,16 +300,25 @@ static void a_doubt_stays_until_it_is_settled(void **state)
     harness_deinit(&h);
 }
 
+static void written_under_a_failing_sync(struct harness *h, enum wal_sync sync)
+{
+    begin(h);
+    harness_settle(h);
+    h->syncs_fail = true;
+    harness_append(h, WAL_ENTRY, 1, 100, sync);
+    assert_int_equal(STATUS_OK, harness_flush(h));
+    if (sync != WAL_SYNC_ALWAYS)
+        fake_io_advance(h->io, HARNESS_INTERVAL);
+    wal_tick(h->wal, io_now_ns(h->io));
+    fake_io_fail(h->io, FAKE_SYNC, 1, STATUS_IO);
+}
+
 /* On the same boot: what the failed sync left in the cache is not read any more. */
 static void a_failed_sync_leaves_a_doubt(void **state)
 {
     (void)state;
     struct harness h;
-    begin(&h);
-    harness_settle(&h);
-    harness_append(&h, WAL_ENTRY, 1, 100, WAL_SYNC_ALWAYS);
-    h.syncs_fail = true;
-    fake_io_fail(h.io, FAKE_SYNC, 1, STATUS_IO);
+    written_under_a_failing_sync(&h, WAL_SYNC_INTERVAL);
     harness_settle(&h);
     assert_true(h.failed);
     reopen(&h, FAKE_LOSE_NOTHING);
@@ -320,6 +329,44 @@ static void a_failed_sync_leaves_a_doubt(void **state)
     wal_run_settle(h.wal);
     harness_settle(&h);
     reopen(&h, FAKE_LOSE_NOTHING);
+    assert_false(wal_may_have_lost(h.wal));
+    harness_deinit(&h);
+}
+
+/* Nobody hears of the failure. */
+static void killed_under_a_sync_that_fails(void **state)
+{
+    (void)state;
+    struct harness h;
+    written_under_a_failing_sync(&h, WAL_SYNC_INTERVAL);
+    struct io_event unheard;
+    assert_true(fake_io_step(h.io, &unheard));
+    reopen(&h, FAKE_LOSE_NOTHING);
+    assert_true(wal_may_have_lost(h.wal));
+    harness_deinit(&h);
+}
+
+static void killed_under_a_sync_that_would_not_have_failed(void **state)
+{
+    (void)state;
+    struct harness h;
+    written_under_a_failing_sync(&h, WAL_SYNC_INTERVAL);
+    reopen(&h, FAKE_LOSE_NOTHING);
+    assert_int_equal(1, h.count);
+    assert_false(wal_may_have_lost(h.wal));
+    harness_deinit(&h);
+}
+
+/* The owner has been told nothing of them. */
+static void a_failed_sync_of_what_waits_for_it_leaves_no_doubt(void **state)
+{
+    (void)state;
+    struct harness h;
+    written_under_a_failing_sync(&h, WAL_SYNC_ALWAYS);
+    harness_settle(&h);
+    assert_true(h.failed);
+    reopen(&h, FAKE_LOSE_NOTHING);
+    assert_int_equal(0, h.count);
     assert_false(wal_may_have_lost(h.wal));
     harness_deinit(&h);
 }
@@ -705,6 +752,9 @@ int main(void)
         cmocka_unit_test(unclean_is_told_from_clean),
         cmocka_unit_test(a_doubt_stays_until_it_is_settled),
         cmocka_unit_test(a_failed_sync_leaves_a_doubt),
+        cmocka_unit_test(killed_under_a_sync_that_fails),
+        cmocka_unit_test(killed_under_a_sync_that_would_not_have_failed),
+        cmocka_unit_test(a_failed_sync_of_what_waits_for_it_leaves_no_doubt),
         cmocka_unit_test(the_boot_is_remembered_across_segments),
         cmocka_unit_test(another_process_is_told),
         cmocka_unit_test(entries_are_read_back),
