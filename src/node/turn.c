@@ -277,9 +277,22 @@ void node_persist(struct node *node)
         log_moved(node); /* levels below `always` count what is written */
 }
 
+/* One miss at a time for each of many groups would be as slow as without. */
+static void look_ahead(struct node *node)
+{
+    struct store_ahead ahead;
+    ahead.count = 0;
+    for (struct list *link = first_awake(node);
+         link != &node->awake && !store_ahead_is_full(&ahead); link = link->next)
+        replica_look_ahead(replica_at(link), &ahead);
+    if (ahead.count > 1)
+        store_prefetch(&ahead);
+}
+
 void node_apply(struct node *node)
 {
     node->apply_again = false;
+    look_ahead(node);
     for (struct list *link = first_awake(node); link != &node->awake; link = link->next)
         node->apply_again |= replica_apply(replica_at(link), &node->turn);
     if (node->turn.damaged)

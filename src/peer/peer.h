@@ -132,6 +132,7 @@ struct peer_happening {
     enum wire_link link;
     bool other_incarnation;      /* UP: not the start of the node that this link knew before */
     struct wire_message message; /* MESSAGE: borrowed until the next peer_next */
+    struct slice behind;         /* MESSAGE: what comes next of the same frame; the same */
     const char *line; /* LINE: for the operator's log, borrowed until the next peer_next */
 };
 /* False: nothing more now. Call until false after each batch of events: it is here that streams are

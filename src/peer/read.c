@@ -205,6 +205,7 @@ static bool next_message(struct peer_set *set, struct peer_happening *out)
     out->node = connection->link->node->id.node;
     out->worker = connection->link->node->id.worker;
     out->link = connection->link->kind;
+    out->behind = reader->messages;
     return true;
 }
 

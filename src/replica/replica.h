@@ -207,6 +207,9 @@ MUST_USE enum status replica_set_sync(struct replica *replica, struct replica_tu
 /* Tells raft which log batch holds what was appended; before each flush of the log. */
 void replica_note_written(struct replica *replica, struct replica_turn *turn);
 
+/* The keys of what replica_apply will apply, for store_prefetch: of the first ones, until `ahead`
+ * is full. */
+void replica_look_ahead(struct replica *replica, struct store_ahead *ahead);
 /* Applies what is committed, up to a budget; true: more is waiting. */
 bool replica_apply(struct replica *replica, struct replica_turn *turn);
 

@@ -357,9 +357,44 @@ static bool is_too_late(const struct server *server, const struct wire_forward *
            age_ns + forward->waited_ms * 1000000ull > server->options.hold_ns;
 }
 
-void forward_receive(struct server *server, struct peer_id origin,
-                     const struct wire_forward *forward)
+static void guess(struct server *server, struct store_ahead *ahead,
+                  const struct wire_forward *forward)
 {
+    struct slice key;
+    struct replica *replica = node_group(server->node, forward->group);
+    if (!replica || !replica_is_serving(replica) || !wire_request_guess_key(forward->request, &key))
+        return;
+    struct store_key found = store_key_of(forward->database, key);
+    store_ahead_add(ahead, replica_store(replica), &found);
+}
+
+/* As for the requests of clients here (input.c): the keys of the next ones, in whatever group, are
+ * fetched side by side. Returns of how many, > 0. */
+static size_t look_ahead(struct server *server, const struct wire_forward *first,
+                         struct slice behind)
+{
+    struct store_ahead ahead;
+    struct wire_message message;
+    size_t forwards = 1;
+    ahead.count = 0;
+    guess(server, &ahead, first);
+    while (behind.size && forwards < STORE_PREFETCH_MAX && !wire_message_take(&behind, &message)) {
+        if (message.kind != WIRE_FORWARD)
+            continue;
+        guess(server, &ahead, &message.forward);
+        forwards++;
+    }
+    if (ahead.count > 1)
+        store_prefetch(&ahead);
+    return forwards;
+}
+
+void forward_receive(struct server *server, struct peer_id origin,
+                     const struct wire_forward *forward, struct slice behind)
+{
+    if (!server->forwards_ahead)
+        server->forwards_ahead = look_ahead(server, forward, behind);
+    server->forwards_ahead--;
     struct remote *remote = take_remote(server, origin, forward);
     IO_NOTE(server->io, "receive");
     bool late = is_too_late(server, forward);

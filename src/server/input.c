@@ -25,24 +25,16 @@ static void refuse_large(struct server *server, struct client *client)
     routed_answer(server, client, client->parser.too_large);
 }
 
-/* Keys whose memory is fetched side by side: those in the store of the first of them. */
-struct ahead {
-    struct store *store;
-    struct store_key keys[STORE_PREFETCH_MAX];
-    size_t count;
-};
-
 /* A guess that nothing depends on: the first argument is a key. */
-static void guess(struct server *server, struct ahead *ahead, const struct client *client)
+static void guess(struct server *server, struct store_ahead *ahead, const struct client *client)
 {
     const struct resp_parser *parser = &server->ahead;
-    if (parser->count < 2 || ahead->count == STORE_PREFETCH_MAX)
+    if (parser->count < 2 || store_ahead_is_full(ahead))
         return;
-    struct store *store = keyspace_store_here(server, client, parser->arguments[1]);
-    if (!ahead->count)
-        ahead->store = store;
-    if (store && store == ahead->store)
-        ahead->keys[ahead->count++] = store_key_of(client->database, parser->arguments[1]);
+    struct store_key key = store_key_of(client->database, parser->arguments[1]);
+    struct store *store = keyspace_store_here(server, client, &key);
+    if (store)
+        store_ahead_add(ahead, store, &key);
 }
 
 static struct slice arrival_bytes(const struct server *server, const struct arrival *arrival)
@@ -56,7 +48,8 @@ static bool is_present(const struct arrival *arrival)
     return arrival->client->used && arrival->client->generation == arrival->generation;
 }
 
-static void guess_first(struct server *server, struct ahead *ahead, const struct arrival *arrival)
+static void guess_first(struct server *server, struct store_ahead *ahead,
+                        const struct arrival *arrival)
 {
     size_t consumed, need;
     if (!is_present(arrival))
@@ -71,10 +64,10 @@ static void guess_first(struct server *server, struct ahead *ahead, const struct
  * when many clients send many. Returns of how many requests of this client. */
 static size_t look_ahead(struct server *server, const struct client *client, struct slice bytes)
 {
-    struct ahead ahead;
+    struct store_ahead ahead;
     struct resp_parser *parser = &server->ahead;
     size_t requests = 0, consumed = 0, need = 0;
-    ahead.count = 0; /* the rest is written before it is read */
+    ahead.count = 0;
     resp_parser_restart(parser);
     while (requests < STORE_PREFETCH_MAX && !resp_parse(parser, bytes, &consumed, &need)) {
         guess(server, &ahead, client);
@@ -84,7 +77,7 @@ static size_t look_ahead(struct server *server, const struct client *client, str
     if (server->arrival_next < server->arrival_count)
         guess_first(server, &ahead, &server->arrivals[server->arrival_next]);
     if (ahead.count)
-        store_prefetch(ahead.store, ahead.keys, ahead.count);
+        store_prefetch(&ahead);
     return requests;
 }
 
@@ -190,14 +183,14 @@ static void consume(struct server *server, struct client *client, struct slice b
 /* The first request of each, as look_ahead does it for the requests of one. */
 static void look_across(struct server *server)
 {
-    struct ahead ahead;
+    struct store_ahead ahead;
     if (server->arrival_count < 2)
         return;
     ahead.count = 0;
     for (size_t i = 0; i < server->arrival_count; i++)
         guess_first(server, &ahead, &server->arrivals[i]);
     if (ahead.count)
-        store_prefetch(ahead.store, ahead.keys, ahead.count);
+        store_prefetch(&ahead);
 }
 
 void client_run_arrivals(struct server *server)

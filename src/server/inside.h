@@ -226,6 +226,7 @@ struct server {
     size_t arrived, arrival_count, arrival_next; /* next: the one after that which is parsed */
     struct arrival arrivals[ARRIVALS_MAX];
     struct resp_parser ahead; /* looks at requests behind the one that runs */
+    size_t forwards_ahead;    /* of so many the keys were fetched ahead */
     uint64_t next_client_id;
     uint64_t turn_ns, lag_ns; /* this turn's beginning; how long what it reads may have lain then */
     uint64_t doubt_until_ns;
@@ -429,7 +430,7 @@ bool keyspace_takes(struct server *server, const struct client *client,
                     char why[ROUTE_WHY_SIZE]);
 /* Where a key of this client lives, if its leader is here; NULL: elsewhere. For prefetching. */
 struct store *keyspace_store_here(struct server *server, const struct client *client,
-                                  struct slice key);
+                                  const struct store_key *key);
 
 /* The cursor behind the group's slots, for SCAN; 0: its keyspace ends there. */
 uint64_t keyspace_beyond(struct server *server, struct group_id group);
@@ -484,8 +485,9 @@ bool forward_send(struct server *server, struct client *client, struct pending *
 bool forward_is_dropped(struct server *server, struct group_id group); /* with its keyspace */
 /* A refused request: runs here or goes to the present leader; false: neither is possible yet. */
 bool forward_again(struct server *server, struct client *client, struct pending *pending);
+/* `behind`: what came with it, for looking ahead. */
 void forward_receive(struct server *server, struct peer_id origin,
-                     const struct wire_forward *forward);
+                     const struct wire_forward *forward, struct slice behind);
 /* In its turn; refused: nothing of it is done. */
 void forward_run(struct server *server, struct remote *remote, const struct wire_forward *forward,
                  bool refused);

@@ -257,12 +257,12 @@ bool keyspace_find_group(struct server *server, const struct client *client,
 }
 
 struct store *keyspace_store_here(struct server *server, const struct client *client,
-                                  struct slice key)
+                                  const struct store_key *key)
 {
     struct group_id group = GROUP_DEFAULT;
     if (client->keyspace != KEYSPACE_DEFAULT) {
         const struct control_partition *partition = catalogue_find_slot(
-            control_catalogue(server->options.control), client->keyspace, store_slot(key));
+            control_catalogue(server->options.control), client->keyspace, key->slot);
         if (!partition)
             return NULL;
         group = partition->group;

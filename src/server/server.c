@@ -169,7 +169,7 @@ void server_handle_peer(struct server *server, const struct peer_happening *happ
         return;
     if (message->kind == WIRE_FORWARD) {
         node_look_at_clock(server->node);
-        forward_receive(server, peer, &message->forward);
+        forward_receive(server, peer, &message->forward, happening->behind);
     } else if (message->kind == WIRE_FORWARD_REPLY)
         forward_answered(server, &message->forward_reply);
     else if (message->kind == WIRE_FORWARD_CLOSE)

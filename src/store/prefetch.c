@@ -6,7 +6,7 @@
 
 #include "base/memory.h"
 
-struct ahead {
+struct track {
     uint64_t hash, segment;
     unsigned tag;
     bool spilled; /* if it is there at all */
@@ -17,23 +17,23 @@ struct found {
     size_t count;
 };
 
-static void find_segment(const struct store *store, uint32_t slot, struct ahead *ahead)
+static void find_segment(const struct store *store, uint32_t slot, struct track *track)
 {
     const struct store_page *page = store->pages[slot / STORE_PAGE_SLOTS];
     uint64_t word = page ? page->words[slot % STORE_PAGE_SLOTS] : 0;
     unsigned depth = 0;
     for (; word & WORD_NODE; depth++) {
         const struct store_node *node = store_word_pointer(word);
-        word = node->words[store_hash_branch(ahead->hash, depth)];
+        word = node->words[store_hash_branch(track->hash, depth)];
     }
-    ahead->segment = word;
-    ahead->tag = store_hash_tag(ahead->hash, depth);
+    track->segment = word;
+    track->tag = store_hash_tag(track->hash, depth);
 }
 
-static const struct store_bucket *home_of(const struct ahead *ahead)
+static const struct store_bucket *home_of(const struct track *track)
 {
-    return store_segment_buckets(ahead->segment) +
-           store_tag_home(ahead->tag, store_word_above(ahead->segment));
+    return store_segment_buckets(track->segment) +
+           store_tag_home(track->tag, store_word_above(track->segment));
 }
 
 static void fetch_entry(struct found *found, uint64_t word)
@@ -45,52 +45,64 @@ static void fetch_entry(struct found *found, uint64_t word)
     found->at[found->count++] = entry;
 }
 
-static void fetch_entries(struct ahead *ahead, struct found *found)
+static void fetch_entries(struct track *track, struct found *found)
 {
-    const struct store_bucket *home = home_of(ahead);
-    unsigned matches = store_bucket_matches(home, ahead->tag);
-    ahead->spilled = !matches && home->spilled;
-    if (ahead->spilled) {
-        memory_touch(store_segment_head(ahead->segment));
-        memory_touch(store_segment_buckets(ahead->segment) + store_word_above(ahead->segment));
+    const struct store_bucket *home = home_of(track);
+    unsigned matches = store_bucket_matches(home, track->tag);
+    track->spilled = !matches && home->spilled;
+    if (track->spilled) {
+        memory_touch(store_segment_head(track->segment));
+        memory_touch(store_segment_buckets(track->segment) + store_word_above(track->segment));
     }
     for (; matches; matches &= matches - 1)
         fetch_entry(found, home->words[__builtin_ctz(matches)]);
 }
 
-static void fetch_spilled(const struct ahead *ahead, struct found *found)
+static void fetch_spilled(const struct track *track, struct found *found)
 {
-    size_t spilled = store_segment_head(ahead->segment)->spilled;
+    size_t spilled = store_segment_head(track->segment)->spilled;
     for (size_t i = 0; i < spilled; i++) {
-        uint64_t word = *store_segment_spilled(ahead->segment, i);
-        if (store_word_above(word) == ahead->tag)
+        uint64_t word = *store_segment_spilled(track->segment, i);
+        if (store_word_above(word) == track->tag)
             fetch_entry(found, word);
     }
 }
 
-void store_prefetch(const struct store *store, const struct store_key *keys, size_t count)
+void store_ahead_add(struct store_ahead *ahead, const struct store *store,
+                     const struct store_key *key)
 {
-    struct ahead ahead[STORE_PREFETCH_MAX];
+    assert(!store_ahead_is_full(ahead));
+    ahead->finds[ahead->count].store = store;
+    ahead->finds[ahead->count++].key = *key;
+}
+
+static void fetch_word(const struct store *store, const struct store_key *key, struct track *track)
+{
+    const struct store_page *page = store->pages[key->slot / STORE_PAGE_SLOTS];
+    if (page)
+        memory_touch(&page->words[key->slot % STORE_PAGE_SLOTS]);
+    track->hash = store_key_hash(store, key);
+}
+
+void store_prefetch(const struct store_ahead *ahead)
+{
+    struct track tracks[STORE_PREFETCH_MAX];
     struct found found;
+    size_t count = ahead->count;
     found.count = 0; /* the rest is written before it is read */
-    assert(count <= STORE_PREFETCH_MAX);
+    for (size_t i = 0; i < count; i++)
+        fetch_word(ahead->finds[i].store, &ahead->finds[i].key, &tracks[i]);
     for (size_t i = 0; i < count; i++) {
-        const struct store_page *page = store->pages[keys[i].slot / STORE_PAGE_SLOTS];
-        if (page)
-            memory_touch(&page->words[keys[i].slot % STORE_PAGE_SLOTS]);
-        ahead[i].hash = store_key_hash(store, &keys[i]);
-    }
-    for (size_t i = 0; i < count; i++) {
-        find_segment(store, keys[i].slot, &ahead[i]);
-        if (ahead[i].segment)
-            memory_touch(home_of(&ahead[i]));
+        find_segment(ahead->finds[i].store, ahead->finds[i].key.slot, &tracks[i]);
+        if (tracks[i].segment)
+            memory_touch(home_of(&tracks[i]));
     }
     for (size_t i = 0; i < count; i++)
-        if (ahead[i].segment)
-            fetch_entries(&ahead[i], &found);
+        if (tracks[i].segment)
+            fetch_entries(&tracks[i], &found);
     for (size_t i = 0; i < count; i++)
-        if (ahead[i].segment && ahead[i].spilled)
-            fetch_spilled(&ahead[i], &found);
+        if (tracks[i].segment && tracks[i].spilled)
+            fetch_spilled(&tracks[i], &found);
     /* A small key has its value in the line behind it; that may be past the end of its memory. */
     for (size_t i = 0; i < found.count; i++)
         __builtin_prefetch(found.at[i] + 64, 1);

@@ -75,10 +75,24 @@ void store_destroy(struct store *store);
 /* NULL when absent. */
 struct store_entry *store_find(struct store *store, const struct store_key *key);
 
-/* Nothing but a hint: brings what finds of these keys will touch into the processor's cache, the
- * misses of all side by side. Pays for batches of several keys that are used right afterwards. */
+/* Nothing but a hint: brings what finds of these keys, in one store or several, will touch into the
+ * processor's cache, the misses of all side by side. Pays for batches of several keys that are used
+ * right afterwards. */
 #define STORE_PREFETCH_MAX 32
-void store_prefetch(const struct store *store, const struct store_key *keys, size_t count);
+struct store_ahead {
+    size_t count; /* set to 0 first; the rest is written before it is read */
+    struct {
+        const struct store *store;
+        struct store_key key;
+    } finds[STORE_PREFETCH_MAX];
+};
+static inline bool store_ahead_is_full(const struct store_ahead *ahead)
+{
+    return ahead->count == STORE_PREFETCH_MAX;
+}
+void store_ahead_add(struct store_ahead *ahead, const struct store *store,
+                     const struct store_key *key); /* not when it is full */
+void store_prefetch(const struct store_ahead *ahead);
 
 enum store_type store_entry_type(const struct store_entry *entry);
 struct slice store_entry_key(const struct store_entry *entry);

@@ -53,3 +53,10 @@ enum status wire_request_take(struct slice request, struct slice *arguments, siz
     *count = (size_t)wanted;
     return STATUS_OK;
 }
+
+bool wire_request_guess_key(struct slice request, struct slice *key)
+{
+    uint64_t count;
+    return !varint_take(&request, &count) && count > 1 && !argument_take(&request, key) &&
+           !argument_take(&request, key);
+}

@@ -261,5 +261,7 @@ MUST_USE enum status wire_beat_take(struct slice *beats, struct wire_beat *out);
 void wire_request_encode(const struct slice *arguments, size_t count, struct buffer *out);
 MUST_USE enum status wire_request_take(struct slice request, struct slice *arguments, size_t max,
                                        size_t *count);
+/* The argument behind the command's name, a key for most; false: there is none. */
+bool wire_request_guess_key(struct slice request, struct slice *key);
 
 #endif

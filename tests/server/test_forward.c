@@ -141,7 +141,8 @@ static void receive(struct stage *stage, unsigned leader, uint32_t epoch, uint64
                                    .flags = WIRE_FORWARD_WRITE,
                                    .request = slice_of_buffer(&request)};
     forward_receive(stage_server(stage, leader),
-                    peer_at((struct node_id){stage_follower(stage) + 1}, 0), &forward);
+                    peer_at((struct node_id){stage_follower(stage) + 1}, 0), &forward,
+                    slice_of(NULL, 0));
     buffer_deinit(&request);
 }
 

@@ -342,11 +342,11 @@ static void check_all(struct model *model)
  */
 static void look_ahead(struct model *model)
 {
-    struct store_key keys[STORE_PREFETCH_MAX];
+    struct store_ahead ahead = {.count = 0};
     size_t count = random_below(&model->random, STORE_PREFETCH_MAX + 1);
     for (size_t i = 0; i < count; i++)
-        keys[i] = model->keys[random_below(&model->random, KEYS)].key;
-    store_prefetch(model->store, keys, count);
+        store_ahead_add(&ahead, model->store, &model->keys[random_below(&model->random, KEYS)].key);
+    store_prefetch(&ahead);
 }
 
 static void run(uint64_t seed)

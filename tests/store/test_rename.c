@@ -147,10 +147,10 @@ static void clear(struct model *model)
 /* A hint about values of all types changes nothing. */
 static void look_ahead(struct model *model)
 {
-    struct store_key keys[STORE_PREFETCH_MAX];
-    for (size_t i = 0; i < STORE_PREFETCH_MAX; i++)
-        keys[i] = random_recipe(model)->key;
-    store_prefetch(model->store, keys, STORE_PREFETCH_MAX);
+    struct store_ahead ahead = {.count = 0};
+    while (!store_ahead_is_full(&ahead))
+        store_ahead_add(&ahead, model->store, &random_recipe(model)->key);
+    store_prefetch(&ahead);
 }
 
 static void take_over(struct recipe *to, const struct recipe *from)

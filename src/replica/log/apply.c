@@ -67,23 +67,30 @@ static void fault_local_expiry(struct replica *replica, struct replica_turn *tur
     command_expire(turn->commands, replica->store, turn->wall_us, 100, &effect);
 }
 
-/* The keys of the next entries, before the first of them is applied; returns of how many, > 0. */
-static size_t look_ahead(const struct replica *replica, uint64_t through)
+void replica_look_ahead(struct replica *replica, struct store_ahead *ahead)
 {
-    struct store_key keys[STORE_PREFETCH_MAX];
-    size_t count = 0;
-    uint64_t first = replica->executed + 1, index = first;
-    for (; index <= through && index - first < STORE_PREFETCH_MAX &&
-           entries_have(&replica->entries, index);
+    uint64_t commit = raft_view(replica->raft)->commit, index = replica->executed + 1;
+    if (replica_is_loading(replica))
+        return;
+    for (; index <= commit && !store_ahead_is_full(ahead) && entries_have(&replica->entries, index);
          index++) {
         struct wire_entry entry;
         struct slice bytes = entries_at(&replica->entries, index);
-        if (!wire_entry_take_checked(&bytes, &entry) && entry.kind == WIRE_ENTRY_COMMANDS)
-            count += command_effect_guess_key(entry.payload, &keys[count]);
+        struct store_key key;
+        if (!wire_entry_take_checked(&bytes, &entry) && entry.kind == WIRE_ENTRY_COMMANDS &&
+            command_effect_guess_key(entry.payload, &key))
+            store_ahead_add(ahead, replica->store, &key);
     }
-    if (count > 1)
-        store_prefetch(replica->store, keys, count);
-    return index - first;
+    replica->fetched = index - 1;
+}
+
+static void fetch_next(struct replica *replica)
+{
+    struct store_ahead ahead;
+    ahead.count = 0;
+    replica_look_ahead(replica, &ahead);
+    if (ahead.count > 1)
+        store_prefetch(&ahead);
 }
 
 size_t replica_cache_size(const struct replica *replica)
@@ -96,7 +103,7 @@ size_t replica_cache_size(const struct replica *replica)
 bool replica_apply(struct replica *replica, struct replica_turn *turn)
 {
     const struct raft_view *view = raft_view(replica->raft);
-    size_t applied = 0, ahead = 0;
+    size_t applied = 0;
     if (replica_is_loading(replica))
         return false;
     while (replica->executed < view->commit && applied < APPLY_BYTES_MAX) {
@@ -104,9 +111,8 @@ bool replica_apply(struct replica *replica, struct replica_turn *turn)
             replica_read_log(replica, turn, LOG_READER_APPLY, replica->executed + 1, READ_BYTES);
             return false;
         }
-        if (!ahead)
-            ahead = look_ahead(replica, view->commit);
-        ahead--;
+        if (replica->fetched <= replica->executed)
+            fetch_next(replica);
         struct slice bytes = entries_at(&replica->entries, replica->executed + 1);
         if (apply_one(replica, turn, bytes, true)) {
             turn->damaged = true;

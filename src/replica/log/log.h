@@ -104,9 +104,10 @@ struct replica {
     struct raft_event propose_event; /* made once: an event is large, and proposals are many */
     uint64_t executed;               /* newest entry whose effect is in the store */
     int64_t executed_us;             /* its time */
-    uint64_t log_size;               /* bytes of the entries executed since the newest snapshot */
-    bool clock_started;              /* in this leadership */
-    uint64_t serving_term;           /* 0: not serving */
+    uint64_t fetched;      /* the keys of the entries through this one were fetched ahead */
+    uint64_t log_size;     /* bytes of the entries executed since the newest snapshot */
+    bool clock_started;    /* in this leadership */
+    uint64_t serving_term; /* 0: not serving */
     uint64_t state_version, state_ticket; /* saving; 0: none under way */
     uint8_t append_ack;                   /* of the entry that is appended next */
     bool unnoted; /* entries in the open log batch that raft has not been told of */
