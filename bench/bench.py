@@ -211,8 +211,6 @@ class Bench:
         where = f"{work.title}, {row[0]}, {row[1]} by {row[2]}"
         if one["to_floor"] and row in work.of_floor:
             yield f"{where}: {one['to_floor']:.2f} of the floor, at most {work.of_floor[row]}", one["to_floor"] <= work.of_floor[row]
-        if row in work.cpu:
-            yield f"{where}: {one['cpu_per_million']:.1f} cpu/M, at most {work.cpu[row]}", one["cpu_per_million"] <= work.cpu[row]
         if one["to_redis"]:
             most = work.of_redis.get(row, 1)
             yield f"{where}: {one['to_redis']:.2f} of redis's cpu/M, at most {most}", one["to_redis"] <= most
