@@ -166,6 +166,7 @@ void control_tick(struct control *control)
         if (now_ns >= control->next_ns)
             first_records_step(control);
         follow_tick(control);
+        gossip_tick(control);
         readmit_tick(control);
         restored_tick(control);
         loss_tick(control);
@@ -191,7 +192,8 @@ uint64_t control_deadline_ns(const struct control *control)
     uint64_t deadline = follow_deadline_ns(control);
     const uint64_t others[] = {report_deadline_ns(control),     failover_deadline_ns(control),
                                reconcile_deadline_ns(control),  replay_deadline_ns(control),
-                               replay_ask_deadline_ns(control), restored_deadline_ns(control)};
+                               replay_ask_deadline_ns(control), restored_deadline_ns(control),
+                               gossip_deadline_ns(control)};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         deadline = others[i] < deadline ? others[i] : deadline;
     if (!control->has_first_records && control->next_ns < deadline)

@@ -36,7 +36,9 @@
  * catalogue that the leader of `system` has confirmed in this term, and never back to an older one.
  * CONTROL-14  Nothing that the catalogue says of a node holds for a directory that it does not know
  * by its ticket: one that began anew (NODE-10) has nothing before it is taken back, and then under
- * new replica ids alone (R4); one whose place another has taken stops. */
+ * new replica ids alone (R4); one whose place another has taken stops.
+ * CONTROL-15  Who reaches a member that knows of a node hears of it, be that node the leader of
+ * `system`, which can tell it to nobody who does not know it. */
 #ifndef HOLDFAST_CONTROL_CONTROL_H
 #define HOLDFAST_CONTROL_CONTROL_H
 

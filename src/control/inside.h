@@ -108,6 +108,13 @@ struct restoring {
     uint64_t asked_ns, next_ns;
 };
 
+/* gossip.c: the last question, and whose turn it is */
+struct gossip {
+    uint32_t epoch;
+    size_t turn;
+    uint64_t next_ns;
+};
+
 /* short.c: groups that were led here under SHORT degrade, and what was said of them. */
 struct short_group {
     struct group_id group;
@@ -161,6 +168,7 @@ struct control {
     uint64_t place_ticket; /* the question whether this node's place is another's; 0: none */
     struct shorts shorts;
     struct restoring restoring;
+    struct gossip gossip;
     uint64_t next_ns;
     char failure[CONTROL_LINE_SIZE], waits_for[CONTROL_LINE_SIZE];
 };
@@ -279,13 +287,14 @@ void wanted_settle(struct command_call *call, uint64_t group, uint64_t change);
 
 /* question.c */
 enum question_session {
-    QUESTION_COMMITTED = 0, /* restored.c */
-    QUESTION_REPLAY,        /* replay_ask.c */
-    QUESTION_GATHER,        /* gather.c */
-    QUESTION_REPORT,        /* report.c */
-    QUESTION_CATALOGUE      /* follow.c */
+    QUESTION_GOSSIP = 0, /* gossip.c */
+    QUESTION_COMMITTED,  /* restored.c */
+    QUESTION_REPLAY,     /* replay_ask.c */
+    QUESTION_GATHER,     /* gather.c */
+    QUESTION_REPORT,     /* report.c */
+    QUESTION_CATALOGUE   /* follow.c */
 };
-#define QUESTION_SESSION(which) (UINT64_MAX - 4 + (which))
+#define QUESTION_SESSION(which) (UINT64_MAX - 5 + (which))
 struct question {
     uint64_t session; /* QUESTION_SESSION; the answer comes back with it and with the epoch */
     uint32_t epoch;
@@ -295,6 +304,11 @@ struct question {
 };
 /* False: that one is unknown, or cannot be reached now, or has enough to hear. */
 bool question_send(struct control *control, struct peer_id to, const struct question *question);
+
+/* gossip.c */
+void gossip_tick(struct control *control);
+bool gossip_handle_peer(struct control *control, const struct wire_forward_reply *reply);
+uint64_t gossip_deadline_ns(const struct control *control);
 
 /* follow.c: keeps the catalogue, and the groups that it places here */
 void follow_tick(struct control *control);

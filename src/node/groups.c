@@ -291,6 +291,14 @@ struct node_id node_leader_of(struct node *node, struct group_id group)
     return any_member(node, group);
 }
 
+struct node_id node_leader_to_tell(struct node *node, struct group_id group)
+{
+    const struct replica *replica = node_group(node, group);
+    if (!node->started)
+        return (struct node_id){0};
+    return replica ? replica_leader_node(replica) : any_member(node, group);
+}
+
 struct peer_id node_leader_elsewhere(struct node *node, struct group_id group)
 {
     struct node_id leader = node_leader_of(node, group);

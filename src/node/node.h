@@ -203,6 +203,10 @@ bool node_is_placed(const struct node *node, struct group_id group);
 struct node_id node_known_leader_of(struct node *node, struct group_id group);
 /* The same, and where nothing is known a member that is up: it leads, or knows who does. */
 struct node_id node_leader_of(struct node *node, struct group_id group);
+/* What a refusal says: what the replica here knows, or where the catalogue says that one is. What
+ * this node was told by a third one it does not hand on: two without a replica could send each
+ * other's requests to and fro for ever. */
+struct node_id node_leader_to_tell(struct node *node, struct group_id group);
 /* The same as the worker to ask; node 0: unknown, or this worker itself. */
 struct peer_id node_leader_elsewhere(struct node *node, struct group_id group);
 void node_hint_leader(struct node *node, struct group_id group, struct node_id leader);

@@ -312,7 +312,7 @@ void forward_emit(struct server *server, struct remote *remote, struct pending *
     }
     if (outcome == WIRE_OUTCOME_REFUSED) {
         remote->refusing = true;
-        answer.leader = node_leader_of(server->node, pending->group);
+        answer.leader = node_leader_to_tell(server->node, pending->group);
     }
     wire_add_forward_reply(frame, &answer);
 }

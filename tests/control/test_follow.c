@@ -114,11 +114,36 @@ static void what_is_not_committed_is_no_view(void **state)
     stage_destroy(stage);
 }
 
+/* The leader of `system` cannot be heard; another member can, and knows of a node that came since
+ * (CONTROL-15). */
+static void members_by_hearsay(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_formed(3);
+    stage_run(stage, STAGE_SECOND);
+    unsigned leader = 0;
+    while (!replica_is_serving(stage_replica(stage, leader, GROUP_SYSTEM)))
+        leader++;
+    unsigned cut_off = (leader + 1) % 3, other = (leader + 2) % 3;
+    struct node *hears = worker_node(stage->nodes[cut_off].worker);
+    struct node_member joined = {
+        .id = {9}, .client_address = "10.0.0.9:6379", .peer_address = "10.0.0.9:16379"};
+    node_add_member(worker_node(stage->nodes[other].worker), &joined);
+    stage_run(stage, 3 * STAGE_SECOND);
+    assert_null(node_member(hears, joined.id)); /* whoever hears the leader asks nobody */
+    world_cut_both(stage->world, stage->nodes[leader].machine, stage->nodes[cut_off].machine);
+    stage_run(stage, 5 * STAGE_SECOND);
+    assert_non_null(node_member(hears, joined.id));
+    assert_string_equal("10.0.0.9:16379", node_member(hears, joined.id)->peer_address);
+    stage_destroy(stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_newest_view_stays),
         cmocka_unit_test(what_is_not_committed_is_no_view),
+        cmocka_unit_test(members_by_hearsay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -309,6 +309,29 @@ static void before_formation(void **state)
     stage_destroy(stage);
 }
 
+/* Two nodes without a replica that believe of each other that it leads: each refuses, and neither
+ * says what it believes (SERVER-2). */
+static void hints_that_go_round(void **state)
+{
+    (void)state;
+    struct group_id group = {GROUP_DEFAULT.value + 1};
+    struct stage *stage = stage_formed(5);
+    unsigned client = stage_connect(stage, 0), without[4], count = 0;
+    assert_string_equal("OK", stage_ask(stage, client, "KEYSPACE CREATE k REPLICAS 1"));
+    stage_run(stage, 2 * STAGE_SECOND);
+    for (unsigned i = 0; i < 5; i++)
+        if (!stage_replica(stage, i, group))
+            without[count++] = i;
+    assert_int_equal(4, count);
+    for (unsigned i = 0; i < 3; i++)
+        node_hint_leader(stage_server(stage, without[i])->node, group,
+                         (struct node_id){without[i == 1 ? 2 : 1] + 1});
+    unsigned other = stage_connect(stage, without[0]);
+    assert_string_equal("OK", stage_ask(stage, other, "SELECT k"));
+    assert_string_equal("OK", stage_ask(stage, other, "SET a 1"));
+    stage_destroy(stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -322,6 +345,7 @@ int main(void)
         cmocka_unit_test(held_without_a_leader),
         cmocka_unit_test(held_until_there_is_a_leader),
         cmocka_unit_test(before_formation),
+        cmocka_unit_test(hints_that_go_round),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
