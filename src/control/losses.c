@@ -314,9 +314,10 @@ static void tell_why(struct reply *reply, const struct loss *loss)
                      ? "node %llu, which led, has not come back since"
                      : "nobody knows which node led, and node %llu has not said what it had";
     else if (loss->may_lack)
-        format = loss->previous
-                     ? "the machine of node %llu, which led, went down: its log may lack the end"
-                     : "machines went down: the log of the one that led may lack the end";
+        format = loss->previous ? "the machine of node %llu, which led, went down, or its disk "
+                                  "failed: its log may lack the end"
+                                : "machines went down, or disks failed: the log of the one that "
+                                  "led may lack the end";
     snprintf(text, sizeof text, format, node);
     reply_text(reply, "why");
     reply_text(reply, text);

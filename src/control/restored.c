@@ -1,7 +1,7 @@
 /* restored.c - which entries that were set aside here are in their group's log all the same: a
  * leader cut them whose own entries came to nothing, or a replica that was removed could not know
  * that they were committed. What a group has committed says it for good (LEDGER-4): the replica
- * here tells, or, where there is none, one of the group's members, who are asked in turn.
+ * here tells, or, where there is none that can, one of the group's members, who are asked in turn.
  *
  *     LEDGER COMMITTED group term -> first index, last index, whether that is all; or nothing
  *
@@ -32,14 +32,18 @@ static bool is_open(const struct control *control, const struct ledger_cut *cut)
     return !cut->decided && !cut->discarded && partition_of(control, cut);
 }
 
+static bool find_here(const struct control *control, struct group_id group, uint64_t term,
+                      struct ledger_span *out)
+{
+    const struct replica *replica = node_group(control->node, group);
+    return replica && replica_committed_of(replica, term, out);
+}
+
 static void look_here(struct control *control, const struct ledger_cut *cut)
 {
-    const struct replica *replica = node_group(control->node, cut->group);
     struct ledger_span span;
-    if (!replica)
-        return;
-    replica_committed_of(replica, cut->term, &span);
-    ledger_decide(node_ledger(control->node), cut->group, cut->term, &span);
+    if (find_here(control, cut->group, cut->term, &span))
+        ledger_decide(node_ledger(control->node), cut->group, cut->term, &span);
 }
 
 /* ---- asking ---- */
@@ -50,9 +54,10 @@ static const struct ledger_cut *choose(struct control *control)
     struct restoring *restoring = &control->restoring;
     const struct ledger *ledger = node_ledger(control->node);
     size_t count = ledger_count(ledger);
+    struct ledger_span span;
     for (size_t i = 0; i < count; i++) {
         const struct ledger_cut *cut = ledger_at(ledger, (restoring->next_cut + i) % count);
-        if (!is_open(control, cut) || node_group(control->node, cut->group))
+        if (!is_open(control, cut) || find_here(control, cut->group, cut->term, &span))
             continue;
         restoring->next_cut = (restoring->next_cut + i + 1) % count;
         return cut;
@@ -128,14 +133,11 @@ bool restored_handle_peer(struct control *control, const struct wire_forward_rep
 void restored_serve(struct control *control, struct group_id group, uint64_t term,
                     struct reply *reply)
 {
-    const struct replica *replica =
-        node_is_started(control->node) ? node_group(control->node, group) : NULL;
     struct ledger_span span;
-    if (!replica) {
+    if (!node_is_started(control->node) || !find_here(control, group, term, &span)) {
         reply_array(reply, 0);
         return;
     }
-    replica_committed_of(replica, term, &span);
     reply_array(reply, SPAN_WORDS);
     reply_integer(reply, (int64_t)span.first);
     reply_integer(reply, (int64_t)span.last);

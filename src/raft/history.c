@@ -60,6 +60,13 @@ bool raft_meet_history(struct raft *raft, const struct raft_history *history)
     return true;
 }
 
+bool raft_commit_holds(const struct raft *raft)
+{
+    const struct raft_view *view = &raft->view;
+    bool said = raft->met_term == view->term && raft->matched >= view->commit;
+    return !view->void_from && (view->role == RAFT_LEADER || said);
+}
+
 void raft_handle_begin_anew(struct raft *raft, const struct raft_event *event)
 {
     struct raft_view *view = &raft->view;

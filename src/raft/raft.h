@@ -374,6 +374,10 @@ const struct raft_configuration *raft_configuration_at(const struct raft *raft, 
 size_t raft_term_starts(const struct raft *raft, uint64_t index,
                         const struct raft_term_start **starts);
 
+/* What is committed here is what the group has: it leads, or the leader of this term has said so
+ * since the start. Else a later history may have made it void (RAFT-19). */
+bool raft_commit_holds(const struct raft *raft);
+
 /* Whether a snapshot that came from a member may be taken. FOREIGN: it may be of a history that is
  * void; another source has a better one. VOID: it is right, and what is committed here is not, from
  * *void_from on. */

@@ -53,17 +53,20 @@ void replica_set_aside_void(struct replica *replica, struct replica_turn *turn, 
         set_aside(replica, turn, index, raft_term_at(replica->raft, index), index <= view->commit);
 }
 
-void replica_committed_of(const struct replica *replica, uint64_t term, struct ledger_span *out)
+bool replica_committed_of(const struct replica *replica, uint64_t term, struct ledger_span *out)
 {
     const struct raft_view *view = raft_view(replica->raft);
     const struct raft_term_start *starts;
-    size_t count = view->void_from ? 0 : raft_term_starts(replica->raft, view->commit, &starts);
+    size_t count = raft_term_starts(replica->raft, view->commit, &starts);
+    if (!raft_commit_holds(replica->raft))
+        return false;
     *out = (struct ledger_span){.whole = count && starts[count - 1].term > term};
     for (size_t i = 0; i < count; i++)
         if (starts[i].term == term) {
             out->first = starts[i].first_index;
             out->last = i + 1 < count ? starts[i + 1].first_index - 1 : view->commit;
         }
+    return true;
 }
 
 /* What an append says goes with the entries of its sender's term. A new leader's first appends may
@@ -164,10 +167,21 @@ static void note_seen(struct replica *replica, struct replica_turn *turn)
         ledger_add_note(turn->ledger, &note);
 }
 
+/* LEDGER-4: what was called restored may be void since. */
+static void note_history(struct replica *replica, struct replica_turn *turn)
+{
+    const struct raft_history *history = &raft_view(replica->raft)->history;
+    if (replica->noted_history == history->term)
+        return;
+    replica->noted_history = history->term;
+    ledger_make_void(turn->ledger, replica->options.group, history->term, history->index);
+}
+
 void replica_note_leaderships(struct replica *replica, struct replica_turn *turn)
 {
     if (!turn->ledger)
         return;
+    note_history(replica, turn);
     know_leader(replica);
     note_seen(replica, turn);
     note_returned(replica, turn);

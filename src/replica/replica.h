@@ -312,8 +312,9 @@ uint64_t replica_first_after(const struct replica *replica, uint64_t term);
 /* ---- what was set aside (R10) ---- */
 
 struct ledger_span; /* replica/ledger/ledger.h */
-/* What is known here to be committed of that term. */
-void replica_committed_of(const struct replica *replica, uint64_t term, struct ledger_span *out);
+/* What the group has committed of that term, as far as it is known here; false: this replica cannot
+ * say. */
+bool replica_committed_of(const struct replica *replica, uint64_t term, struct ledger_span *out);
 /* Before a replica that its group does without is forgotten: what it has and does not know to be
  * committed goes into the ledger, whether it is lost or not. LEDGER-1, LEDGER-4 */
 void replica_set_aside_rest(struct replica *replica, struct replica_turn *turn);

@@ -54,6 +54,11 @@ void wal_append(struct wal *wal, const struct wal_record *record, enum wal_sync 
     wal->open.interval |= sync == WAL_SYNC_INTERVAL;
 }
 
+void wal_note_told(struct wal *wal)
+{
+    wal->open.lax = true;
+}
+
 size_t wal_batch_size(const struct wal *wal)
 {
     return wal->open.count ? wal->open.bytes.size : 0;

@@ -2,10 +2,10 @@
  * failed, for recovery reads the disk and not what that sync left in the cache (decision 0012).
  *
  * A start on another boot id shows the first. For the second the file `doubt` has a position: a
- * sync of what had been called written, up to there, was begun. It is put down before the sync, for
- * a process that is killed meanwhile hears of no failure, and nobody else does. A log that ends
- * before it has lost something. The file needs no sync: the cache that still has it is the one that
- * lies, and with another boot the first rule holds.
+ * sync of what had been called written, or told by the owner, up to there, was begun. It is put
+ * down before the sync, for a process that is killed meanwhile hears of no failure, and nobody else
+ * does. A log that ends before it has lost something. The file needs no sync: the cache that still
+ * has it is the one that lies, and with another boot the first rule holds.
  *
  * The next start that makes anything durable writes its run without a boot id, so that every later
  * start doubts, too, until the owner has noted it where it matters. */

@@ -81,7 +81,7 @@ struct wal_batch {
     struct buffer bytes;
     uint32_t count;
     bool always, interval; /* some record wants its sync at once; soon */
-    bool lax;              /* of some the owner goes by the written ticket */
+    bool lax;              /* of some the owner goes by the written ticket, or tells others */
 };
 
 struct wal_window { /* a piece of a file in memory, for reading forward */

@@ -125,6 +125,10 @@ void wal_run_settle(struct wal *wal); /* appends; again, or without a doubt: not
  * WAL_STATE and WAL_IDENTITY are always WAL_SYNC_ALWAYS. */
 void wal_append(struct wal *wal, const struct wal_record *record, enum wal_sync sync);
 
+/* Somebody outside is told of what is in the open batch once it is written, whatever its level: a
+ * sync of it that fails leaves a doubt, too. */
+void wal_note_told(struct wal *wal);
+
 size_t wal_batch_size(const struct wal *wal); /* bytes in the open batch; 0: nothing to flush */
 
 /* Writes the open batch if there is one and no sync is in flight; starts its sync (by level).

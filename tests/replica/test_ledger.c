@@ -205,12 +205,96 @@ static void what_a_snapshot_cuts(void **state)
     }
 }
 
+/* ---- what is void since (RAFT-19) ---- */
+
+static void add(struct ledger *ledger, uint64_t term, uint64_t index)
+{
+    struct ledger_item item = {.index = index, .verdict = LEDGER_POSSIBLY};
+    ledger_merge(ledger, FAST_GROUP, term, &item);
+}
+
+static void expect_verdicts(const struct ledger *ledger, uint64_t term, bool decided,
+                            enum ledger_verdict first, enum ledger_verdict second)
+{
+    const struct ledger_cut *cut = ledger_find(ledger, FAST_GROUP, term);
+    assert_int_equal(decided, cut->decided);
+    assert_int_equal(first, cut->items[0].verdict);
+    assert_int_equal(second, cut->items[1].verdict);
+}
+
+/* LEDGER-4: it was restored, and an election has made that void. */
+static void restored_and_void_since(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_formed(1);
+    struct ledger *ledger = ledger_of(stage, 0);
+    const struct ledger_span all = {.first = 4, .last = 7}, left = {4, 5, .whole = true};
+    for (uint64_t term = 3; term <= 5; term += 2) {
+        add(ledger, term, 5);
+        add(ledger, term, 6);
+        ledger_decide(ledger, FAST_GROUP, term, &all);
+    }
+    ledger_make_void(ledger, FAST_GROUP, 5, 6);
+    expect_verdicts(ledger, 3, false, LEDGER_RESTORED, LEDGER_POSSIBLY);
+    expect_verdicts(ledger, 5, true, LEDGER_RESTORED, LEDGER_RESTORED); /* of that leader itself */
+    ledger_decide(ledger, FAST_GROUP, 3, &left);
+    ledger_make_void(ledger, FAST_GROUP, 5, 6); /* a start hears it again */
+    expect_verdicts(ledger, 3, true, LEDGER_RESTORED, LEDGER_POSSIBLY);
+    stage_destroy(stage);
+}
+
+static bool is_decided(struct stage *stage, void *argument)
+{
+    const struct scene *scene = argument;
+    return ledger_find(ledger_of(stage, scene->old), FAST_GROUP, scene->term)->decided;
+}
+
+static bool has_fast(struct stage *stage, void *node)
+{
+    return stage_replica(stage, *(unsigned *)node, FAST_GROUP) != NULL;
+}
+
+/* LEDGER-4: what its snapshot has was committed, and may be void since: a replica says nothing of
+ * it before its leader has met it. */
+static void who_has_not_met_its_leader_cannot_say(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_formed_with(&(struct stage_options){
+        .nodes = 3, .snapshot_log_bytes = 2000, .snapshot_period_ns = STAGE_SECOND});
+    struct scene scene = {.stage = stage};
+    unsigned client = stage_connect(stage, 0);
+    expect(stage, client, "KEYSPACE CREATE fast ACK async FAILOVER available", "OK");
+    assert_true(stage_wait(stage, has_leader, NULL, 5 * STAGE_SECOND));
+    expect(stage, client, "SELECT fast", "OK");
+    for (unsigned i = 0; i < 60; i++)
+        expect(stage, client, "SET k v", "OK");
+    stage_run(stage, 5 * STAGE_SECOND);
+    scene.old = (leader(stage) + 1) % 3;
+    scene.term = fast_view(stage, scene.old)->last_term;
+    stage_isolate(stage, scene.old);
+    stage_kill(stage, scene.old);
+    assert_true(stage_start(stage, scene.old));
+    assert_true(stage_wait(stage, has_fast, &scene.old, STAGE_SECOND));
+    assert_true(fast_view(stage, scene.old)->commit > 10); /* of its snapshot */
+    add(ledger_of(stage, scene.old), scene.term, 10);
+    assert_false(stage_wait(stage, is_decided, &scene, 2 * STAGE_SECOND));
+    stage_heal(stage);
+    assert_true(stage_wait(stage, is_decided, &scene, 10 * STAGE_SECOND));
+    const struct ledger_cut *cut = ledger_find(ledger_of(stage, scene.old), FAST_GROUP, scene.term);
+    assert_int_equal(LEDGER_RESTORED, cut->items[0].verdict);
+    stage_destroy(stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(acknowledged_and_cut), cmocka_unit_test(a_restarted_leader_does_not_know),
-        cmocka_unit_test(discarded_stays_away), cmocka_unit_test(the_record_comes_first),
+        cmocka_unit_test(acknowledged_and_cut),
+        cmocka_unit_test(a_restarted_leader_does_not_know),
+        cmocka_unit_test(discarded_stays_away),
+        cmocka_unit_test(the_record_comes_first),
         cmocka_unit_test(what_a_snapshot_cuts),
+        cmocka_unit_test(restored_and_void_since),
+        cmocka_unit_test(who_has_not_met_its_leader_cannot_say),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

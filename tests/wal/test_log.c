@@ -371,6 +371,26 @@ static void a_failed_sync_of_what_waits_for_it_leaves_no_doubt(void **state)
     harness_deinit(&h);
 }
 
+/* ACK async: the owner waits for the sync, a client was told before it. */
+static void a_failed_sync_of_what_was_told_leaves_a_doubt(void **state)
+{
+    (void)state;
+    struct harness h;
+    begin(&h);
+    harness_settle(&h);
+    h.syncs_fail = true;
+    harness_append(&h, WAL_ENTRY, 1, 100, WAL_SYNC_ALWAYS);
+    wal_note_told(h.wal);
+    assert_int_equal(STATUS_OK, harness_flush(&h));
+    fake_io_fail(h.io, FAKE_SYNC, 1, STATUS_IO);
+    harness_settle(&h);
+    assert_true(h.failed);
+    reopen(&h, FAKE_LOSE_NOTHING);
+    assert_int_equal(0, h.count);
+    assert_true(wal_may_have_lost(h.wal));
+    harness_deinit(&h);
+}
+
 static void the_boot_is_remembered_across_segments(void **state)
 {
     (void)state;
@@ -755,6 +775,7 @@ int main(void)
         cmocka_unit_test(killed_under_a_sync_that_fails),
         cmocka_unit_test(killed_under_a_sync_that_would_not_have_failed),
         cmocka_unit_test(a_failed_sync_of_what_waits_for_it_leaves_no_doubt),
+        cmocka_unit_test(a_failed_sync_of_what_was_told_leaves_a_doubt),
         cmocka_unit_test(the_boot_is_remembered_across_segments),
         cmocka_unit_test(another_process_is_told),
         cmocka_unit_test(entries_are_read_back),

@@ -275,6 +275,31 @@ void ledger_decide(struct ledger *ledger, struct group_id group, uint64_t term,
     cut->unsaved = cut->unreported = true;
 }
 
+static void make_void(struct ledger_cut *cut, uint64_t from)
+{
+    bool changed = false;
+    for (size_t i = 0; i < cut->count; i++)
+        if (cut->items[i].verdict == LEDGER_RESTORED && cut->items[i].index >= from) {
+            cut->items[i].verdict = LEDGER_POSSIBLY; /* what it was before is not kept */
+            changed = true;
+        }
+    if (!changed)
+        return;
+    cut->decided = false;
+    cut->version++;
+    cut->unsaved = cut->unreported = true;
+}
+
+void ledger_make_void(struct ledger *ledger, struct group_id group, uint64_t term, uint64_t index)
+{
+    for (size_t i = place_of(ledger, group, 0); i < ledger->count; i++) {
+        struct ledger_cut *cut = &ledger->cuts[i];
+        if (!group_id_equal(cut->group, group) || cut->term >= term)
+            return;
+        make_void(cut, index);
+    }
+}
+
 /* LEDGER-3: the note that is left keeps records of the log from coming back after a start. */
 bool ledger_discard(struct ledger *ledger, struct group_id group, uint64_t term)
 {

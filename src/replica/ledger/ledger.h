@@ -81,7 +81,7 @@ struct ledger_note {
     uint64_t term, old_term;
     struct node_id node;
     bool restarted; /* RETURNED: since it led: it does not know what it had answered */
-    bool may_lack;  /* and the machine too: the end of its log may be missing */
+    bool may_lack;  /* and the machine too, or a sync failed: the end of its log may be missing */
 };
 
 struct ledger;
@@ -120,6 +120,9 @@ size_t ledger_verdicts(const struct ledger_cut *cut, enum ledger_verdict verdict
  * LEDGER-4 */
 void ledger_decide(struct ledger *ledger, struct group_id group, uint64_t term,
                    const struct ledger_span *span);
+/* An unsure election has made void what the group had committed of terms before `term`, from
+ * `index` on (RAFT-19): what was called restored there has to be decided anew. LEDGER-4 */
+void ledger_make_void(struct ledger *ledger, struct group_id group, uint64_t term, uint64_t index);
 /* False: there is no such cut, or it is discarded already. LEDGER-3 */
 bool ledger_discard(struct ledger *ledger, struct group_id group, uint64_t term);
 /* A cut that has changed since it was last called reported; NULL: none. */

@@ -119,8 +119,9 @@ struct replica {
     uint64_t told_term;                  /* of the leadership that the ledger was told of */
     uint64_t known_leader_term, before_leader_term; /* whom it followed or was, and before that */
     struct node_id known_leader, before_leader;
-    uint64_t seen_term; /* of the leader whose predecessor the ledger was told of */
-    uint64_t led_term;  /* the newest that it has led since its start; 0: none */
+    uint64_t seen_term;     /* of the leader whose predecessor the ledger was told of */
+    uint64_t noted_history; /* its term: of the newest that the ledger was told of */
+    uint64_t led_term;      /* the newest that it has led since its start; 0: none */
     uint64_t heard_term, heard_acknowledged; /* what appends of that term said */
     bool has_early; /* recovery: an entry that could be acknowledged before its commit */
     uint64_t configuration_ticket; /* of the newest configuration: synced at every level; 0: is */

@@ -80,6 +80,8 @@ void replica_append_event(struct replica *replica, struct replica_turn *turn,
     replica->clock.last_entry_us = time_us;
     replica->unsent_bytes += bytes.size;
     replica_log_entry(replica, turn, &entry, bytes);
+    if (entry.ack == (WIRE_ACK_ASYNC | WIRE_ACK_EARLY)) /* R10: answered once it is written */
+        wal_note_told(turn->wal);
     event->bytes = bytes.size;
     replica_step(replica, turn, event);
     assert(view->last_index == entry.index);

@@ -277,12 +277,12 @@ void replica_peer_changed(struct replica *replica, struct replica_turn *turn, st
 void replica_log_moved(struct replica *replica, struct replica_turn *turn)
 {
     uint64_t durable = wal_durable_ticket(turn->wal);
-    if (replica_sync(replica) != WAL_SYNC_ALWAYS && wal_written_ticket(turn->wal) > durable)
-        durable = wal_written_ticket(turn->wal); /* "persisted" means written at these levels */
-    if (replica->configuration_ticket <= wal_durable_ticket(turn->wal))
+    if (replica->configuration_ticket <= durable)
         replica->configuration_ticket = 0;
-    else if (durable >= replica->configuration_ticket) /* RAFT-5, REPLICA-9: at every level */
-        durable = replica->configuration_ticket - 1;
+    /* RAFT-5, REPLICA-9: a configuration is synced at every level, and until it is, what stands
+     * before it may be of a stricter one. Else "persisted" means written at these levels. */
+    if (replica_sync(replica) != WAL_SYNC_ALWAYS && !replica->configuration_ticket)
+        durable = wal_written_ticket(turn->wal);
     if (replica->state_ticket && wal_durable_ticket(turn->wal) >= replica->state_ticket) {
         replica->state_ticket = 0;
         struct raft_event saved = {.kind = RAFT_STATE_SAVED, .version = replica->state_version};
