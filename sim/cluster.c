@@ -250,6 +250,7 @@ void cluster_turn(struct cluster *cluster, const struct world_turn *turn)
     struct worker *worker = node->workers[turn->worker];
     if (!worker)
         return;
+    size_t groups = node_group_count(worker_node(worker));
     bool lives = worker_turn(worker, turn->events, turn->count);
     if (!world_is_running(cluster->world, node->machine))
         return; /* an armed crash took it in the middle: what it believes is void */
@@ -262,6 +263,8 @@ void cluster_turn(struct cluster *cluster, const struct world_turn *turn)
         return;
     validate(cluster, node, worker);
     oracle_turned(cluster->oracle, at, worker_node(worker));
+    if (node_group_count(worker_node(worker)) < groups)
+        oracle_dropped(cluster->oracle, at, worker_node(worker));
     if (cluster->losses)
         losses_turned(cluster->losses, at, worker_node(worker));
 }

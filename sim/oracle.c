@@ -462,6 +462,16 @@ static void look_first(struct oracle *oracle, unsigned node, size_t at,
         check_terms(oracle, at, replica);
 }
 
+void oracle_dropped(struct oracle *oracle, unsigned node, struct node *inside)
+{
+    for (uint64_t at = 0; at < GROUPS; at++) {
+        struct watch *watch = &oracle->watches[node][at];
+        struct group_id group = {at};
+        if (watch->replica.value && node_owns(inside, group) && !node_group(inside, group))
+            watch->died_in_turn = true;
+    }
+}
+
 void oracle_turned(struct oracle *oracle, unsigned node, struct node *inside)
 {
     if (!node_is_started(inside))

@@ -48,6 +48,8 @@ void oracle_died(struct oracle *oracle, unsigned node);
 /* Its log was damaged: it has nothing any more. */
 void oracle_began_anew(struct oracle *oracle, unsigned node);
 void oracle_turned(struct oracle *oracle, unsigned node, struct node *inside);
+/* A group ended in that turn: what its replica said in it nobody has looked at. */
+void oracle_dropped(struct oracle *oracle, unsigned node, struct node *inside);
 /* The workers of two living nodes that have `group`: its logs. Linear in what is not yet committed
  * on both. */
 void oracle_compare_logs(struct oracle *oracle, struct group_id group, struct node *one,
