@@ -5,7 +5,9 @@
  * sync of what had been called written, or told by the owner, up to there, was begun. It is put
  * down before the sync, for a process that is killed meanwhile hears of no failure, and nobody else
  * does. A log that ends before it has lost something. The file needs no sync: the cache that still
- * has it is the one that lies, and with another boot the first rule holds.
+ * has it is the one that lies, and with another boot the first rule holds. A start, which syncs
+ * before it can know how far the log reaches, puts down a position behind all, and then the old one
+ * again.
  *
  * The next start that makes anything durable writes its run without a boot id, so that every later
  * start doubts, too, until the owner has noted it where it matters. */

@@ -75,11 +75,11 @@ static enum status file_found(struct wal *wal, const char *name, char why[WAL_WH
         return say(STATUS_IO, why, name, cause_or(status, "cannot be opened"));
     if (file_id >= wal->next_file_id)
         wal->next_file_id = file_id + 1;
+    if (!wal->recovery.found.count)
+        wal_doubt_note(wal, WAL_NEVER); /* should this process hear no more of the sync */
     wal_files_add(&wal->recovery.found, segment);
-    if (io_file_refresh(wal->io, segment->file)) { /* WAL-1: what is recovered is on the disk */
-        wal_doubt_note(wal, WAL_NEVER);
+    if (io_file_refresh(wal->io, segment->file)) /* WAL-1: what is recovered is on the disk */
         return say(STATUS_IO, why, name, "cannot be synced; check the disk");
-    }
     return header_read(wal, segment, name, why);
 }
 
@@ -87,6 +87,7 @@ static enum status files_find(struct wal *wal, char why[WAL_WHY_SIZE])
 {
     char *names = NULL;
     size_t count = 0;
+    uint64_t left = wal->doubt.position;
     enum status status = io_dir_list(wal->io, wal->dir, &names, &count);
     if (status)
         return say(STATUS_IO, why, wal->dir, cause_or(status, "cannot be listed"));
@@ -94,6 +95,8 @@ static enum status files_find(struct wal *wal, char why[WAL_WHY_SIZE])
     for (size_t i = 0; !status && i < count; i++, name += strlen(name) + 1)
         status = file_found(wal, name, why);
     memory_free(names);
+    if (status != STATUS_IO && wal->recovery.found.count)
+        wal_doubt_note(wal, left);
     return status;
 }
 

@@ -67,7 +67,8 @@ static void expect(struct harness *h, enum status expected, size_t expected_reco
         fail_msg("\"%s\" does not say \"%s\"", why, expected_why);
     if (expected == STATUS_END)
         assert_int_equal(records, expected_records);
-    assert_int_equal(fake_io_calls(h->io, FAKE_WRITE), writes); /* nothing is cut or mended */
+    uint64_t wrote = fake_io_calls(h->io, FAKE_WRITE) - writes;
+    assert_in_range(wrote, 0, 2); /* `doubt` and back: nothing is cut or mended */
 }
 
 static uint8_t *bytes_of(struct harness *h, const char *path)

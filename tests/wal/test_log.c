@@ -346,6 +346,37 @@ static void killed_under_a_sync_that_fails(void **state)
     harness_deinit(&h);
 }
 
+/* The first start syncs what the run left, which fails; it is killed before call number `nth`. */
+static bool loses_in_silence(uint64_t nth)
+{
+    struct harness h;
+    struct wal *wal = NULL;
+    char why[WAL_WHY_SIZE];
+    struct wal_options options = {.dir = HARNESS_DIR, .segment_size = WAL_SEGMENT_SIZE_MIN};
+    begin(&h);
+    harness_settle(&h);
+    harness_append(&h, WAL_ENTRY, 1, 100, WAL_SYNC_OS);
+    assert_int_equal(STATUS_OK, harness_flush(&h));
+    harness_crash(&h, FAKE_LOSE_NOTHING);
+    fake_io_fail(h.io, FAKE_SYNC, 1, STATUS_IO);
+    fake_io_cut_at(h.io, fake_io_calls_all(h.io) + nth);
+    if (wal_open(h.io, &options, &wal, why) == STATUS_OK)
+        wal_close(wal);
+    harness_crash(&h, FAKE_LOSE_NOTHING);
+    fake_io_fail(h.io, FAKE_SYNC, UINT64_MAX / 2, STATUS_OK); /* no more of them */
+    assert_true(harness_open(&h));
+    bool in_silence = h.count == 0 && !wal_may_have_lost(h.wal);
+    harness_deinit(&h);
+    return in_silence;
+}
+
+static void killed_twice_under_a_sync_that_fails(void **state)
+{
+    (void)state;
+    for (uint64_t nth = 1; nth < 30; nth++)
+        assert_false(loses_in_silence(nth));
+}
+
 static void killed_under_a_sync_that_would_not_have_failed(void **state)
 {
     (void)state;
@@ -773,6 +804,7 @@ int main(void)
         cmocka_unit_test(a_doubt_stays_until_it_is_settled),
         cmocka_unit_test(a_failed_sync_leaves_a_doubt),
         cmocka_unit_test(killed_under_a_sync_that_fails),
+        cmocka_unit_test(killed_twice_under_a_sync_that_fails),
         cmocka_unit_test(killed_under_a_sync_that_would_not_have_failed),
         cmocka_unit_test(a_failed_sync_of_what_waits_for_it_leaves_no_doubt),
         cmocka_unit_test(a_failed_sync_of_what_was_told_leaves_a_doubt),
