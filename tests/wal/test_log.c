@@ -300,10 +300,8 @@ static void a_doubt_stays_until_it_is_settled(void **state)
     harness_deinit(&h);
 }
 
-static void written_under_a_failing_sync(struct harness *h, enum wal_sync sync)
+static void write_under_a_failing_sync(struct harness *h, enum wal_sync sync)
 {
-    begin(h);
-    harness_settle(h);
     h->syncs_fail = true;
     harness_append(h, WAL_ENTRY, 1, 100, sync);
     assert_int_equal(STATUS_OK, harness_flush(h));
@@ -311,6 +309,13 @@ static void written_under_a_failing_sync(struct harness *h, enum wal_sync sync)
         fake_io_advance(h->io, HARNESS_INTERVAL);
     wal_tick(h->wal, io_now_ns(h->io));
     fake_io_fail(h->io, FAKE_SYNC, 1, STATUS_IO);
+}
+
+static void written_under_a_failing_sync(struct harness *h, enum wal_sync sync)
+{
+    begin(h);
+    harness_settle(h);
+    write_under_a_failing_sync(h, sync);
 }
 
 /* On the same boot: what the failed sync left in the cache is not read any more. */
@@ -409,11 +414,8 @@ static void a_failed_sync_of_what_was_told_leaves_a_doubt(void **state)
     struct harness h;
     begin(&h);
     harness_settle(&h);
-    h.syncs_fail = true;
-    harness_append(&h, WAL_ENTRY, 1, 100, WAL_SYNC_ALWAYS);
     wal_note_told(h.wal);
-    assert_int_equal(STATUS_OK, harness_flush(&h));
-    fake_io_fail(h.io, FAKE_SYNC, 1, STATUS_IO);
+    write_under_a_failing_sync(&h, WAL_SYNC_ALWAYS);
     harness_settle(&h);
     assert_true(h.failed);
     reopen(&h, FAKE_LOSE_NOTHING);
