@@ -32,6 +32,13 @@ struct group_oracle {
     struct digest digests[DIGESTS];
 };
 
+/* A replica whose log was damaged: neither it nor an earlier one is seen again (R4). What it had said
+ * was counted, and counts on. */
+struct gone {
+    struct replica_id replica;
+    uint64_t persisted, term; /* UINT64_MAX: what it said last nobody has looked at */
+};
+
 struct watch { /* what a node said of a group when it was last looked at */
     uint64_t commit, term;
     uint64_t led_term;
@@ -41,8 +48,7 @@ struct watch { /* what a node said of a group when it was last looked at */
     uint64_t snapshot, snapshot_term; /* mark of the newest one */
     int64_t entry_us;
     struct replica_id replica; /* a later one of the same group knows nothing of this one (R5) */
-    struct replica_id gone;    /* its log was damaged: neither this one nor an earlier one is seen
-                                  again (R4) */
+    struct gone gone;
     bool fresh;                /* of a new process, not looked at yet */
     bool died_in_turn;         /* what it did and said in that one nobody has looked at */
 };
@@ -184,6 +190,9 @@ static bool has(const struct having *what, struct replica_id replica)
 {
     for (unsigned node = 0; node < what->oracle->nodes; node++) {
         const struct watch *watch = &what->oracle->watches[node][what->at];
+        if (replica_id_equal(watch->gone.replica, replica))
+            return what->index ? watch->gone.persisted >= what->index
+                               : watch->gone.term >= what->term;
         if (replica_id_equal(watch->replica, replica))
             return watch->died_in_turn || (what->index ? watch->persisted >= what->index
                                                        : watch->highest_term >= what->term);
@@ -447,7 +456,11 @@ void oracle_began_anew(struct oracle *oracle, unsigned node)
 {
     for (size_t at = 0; at < GROUPS; at++) {
         struct watch *watch = &oracle->watches[node][at];
-        *watch = (struct watch){.replica = watch->replica, .gone = watch->replica, .fresh = true};
+        bool unknown = watch->died_in_turn;
+        struct gone gone = {.replica = watch->replica,
+                            .persisted = unknown ? UINT64_MAX : watch->persisted,
+                            .term = unknown ? UINT64_MAX : watch->highest_term};
+        *watch = (struct watch){.replica = watch->replica, .gone = gone, .fresh = true};
     }
 }
 
@@ -490,7 +503,7 @@ void oracle_turned(struct oracle *oracle, unsigned node, struct node *inside)
         struct watch *watch = &oracle->watches[node][at];
         if (!replica_id_equal(watch->replica, replica_self(replica)))
             *watch = (struct watch){.replica = replica_self(replica), .gone = watch->gone};
-        if (watch->replica.value <= watch->gone.value)
+        if (watch->replica.value <= watch->gone.replica.value)
             verdict_fail(
                 oracle->verdict, "readmission",
                 "node %u group %llu: replica %llu is there again after its log was damaged", node,

@@ -496,6 +496,7 @@ static void become_leader(struct raft *raft)
     if (raft->view.acked >
         raft->view.last_index) /* another leader's entries: they never came here */
         raft->view.acked = raft->view.last_index;
+    raft->view.offered_index = 0; /* appends have brought it meanwhile: a leader has what counts */
     raft->transfer = false;
     raft_drop_held(raft);
     if (raft->everybody) { /* RAFT-19 */

@@ -196,6 +196,25 @@ static void log_behind_the_snapshot_is_kept(void **state)
     bench_stop(&bench);
 }
 
+/* 5.3: what is still on offer when appends have brought it is forgotten by who is elected with it:
+ * a leader needs nobody's snapshot, and commits past it. */
+static void leader_forgets_the_offer(void **state)
+{
+    static const uint64_t twos[] = {2, 2};
+    struct bench bench;
+    (void)state;
+    bench_start(&bench, 3, 1, 0, ones, 3);
+    bench_receive(&bench, offer(2, 5, 2));
+    bench_append(&bench, 2, 2, 3, 1, twos, 2, 3); /* that they are committed is not said */
+    bench_persist(&bench);
+    assert_int_equal(bench_view(&bench)->offered_index, 5);
+    bench_elect(&bench);
+    assert_int_equal(bench_view(&bench)->offered_index, 0);
+    bench_accept(&bench, 2, 6);
+    assert_int_equal(bench_view(&bench)->commit, 6);
+    bench_stop(&bench);
+}
+
 /* An older snapshot, or one of another history, changes nothing. RAFT-7. */
 static void foreign_snapshot_is_ignored(void **state)
 {
@@ -271,6 +290,7 @@ int main(void)
         cmocka_unit_test(offer_is_heard_like_an_append),
         cmocka_unit_test(snapshot_replaces_another_log),
         cmocka_unit_test(log_behind_the_snapshot_is_kept),
+        cmocka_unit_test(leader_forgets_the_offer),
         cmocka_unit_test(foreign_snapshot_is_ignored),
         cmocka_unit_test(snapshot_brings_its_configuration),
         cmocka_unit_test(restart_behind_a_snapshot),
