@@ -29,6 +29,7 @@ struct store_entry *store_entry_create(struct store *store, const struct store_k
         store_room_take(store, store_entry_size_of(flags, key->bytes.size, value_size));
     entry->flags = (uint8_t)flags;
     entry->database = key->database;
+    entry->epoch = 0;
     entry->key_size = wide ? 0 : (uint16_t)key->bytes.size;
     entry->value_size = (uint32_t)value_size;
     if (wide)
@@ -193,14 +194,23 @@ bool store_entry_is(const struct store_entry *entry, const struct store_key *key
            slice_equal(store_entry_key_inline(entry), key->bytes);
 }
 
-int store_entry_compare(const struct store_entry *a, const struct store_entry *b)
+struct store_name store_entry_name(const struct store_entry *entry)
 {
-    struct slice x = store_entry_key_inline(a), y = store_entry_key_inline(b);
-    size_t common = x.size < y.size ? x.size : y.size;
-    int order = common ? memcmp(x.at, y.at, common) : 0;
+    return (struct store_name){store_entry_key_inline(entry), entry->database};
+}
+
+int store_name_compare(struct store_name a, struct store_name b)
+{
+    size_t common = a.bytes.size < b.bytes.size ? a.bytes.size : b.bytes.size;
+    int order = common ? memcmp(a.bytes.at, b.bytes.at, common) : 0;
     if (order)
         return order;
-    if (x.size != y.size)
-        return x.size < y.size ? -1 : 1;
-    return (int)a->database - (int)b->database;
+    if (a.bytes.size != b.bytes.size)
+        return a.bytes.size < b.bytes.size ? -1 : 1;
+    return (int)a.database - (int)b.database;
+}
+
+int store_entry_compare(const struct store_entry *a, const struct store_entry *b)
+{
+    return store_name_compare(store_entry_name(a), store_entry_name(b));
 }

@@ -1,7 +1,8 @@
 /* entry.h - one key with its value in one piece of memory; private to store/.
  *
- *     flags 1 | database 1 | key size 2 | value size 4 | parts | key | value
+ *     flags 1 | database 4 bits, epoch 4 bits | key size 2 | value size 4 | parts | key | value
  *
+ * The epoch is that of the view in which the entry was last put into its place or kept (view.c).
  * The parts are there when the flags say so, in this order: the tree of a LIST, HASH or SET (24
  * bytes), the trees of a SORTED_SET (32) or the place of an outside string (16); the deadline with
  * its position in the heap (12); the size of a wide key (4). A plain small string has none: 8 bytes
@@ -21,7 +22,8 @@ enum store_entry_flags {
 
 struct store_entry {
     uint8_t flags;
-    uint8_t database;
+    uint8_t database : 4;
+    uint8_t epoch : 4;   /* 0: of no view */
     uint16_t key_size;   /* 0 with ENTRY_WIDE_KEY */
     uint32_t value_size; /* of a STRING */
     uint8_t body[];
@@ -43,6 +45,7 @@ struct store_scored {
 #define ENTRY_KEY_SMALL_MAX UINT16_MAX
 #define ENTRY_HEAD_SIZE     offsetof(struct store_entry, body)
 _Static_assert(offsetof(struct store_entry, body) == 8, "16 + 64 bytes fit in a 96-byte chunk");
+_Static_assert(STORE_DATABASES <= 16, "4 bits");
 _Static_assert(STORE_VALUE_SIZE_MAX <= UINT32_MAX && STORE_KEY_SIZE_MAX <= UINT32_MAX,
                "sizes of an entry have 32 bits");
 
@@ -127,7 +130,15 @@ void store_entry_set_position(struct store_entry *entry, uint32_t position);
 bool store_entry_is(const struct store_entry *entry, const struct store_key *key);
 
 /* The order behind equal hashes: bytes, then databases. */
+struct store_name {
+    struct slice bytes;
+    uint8_t database;
+};
+int store_name_compare(struct store_name a, struct store_name b);
 int store_entry_compare(const struct store_entry *a, const struct store_entry *b);
+struct store_name store_entry_name(const struct store_entry *entry);
+/* Of a record that store_encode wrote. record.c */
+struct store_name store_record_name(struct slice record);
 
 /* scored.c: frees the tree by member, if there is one; copies it from another entry's. */
 void store_scored_drop_members(struct store *store, struct store_scored *scored);

@@ -155,6 +155,14 @@ static enum status take_head(struct slice *from, struct head *out)
     return STATUS_OK;
 }
 
+struct store_name store_record_name(struct slice record)
+{
+    struct head head;
+    enum status status = take_head(&record, &head);
+    assert(status == STATUS_OK);
+    return (struct store_name){head.key.bytes, head.key.database};
+}
+
 static enum status load_list(struct store *store, const struct store_key *key, struct slice *from)
 {
     uint64_t count;

@@ -111,14 +111,18 @@ static void crowd_add(struct store_crowd *crowd, const struct store *store, uint
 }
 
 /* Keys side by side in the table lie anywhere in memory. The next home is asked for before this one
- * is read: it is what follows. */
+ * is read: it is what follows. What this one has behind its first lines may be past the end of its
+ * memory, and is not loaded but prefetched (see prefetch.c). */
 static void touch_entries(const struct store_span *span)
 {
-    const struct store_bucket *buckets = store_segment_buckets(span->segment);
-    unsigned homes = store_word_above(span->segment);
-    for (unsigned home = span->home; home < homes && home < span->home + 2; home++)
-        for (unsigned i = 0; i < buckets[home].count; i++)
-            memory_touch(store_word_pointer(buckets[home].words[i]));
+    const struct store_bucket *home = store_segment_buckets(span->segment) + span->home;
+    for (unsigned i = 0; i < home->count; i++)
+        memory_touch(store_word_pointer(home->words[i]));
+    if (span->home + 1 < store_word_above(span->segment))
+        for (unsigned i = 0; i < home[1].count; i++)
+            memory_touch(store_word_pointer(home[1].words[i]));
+    for (unsigned i = 0; i < home->count; i++)
+        __builtin_prefetch((const uint8_t *)store_word_pointer(home->words[i]) + 64);
 }
 
 void store_crowd_gather(struct store_crowd *crowd, const struct store *store,
@@ -139,15 +143,30 @@ void store_crowd_gather(struct store_crowd *crowd, const struct store *store,
     }
 }
 
-static int compare_placed(const void *a, const void *b)
+static bool is_behind(const struct store_placed *a, const struct store_placed *b)
 {
-    const struct store_placed *x = a, *y = b;
-    if (x->hash != y->hash)
-        return x->hash < y->hash ? -1 : 1;
-    return store_entry_compare(x->entry, y->entry);
+    if (a->hash != b->hash)
+        return a->hash > b->hash;
+    return store_entry_compare(a->entry, b->entry) > 0;
 }
 
+static int compare_placed(const void *a, const void *b)
+{
+    return (int)is_behind(a, b) - (int)is_behind(b, a);
+}
+
+/* Few at a time: a home has seven, and more only with what it spilled. */
 void store_crowd_sort(struct store_crowd *crowd)
 {
-    qsort(crowd->at, crowd->count, sizeof *crowd->at, compare_placed);
+    if (crowd->count > CROWD_FEW) {
+        qsort(crowd->at, crowd->count, sizeof *crowd->at, compare_placed);
+        return;
+    }
+    for (size_t i = 1; i < crowd->count; i++) {
+        struct store_placed placed = crowd->at[i];
+        size_t at = i;
+        for (; at && is_behind(&crowd->at[at - 1], &placed); at--)
+            crowd->at[at] = crowd->at[at - 1];
+        crowd->at[at] = placed;
+    }
 }

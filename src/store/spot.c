@@ -25,6 +25,7 @@ struct store_spot store_spot_for(struct store *store, const struct store_key *ke
 
 void store_spot_fill(struct store *store, struct store_spot *spot, struct store_entry *entry)
 {
+    entry->epoch = store->epoch; /* what was there before was kept, or nothing was */
     if (spot->place) {
         store_table_replace(spot->place, entry);
     } else {

@@ -1,36 +1,67 @@
 /* view.c - the store as it was at one moment, given out while writes go on.
  *
- *     base:   the store itself, minus what is aside       \  merged in the order of keys from
- *     aside:  keys changed since, as they were before     /  the cursor on: what the view gives
+ *     base:   the entries that nobody has changed since    \  merged in the order of keys from
+ *     aside:  records of those that somebody has           /  the cursor on: what the view gives
  *
- * `aside` is a store of its own with the same seed, so both walk in one order: its strings are
- * records; an empty one stands for a key that was not there. Behind the cursor nothing is kept.
+ * An entry has the view's epoch when it was kept aside, or put into its place, since the view began:
+ * then it is not of the base. What the cursor passes has no epoch any more, and behind it nothing is
+ * kept. So epochs can be used again, but for those of views that ended early; there are
+ * EPOCHS - 1, and when all may be in use they are wiped (which is linear, and rare).
  * When all keys go at once (FLUSHALL) the view takes the tables over and is the only one to know
  * them. A position is a (slot, hash): keys that share it are given together. */
+#include "store/aside.h"
 #include "store/table.h"
 
 #include "base/checksum.h"
 
+#define EPOCHS       16
 #define ROUNDS_MAX   4096 /* spans looked at in one call: what was only created since costs, too */
 #define SCRATCH_KEEP ((size_t)1 << 20)
 
 struct store_view {
-    struct store *store; /* borrowed; its `view` points here */
-    struct store *base;  /* `store`, or owned: the tables that were cleared */
-    struct store *aside; /* owned; NULL: given up */
+    struct store *store;       /* borrowed; its `view` points here */
+    struct store *base;        /* `store`, or owned: the tables that were cleared */
+    struct store_aside *aside; /* owned; NULL: given up */
     size_t aside_max;
     struct store_position next; /* the cursor */
     struct buffer scratch;      /* one record */
-    bool is_torn;               /* planted */
+    uint8_t epoch;
+    bool is_torn; /* planted */
 };
+
+static void wipe_epochs(struct store *store)
+{
+    struct store_span span;
+    struct store_crowd crowd;
+    store_crowd_init(&crowd);
+    for (bool more = store_span_from(store, 0, 0, &span); more;
+         more = store_span_next(store, &span)) {
+        store_crowd_gather(&crowd, store, &span);
+        for (size_t i = 0; i < crowd.count; i++)
+            crowd.at[i].entry->epoch = 0;
+    }
+    store_crowd_deinit(&crowd);
+    store->epochs = 0;
+}
+
+static void begin_epoch(struct store *store)
+{
+    if (store->epochs == EPOCHS - 1)
+        wipe_epochs(store);
+    store->epochs++;
+    store->epoch_last = store->epoch_last % (EPOCHS - 1) + 1;
+    store->epoch = store->epoch_last;
+}
 
 struct store_view *store_view_begin(struct store *store, size_t aside_max)
 {
     assert(!store->view);
+    begin_epoch(store);
     struct store_view *view = memory_zeroed(1, sizeof *view);
     view->store = view->base = store;
-    view->aside = store_create(store->seed);
+    view->aside = store_aside_create();
     view->aside_max = aside_max;
+    view->epoch = store->epoch;
     size_t record_max = aside_max < STORE_VALUE_SIZE_MAX ? aside_max : STORE_VALUE_SIZE_MAX;
     buffer_init(&view->scratch, record_max);
     store->view = view;
@@ -39,7 +70,7 @@ struct store_view *store_view_begin(struct store *store, size_t aside_max)
 
 static void give_up(struct store_view *view)
 {
-    store_destroy(view->aside);
+    store_aside_destroy(view->aside);
     view->aside = NULL;
     buffer_deinit(&view->scratch);
     if (view->base != view->store)
@@ -51,8 +82,12 @@ void store_view_end(struct store_view *view)
 {
     if (!view)
         return;
+    bool is_whole = view->next.slot == STORE_SLOTS && view->base == view->store;
+    if (is_whole)
+        view->store->epochs = 1; /* of what came behind the cursor */
     give_up(view);
     view->store->view = NULL;
+    view->store->epoch = 0;
     memory_free(view);
 }
 
@@ -71,7 +106,7 @@ uint64_t store_view_memory_bytes(const struct store_view *view)
 {
     uint64_t bytes = sizeof *view + view->scratch.capacity;
     if (view->aside)
-        bytes += store_memory_bytes(view->aside);
+        bytes += store_aside_bytes(view->aside);
     return view->base == view->store ? bytes : bytes + store_memory_bytes(view->base);
 }
 
@@ -85,19 +120,23 @@ static bool is_behind(const struct store_view *view, uint32_t slot, uint64_t has
 void store_view_keep(struct store *store, const struct store_key *key)
 {
     struct store_view *view = store->view;
-    if (!view->aside || view->base != store || view->is_torn ||
-        is_behind(view, key->slot, store_key_hash(store, key)) || store_find(view->aside, key))
+    uint64_t hash = store_key_hash(store, key);
+    if (!view->aside || view->base != store || view->is_torn || is_behind(view, key->slot, hash))
         return;
-    const struct store_entry *entry = store_find(store, key);
+    uint64_t *place = store_table_find(store, key, hash);
+    struct store_entry *entry = place ? store_word_entry(*place) : NULL;
+    if (!entry || entry->epoch == view->epoch)
+        return;
     buffer_reset(&view->scratch);
-    if (entry && store_encode(entry, &view->scratch)) {
+    if (store_encode(entry, &view->scratch)) {
         give_up(view);
         return;
     }
-    store_put_string(view->aside, key, slice_of_buffer(&view->scratch), 0);
+    store_aside_put(view->aside, key->slot, hash, slice_of_buffer(&view->scratch));
+    entry->epoch = view->epoch;
     if (view->scratch.capacity > SCRATCH_KEEP)
         buffer_deinit(&view->scratch);
-    if (store_memory_bytes(view->aside) > view->aside_max)
+    if (store_aside_bytes(view->aside) > view->aside_max)
         give_up(view);
 }
 
@@ -109,95 +148,79 @@ void store_view_take_all(struct store *store)
     view->base = memory_allocate(sizeof *view->base);
     *view->base = *store;
     view->base->view = NULL;
-    *store = (struct store){
-        .seed = store->seed, .memory_bytes = store_room_size(sizeof *store), .view = view};
+    *store = (struct store){.seed = store->seed,
+                            .memory_bytes = store_room_size(sizeof *store),
+                            .view = view,
+                            .epoch_last = view->epoch};
 }
 
 /* ---- giving ---- */
-
-/* The keys of one of the two stores from the cursor on. */
-struct side {
-    struct store_span span;
-    bool has_span;
-    struct store_crowd crowd;
-    size_t at;
-};
-
-static void side_look(struct side *side, const struct store_view *view, const struct store *store,
-                      uint32_t slot_last)
-{
-    side->has_span =
-        store_span_within(store, view->next.slot, view->next.hash, slot_last, &side->span);
-}
-
-static bool position_before(struct store_position a, struct store_position b)
-{
-    return a.slot < b.slot || (a.slot == b.slot && a.hash < b.hash);
-}
-
-static struct store_position side_end(const struct side *side, struct store_position otherwise)
-{
-    if (!side->has_span)
-        return otherwise;
-    struct store_position end = {.slot = side->span.slot, .hash = side->span.last};
-    return position_before(end, otherwise) ? end : otherwise;
-}
-
-/* The entries of the span from the cursor to `end`, in order. */
-static void side_gather(struct side *side, const struct store_view *view, const struct store *store,
-                        struct store_position end)
-{
-    size_t kept = 0;
-    side->at = 0;
-    side->crowd.count = 0;
-    if (!side->has_span || side->span.slot != end.slot)
-        return;
-    store_crowd_gather(&side->crowd, store, &side->span);
-    for (size_t i = 0; i < side->crowd.count; i++) {
-        uint64_t hash = side->crowd.at[i].hash;
-        if (hash <= end.hash && !is_behind(view, end.slot, hash))
-            side->crowd.at[kept++] = side->crowd.at[i];
-    }
-    side->crowd.count = kept;
-    store_crowd_sort(&side->crowd);
-}
-
-static const struct store_placed *side_first(const struct side *side)
-{
-    return side->at < side->crowd.count ? &side->crowd.at[side->at] : NULL;
-}
-
-/* Before 0, the same key 0, behind it above 0; what is not there comes last. */
-static int compare_first(const struct store_placed *a, const struct store_placed *b)
-{
-    if (!a || !b)
-        return !a - !b;
-    if (a->hash != b->hash)
-        return a->hash < b->hash ? -1 : 1;
-    return store_entry_compare(a->entry, b->entry);
-}
 
 struct giving {
     struct store_view *view;
     struct buffer *out;
     size_t begin, size_max; /* of `out` */
     struct store_piece piece;
-    struct side base, aside;
+    struct store_crowd crowd; /* of the base, from the cursor on */
+    size_t at;
 };
 
-static enum status give_record(struct giving *giving, bool is_aside,
-                               const struct store_entry *entry)
+/* The next stretch: of one span of the base, or of slots in front of it of which something is kept,
+ * or up to `limit` where nothing is. */
+static struct store_position find_stretch(const struct store_view *view,
+                                          struct store_position limit, struct store_span *span,
+                                          bool *has_span)
+{
+    struct store_position end = limit;
+    uint32_t slot;
+    *has_span =
+        store_span_within(view->base, view->next.slot, view->next.hash, limit.slot, span);
+    if (*has_span)
+        end = (struct store_position){.slot = span->slot, .hash = span->last};
+    if (store_aside_find(view->aside, view->next.slot, end.slot, &slot) &&
+        (slot < end.slot || !*has_span)) {
+        *has_span = false;
+        end = (struct store_position){.slot = slot, .hash = UINT64_MAX};
+    }
+    return end;
+}
+
+/* The entries of the span from the cursor on, in order. */
+static void gather(struct giving *giving, const struct store_span *span)
+{
+    struct store_crowd *crowd = &giving->crowd;
+    size_t kept = 0;
+    store_crowd_gather(crowd, giving->view->base, span);
+    for (size_t i = 0; i < crowd->count; i++)
+        if (!is_behind(giving->view, span->slot, crowd->at[i].hash))
+            crowd->at[kept++] = crowd->at[i];
+    crowd->count = kept;
+    store_crowd_sort(crowd);
+}
+
+/* The next of the base that is as it was. */
+static const struct store_placed *first_of_base(struct giving *giving)
+{
+    const struct store_crowd *crowd = &giving->crowd;
+    while (giving->at < crowd->count && crowd->at[giving->at].entry->epoch == giving->view->epoch)
+        giving->at++;
+    return giving->at < crowd->count ? &crowd->at[giving->at] : NULL;
+}
+
+/* One key is never on both sides. */
+static bool comes_first(const struct store_placed *base, const struct store_kept *kept)
+{
+    if (base->hash != kept->hash)
+        return base->hash < kept->hash;
+    return store_name_compare(store_entry_name(base->entry), store_record_name(kept->record)) < 0;
+}
+
+static enum status give_one(struct giving *giving, const struct store_placed *base,
+                            const struct store_kept *kept)
 {
     size_t begin = giving->out->size;
-    enum status status;
-    if (is_aside) {
-        struct slice record = store_entry_string(entry);
-        if (!record.size)
-            return STATUS_OK; /* it was not there */
-        status = buffer_append(giving->out, record.at, record.size);
-    } else {
-        status = store_encode(entry, giving->out);
-    }
+    enum status status = base ? store_encode(base->entry, giving->out)
+                              : buffer_append(giving->out, kept->record.at, kept->record.size);
     if (status)
         return status;
     giving->piece.keys++;
@@ -206,66 +229,58 @@ static enum status give_record(struct giving *giving, bool is_aside,
 }
 
 /* Merges both sides; *end comes nearer when enough was given, never between equal hashes. STORE-4:
- * a key that is on both sides is as it is aside. */
+ * a key that was changed since is as it is aside. */
 static enum status give_merged(struct giving *giving, struct store_position *end)
 {
-    const struct store_placed *base, *aside;
+    struct store_aside *aside = giving->view->aside;
     uint64_t last = 0;
-    bool enough = false;
-    for (;;) {
-        base = side_first(&giving->base);
-        aside = side_first(&giving->aside);
-        int order = compare_first(base, aside);
-        const struct store_placed *first = order < 0 ? base : aside;
-        if (enough &&
-            (!first || first->hash != last)) /* not where the span does: its end is the table's */
-            end->hash = last;
-        if (!first || (enough && first->hash != last))
+    for (bool enough = false;;) {
+        struct store_kept kept;
+        const struct store_placed *base = first_of_base(giving);
+        bool is_kept = store_aside_first(aside, end->slot, &kept) && kept.hash <= end->hash;
+        if (base && is_kept && !comes_first(base, &kept))
+            base = NULL;
+        uint64_t hash = base ? base->hash : is_kept ? kept.hash : 0;
+        bool is_over = !base && !is_kept;
+        if (enough && (is_over || hash != last))
+            end->hash = last; /* not where the span does: its end is the table's */
+        if (is_over || (enough && hash != last))
             return STATUS_OK;
-        enum status status = give_record(giving, order >= 0, first->entry);
+        enum status status = give_one(giving, base, &kept);
         if (status)
             return status;
-        giving->base.at += order <= 0;
-        giving->aside.at += order >= 0;
-        last = first->hash;
+        if (base)
+            giving->at++;
+        else
+            store_aside_drop(aside, end->slot);
+        last = hash;
         enough = giving->out->size - giving->begin >= giving->size_max;
     }
 }
 
-static void forget_given(struct giving *giving, uint32_t slot)
-{
-    for (size_t i = 0; i < giving->aside.at; i++) {
-        const struct store_entry *entry = giving->aside.crowd.at[i].entry;
-        struct store_key key = {.database = entry->database,
-                                .slot = (uint16_t)slot,
-                                .bytes = store_entry_key_inline(entry)};
-        bool removed = store_remove(giving->view->aside, &key);
-        assert(removed);
-    }
-}
-
+/* The cursor passes what was gathered. */
 static void advance(struct giving *giving, struct store_position end)
 {
     struct store_position next = {.slot = end.slot, .hash = end.hash + 1};
+    for (size_t i = 0; i < giving->crowd.count && giving->crowd.at[i].hash <= end.hash; i++)
+        giving->crowd.at[i].entry->epoch = 0;
     if (!next.hash)
         next.slot++;
     giving->piece.last = end;
     giving->view->next = next;
 }
 
-/* The next span of either side, or what is left up to `limit`. */
 static enum status give_round(struct giving *giving, struct store_position limit)
 {
-    struct store_view *view = giving->view;
-    side_look(&giving->base, view, view->base, limit.slot);
-    side_look(&giving->aside, view, view->aside, limit.slot);
-    struct store_position end = side_end(&giving->aside, side_end(&giving->base, limit));
-    side_gather(&giving->base, view, view->base, end);
-    side_gather(&giving->aside, view, view->aside, end);
+    struct store_span span;
+    bool has_span;
+    struct store_position end = find_stretch(giving->view, limit, &span, &has_span);
+    giving->at = giving->crowd.count = 0;
+    if (has_span)
+        gather(giving, &span);
     enum status status = give_merged(giving, &end);
     if (status)
         return status;
-    forget_given(giving, end.slot);
     advance(giving, end);
     return STATUS_OK;
 }
@@ -294,11 +309,9 @@ enum status store_view_next(struct store_view *view, uint16_t slot_last, size_t 
     if (view->next.slot > slot_last)
         return STATUS_END;
     giving.piece.first = view->next;
-    store_crowd_init(&giving.base.crowd);
-    store_crowd_init(&giving.aside.crowd);
+    store_crowd_init(&giving.crowd);
     enum status status = give(&giving, limit);
-    store_crowd_deinit(&giving.base.crowd);
-    store_crowd_deinit(&giving.aside.crowd);
+    store_crowd_deinit(&giving.crowd);
     if (status) {
         give_up(view); /* rounds before may have been forgotten */
         out->size = giving.begin;
