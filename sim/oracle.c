@@ -32,8 +32,8 @@ struct group_oracle {
     struct digest digests[DIGESTS];
 };
 
-/* A replica whose log was damaged: neither it nor an earlier one is seen again (R4). What it had said
- * was counted, and counts on. */
+/* A replica whose log was damaged: neither it nor an earlier one is seen again (R4). What it had
+ * said was counted, and counts on. */
 struct gone {
     struct replica_id replica;
     uint64_t persisted, term; /* UINT64_MAX: what it said last nobody has looked at */
@@ -49,8 +49,8 @@ struct watch { /* what a node said of a group when it was last looked at */
     int64_t entry_us;
     struct replica_id replica; /* a later one of the same group knows nothing of this one (R5) */
     struct gone gone;
-    bool fresh;                /* of a new process, not looked at yet */
-    bool died_in_turn;         /* what it did and said in that one nobody has looked at */
+    bool fresh;        /* of a new process, not looked at yet */
+    bool died_in_turn; /* what it did and said in that one nobody has looked at */
 };
 
 struct oracle {

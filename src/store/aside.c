@@ -141,6 +141,17 @@ void store_aside_put(struct store_aside *aside, uint32_t slot, uint64_t hash, st
     heap->nodes[at] = node;
 }
 
+const void *store_aside_heap(const struct store_aside *aside, uint32_t slot)
+{
+    return heap_of(aside, slot);
+}
+
+const void *store_aside_end(const struct store_aside *aside, uint32_t slot)
+{
+    const struct heap *heap = heap_of(aside, slot);
+    return heap && heap->count ? &heap->nodes[heap->count - 1] : NULL;
+}
+
 static uint32_t lesser_child(const struct heap *heap, uint32_t at)
 {
     uint32_t child = 2 * at + 1;

@@ -22,6 +22,10 @@ uint64_t store_aside_bytes(const struct store_aside *aside);
 
 /* Copies the record. Logarithmic in what is kept of this slot. */
 void store_aside_put(struct store_aside *aside, uint32_t slot, uint64_t hash, struct slice record);
+/* What a put of this slot begins with, and then looks at: for memory_touch; NULL: nothing is there
+ * yet. */
+const void *store_aside_heap(const struct store_aside *aside, uint32_t slot);
+const void *store_aside_end(const struct store_aside *aside, uint32_t slot);
 /* The first slot in first .. last of which something is kept; false: none. */
 bool store_aside_find(const struct store_aside *aside, uint32_t first, uint32_t last,
                       uint32_t *slot);

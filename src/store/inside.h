@@ -50,6 +50,9 @@ static inline void store_view_before(struct store *store, const struct store_key
     if (__builtin_expect(store->view != NULL, 0))
         store_view_keep(store, key);
 }
+/* What a keep of a key of this slot will look at, at first and then: for memory_touch; NULL:
+ * nothing. */
+const void *store_view_touched(const struct store *store, uint32_t slot, bool first);
 /* The same before all keys go: an open view takes the tables over, and the store is empty. */
 void store_view_take_all(struct store *store);
 

@@ -76,11 +76,21 @@ void store_ahead_add(struct store_ahead *ahead, const struct store *store,
     ahead->finds[ahead->count++].key = *key;
 }
 
+/* While a view is open a change looks at what is kept, too. */
+static void fetch_kept(const struct store *store, const struct store_key *key, bool first)
+{
+    const void *at = store_view_touched(store, key->slot, first);
+    if (at)
+        memory_touch(at);
+}
+
 static void fetch_word(const struct store *store, const struct store_key *key, struct track *track)
 {
     const struct store_page *page = store->pages[key->slot / STORE_PAGE_SLOTS];
     if (page)
         memory_touch(&page->words[key->slot % STORE_PAGE_SLOTS]);
+    if (store->view)
+        fetch_kept(store, key, true);
     track->hash = store_key_hash(store, key);
 }
 
@@ -96,6 +106,8 @@ void store_prefetch(const struct store_ahead *ahead)
         find_segment(ahead->finds[i].store, ahead->finds[i].key.slot, &tracks[i]);
         if (tracks[i].segment)
             memory_touch(home_of(&tracks[i]));
+        if (ahead->finds[i].store->view)
+            fetch_kept(ahead->finds[i].store, &ahead->finds[i].key, false);
     }
     for (size_t i = 0; i < count; i++)
         if (tracks[i].segment)

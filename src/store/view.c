@@ -3,9 +3,9 @@
  *     base:   the entries that nobody has changed since    \  merged in the order of keys from
  *     aside:  records of those that somebody has           /  the cursor on: what the view gives
  *
- * An entry has the view's epoch when it was kept aside, or put into its place, since the view began:
- * then it is not of the base. What the cursor passes has no epoch any more, and behind it nothing is
- * kept. So epochs can be used again, but for those of views that ended early; there are
+ * An entry has the view's epoch when it was kept aside, or put into its place, since the view
+ * began: then it is not of the base. What the cursor passes has no epoch any more, and behind it
+ * nothing is kept. So epochs can be used again, but for those of views that ended early; there are
  * EPOCHS - 1, and when all may be in use they are wiped (which is linear, and rare).
  * When all keys go at once (FLUSHALL) the view takes the tables over and is the only one to know
  * them. A position is a (slot, hash): keys that share it are given together. */
@@ -140,6 +140,14 @@ void store_view_keep(struct store *store, const struct store_key *key)
         give_up(view);
 }
 
+const void *store_view_touched(const struct store *store, uint32_t slot, bool first)
+{
+    const struct store_view *view = store->view;
+    if (!view || !view->aside || slot < view->next.slot)
+        return NULL;
+    return first ? store_aside_heap(view->aside, slot) : store_aside_end(view->aside, slot);
+}
+
 void store_view_take_all(struct store *store)
 {
     struct store_view *view = store->view;
@@ -173,8 +181,7 @@ static struct store_position find_stretch(const struct store_view *view,
 {
     struct store_position end = limit;
     uint32_t slot;
-    *has_span =
-        store_span_within(view->base, view->next.slot, view->next.hash, limit.slot, span);
+    *has_span = store_span_within(view->base, view->next.slot, view->next.hash, limit.slot, span);
     if (*has_span)
         end = (struct store_position){.slot = span->slot, .hash = span->last};
     if (store_aside_find(view->aside, view->next.slot, end.slot, &slot) &&
