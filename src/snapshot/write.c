@@ -14,8 +14,8 @@ enum status snapshot_begin(struct snapshots *snapshots, const struct snapshot_me
 {
     struct buffer header;
     assert(meta->index > 0 && meta->term > 0);
-    if (store_has_view(store)) {
-        snprintf(why, SNAPSHOT_WHY_SIZE, "the store is being looked at already");
+    if (!store_view_may_begin(store)) {
+        snprintf(why, SNAPSHOT_WHY_SIZE, "the store cannot be looked at yet");
         return STATUS_IN_USE;
     }
     buffer_init(&header, SNAPSHOT_HEADER_MAX);

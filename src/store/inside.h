@@ -31,11 +31,12 @@ struct store {
     uint64_t keys[STORE_DATABASES];
     uint64_t with_deadline[STORE_DATABASES];
     struct store_deadlines deadlines;
-    struct store_view *view; /* the open one, borrowed; NULL: none */
-    uint8_t epoch;           /* of the view that is open and looks at these tables; else 0 */
-    uint8_t epoch_last;      /* the last one that a view had */
-    uint8_t epochs;          /* that entries may have: the last so many */
-    struct store_once *once; /* owned; NULL: empty */
+    struct store_view *view;     /* the open one, borrowed; NULL: none */
+    uint8_t epoch;               /* of the view that is open and looks at these tables; else 0 */
+    uint8_t epoch_last;          /* the last one that a view had */
+    uint8_t epochs;              /* that entries may have: the last so many */
+    struct store_position wiped; /* up to here none has, while they are wiped */
+    struct store_once *once;     /* owned; NULL: empty */
     struct store_page *pages[STORE_PAGES];
 };
 

@@ -309,8 +309,12 @@ struct store_piece { /* everything in `first` .. `last`, both included */
     uint64_t keys, content;
 };
 
-/* The store may not be destroyed before the view has ended. What is set aside takes at most about
- * `aside_max` bytes: past that the view is given up (writes never wait for it). */
+/* False: so many views in a row have ended before they came to their end that their traces must go
+ * first. Each call wipes some; ask again later. */
+bool store_view_may_begin(struct store *store);
+
+/* It may begin. The store may not be destroyed before the view has ended. What is set aside takes
+ * at most about `aside_max` bytes: past that the view is given up (writes never wait for it). */
 struct store_view *store_view_begin(struct store *store, size_t aside_max);
 void store_view_end(struct store_view *view); /* NULL is fine */
 bool store_has_view(const struct store *store);

@@ -29,25 +29,39 @@ struct store_view {
     bool is_torn; /* planted */
 };
 
-static void wipe_epochs(struct store *store)
+static void wipe_span(struct store *store, struct store_crowd *crowd, const struct store_span *span)
+{
+    store_crowd_gather(crowd, store, span);
+    for (size_t i = 0; i < crowd->count; i++)
+        crowd->at[i].entry->epoch = 0;
+    store->wiped = (struct store_position){.slot = span->slot, .hash = span->last + 1};
+    store->wiped.slot += !store->wiped.hash;
+}
+
+bool store_view_may_begin(struct store *store)
 {
     struct store_span span;
     struct store_crowd crowd;
+    if (store->view || store->epochs < EPOCHS - 1)
+        return !store->view;
     store_crowd_init(&crowd);
-    for (bool more = store_span_from(store, 0, 0, &span); more;
-         more = store_span_next(store, &span)) {
-        store_crowd_gather(&crowd, store, &span);
-        for (size_t i = 0; i < crowd.count; i++)
-            crowd.at[i].entry->epoch = 0;
+    bool more = true;
+    for (unsigned round = 0; round < ROUNDS_MAX && more; round++) {
+        more = store_span_from(store, store->wiped.slot, store->wiped.hash, &span);
+        if (more)
+            wipe_span(store, &crowd, &span);
     }
     store_crowd_deinit(&crowd);
+    if (more)
+        return false;
     store->epochs = 0;
+    store->wiped = (struct store_position){.slot = 0};
+    return true;
 }
 
 static void begin_epoch(struct store *store)
 {
-    if (store->epochs == EPOCHS - 1)
-        wipe_epochs(store);
+    assert(store->epochs < EPOCHS - 1);
     store->epochs++;
     store->epoch_last = store->epoch_last % (EPOCHS - 1) + 1;
     store->epoch = store->epoch_last;

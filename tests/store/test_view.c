@@ -152,6 +152,8 @@ static void views_that_ended_early_leave_nothing(void **state)
     for (unsigned i = 0; i < 3000; i++)
         writes_one(&writes);
     for (unsigned round = 0; round < 100; round++) {
+        while (!store_view_may_begin(writes.store))
+            writes_one(&writes);
         uint64_t digest = store_digest(writes.store);
         struct store_view *view = store_view_begin(writes.store, PLENTY);
         bool is_whole = round % 33 > 29; /* three in a row, and thirty that are not */
