@@ -526,6 +526,35 @@ static void unsure_after_a_power_cut(void **state)
     stage_destroy(stage);
 }
 
+/* REPLICA-9: what was written under SYNC always is answered when it is durable, though the level
+ * falls meanwhile: the rest of the cluster agrees to that without this node's disk. */
+static void a_level_that_falls(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_formed(3);
+    struct group_id group = first_group;
+    unsigned client = stage_connect(stage, 0);
+    expect(stage, client, "KEYSPACE CREATE solo REPLICAS 1 SYNC always", "OK");
+    assert_true(stage_wait(stage, has_group, &group, 5 * STAGE_SECOND));
+    unsigned owner = leader_of(stage, group), other = (owner + 1) % 3;
+    stage_step_down(stage, owner);
+    stage_run(stage, 3 * STAGE_SECOND);
+    assert_int_not_equal(owner, leader_of(stage, GROUP_SYSTEM));
+    client = stage_connect(stage, owner);
+    expect(stage, client, "SELECT solo", "OK");
+    struct machine_id machine = stage->nodes[owner].machine;
+    world_slow_disk(stage->world, machine, STAGE_SECOND, STAGE_SECOND);
+    stage_say(stage, client, "SET a 1"); /* its sync is under way when the next two come together */
+    stage_run(stage, 10 * STAGE_MS);
+    stage_say(stage, client, "SET b 2");
+    stage_say(stage, stage_connect(stage, other), "KEYSPACE ALTER solo SYNC os");
+    assert_string_equal("OK", stage_reply(stage, client, 1200 * STAGE_MS));
+    assert_int_equal(WAL_SYNC_OS, replica_sync(stage_replica(stage, owner, group)));
+    assert_string_equal("(none)", stage_reply(stage, client, 500 * STAGE_MS));
+    assert_string_equal("OK", stage_reply(stage, client, STAGE_SECOND));
+    stage_destroy(stage);
+}
+
 static void one_node(void **state)
 {
     (void)state;
@@ -612,6 +641,7 @@ int main(void)
         cmocka_unit_test(all_copies),
         cmocka_unit_test(fewer_copies_are_told),
         cmocka_unit_test(unsure_after_a_power_cut),
+        cmocka_unit_test(a_level_that_falls),
         cmocka_unit_test(one_node),
         cmocka_unit_test(local_and_safe),
         cmocka_unit_test(no_catalogue_no_select),
