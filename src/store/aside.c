@@ -1,28 +1,20 @@
-/* aside.c - a heap of records for each slot (see aside.h). */
+/* aside.c - a leftist heap of records for each slot (Crane 1972; Knuth, volume 3, 5.2.3): putting
+ * and dropping are logarithmic each time, and nothing is ever moved to a larger place (STORE-3). */
 #include "store/aside.h"
 
 #include "store/entry.h"
 
-#define HEAP_FIRST 4
-
-struct record {
-    uint32_t size;
-    uint8_t bytes[];
-};
-
 struct node {
     uint64_t hash;
-    struct record *record; /* owned */
-};
-
-struct heap {
-    struct node *nodes; /* owned; NULL with the last one gone */
-    uint32_t count, capacity;
+    struct node *left, *right; /* owned; none of them is before this one */
+    uint32_t rank;             /* nodes from here on to the right, never more than to the left */
+    uint32_t size;
+    uint8_t record[];
 };
 
 struct page {
-    struct heap heaps[STORE_PAGE_SLOTS];
-    uint32_t used; /* heaps with something in them, > 0 */
+    struct node *roots[STORE_PAGE_SLOTS]; /* NULL: nothing */
+    uint32_t used;                        /* slots with something in them, > 0 */
 };
 
 struct store_aside {
@@ -54,22 +46,26 @@ static void give(struct store_aside *aside, void *memory, size_t size)
     memory_free(memory);
 }
 
-static void free_record(struct store_aside *aside, struct record *record)
+static void free_node(struct store_aside *aside, struct node *node)
 {
-    give(aside, record, sizeof *record + record->size);
+    give(aside, node, sizeof *node + node->size);
 }
 
-static struct heap *heap_of(const struct store_aside *aside, uint32_t slot)
+/* To the left a heap may be as deep as it has nodes: what is there goes to the right, link by link.
+ */
+static void free_heap(struct store_aside *aside, struct node *node)
 {
-    struct page *page = aside->pages[slot / STORE_PAGE_SLOTS];
-    return page ? &page->heaps[slot % STORE_PAGE_SLOTS] : NULL;
-}
-
-static void free_heap(struct store_aside *aside, struct heap *heap)
-{
-    if (heap->capacity)
-        give(aside, heap->nodes, heap->capacity * sizeof *heap->nodes);
-    *heap = (struct heap){.nodes = NULL};
+    while (node) {
+        struct node *next = node->left;
+        if (next) {
+            node->left = next->right;
+            next->right = node;
+        } else {
+            next = node->right;
+            free_node(aside, node);
+        }
+        node = next;
+    }
 }
 
 void store_aside_destroy(struct store_aside *aside)
@@ -78,120 +74,106 @@ void store_aside_destroy(struct store_aside *aside)
         return;
     for (size_t i = 0; i < STORE_PAGES; i++) {
         struct page *page = aside->pages[i];
-        for (size_t j = 0; page && j < STORE_PAGE_SLOTS; j++) {
-            for (uint32_t k = 0; k < page->heaps[j].count; k++)
-                free_record(aside, page->heaps[j].nodes[k].record);
-            free_heap(aside, &page->heaps[j]);
-        }
-        if (page)
-            give(aside, page, sizeof *page);
+        if (!page)
+            continue;
+        for (size_t j = 0; j < STORE_PAGE_SLOTS; j++)
+            free_heap(aside, page->roots[j]);
+        give(aside, page, sizeof *page);
     }
     assert(aside->bytes == sizeof *aside);
     memory_free(aside);
 }
 
-static struct slice bytes_of(const struct node *node)
+static struct node **root_of(const struct store_aside *aside, uint32_t slot)
 {
-    return slice_of(node->record->bytes, node->record->size);
+    struct page *page = aside->pages[slot / STORE_PAGE_SLOTS];
+    return page ? &page->roots[slot % STORE_PAGE_SLOTS] : NULL;
+}
+
+static struct slice record_of(const struct node *node)
+{
+    return slice_of(node->record, node->size);
 }
 
 static bool is_before(const struct node *a, const struct node *b)
 {
     if (a->hash != b->hash)
         return a->hash < b->hash;
-    return store_name_compare(store_record_name(bytes_of(a)), store_record_name(bytes_of(b))) < 0;
+    return store_name_compare(store_record_name(record_of(a)), store_record_name(record_of(b))) < 0;
 }
 
-static struct heap *make_heap(struct store_aside *aside, uint32_t slot)
+static uint32_t rank_of(const struct node *node)
+{
+    return node ? node->rank : 0;
+}
+
+/* As many calls deep as both have ranks, which are logarithms. */
+static struct node *merge(struct node *a, struct node *b)
+{
+    if (!a || !b)
+        return a ? a : b;
+    struct node *first = is_before(b, a) ? b : a, *second = first == a ? b : a;
+    struct node *right = merge(first->right, second);
+    bool swaps = rank_of(first->left) < right->rank;
+    first->right = swaps ? first->left : right;
+    first->left = swaps ? right : first->left;
+    first->rank = rank_of(first->right) + 1;
+    return first;
+}
+
+static struct node **make_root(struct store_aside *aside, uint32_t slot)
 {
     struct page **page = &aside->pages[slot / STORE_PAGE_SLOTS];
     if (!*page) {
         *page = take(aside, sizeof **page);
-        memset(*page, 0, sizeof **page);
+        **page = (struct page){.used = 0};
     }
-    struct heap *heap = &(*page)->heaps[slot % STORE_PAGE_SLOTS];
-    (*page)->used += !heap->count;
-    return heap;
-}
-
-static void reserve_one(struct store_aside *aside, struct heap *heap)
-{
-    if (heap->count < heap->capacity)
-        return;
-    uint32_t capacity = heap->capacity ? 2 * heap->capacity : HEAP_FIRST;
-    struct node *nodes = take(aside, capacity * sizeof *nodes);
-    if (heap->count) {
-        memcpy(nodes, heap->nodes, heap->count * sizeof *nodes);
-        give(aside, heap->nodes, heap->capacity * sizeof *nodes);
-    }
-    heap->nodes = nodes;
-    heap->capacity = capacity;
+    struct node **root = &(*page)->roots[slot % STORE_PAGE_SLOTS];
+    (*page)->used += !*root;
+    return root;
 }
 
 void store_aside_put(struct store_aside *aside, uint32_t slot, uint64_t hash, struct slice record)
 {
-    struct heap *heap = make_heap(aside, slot);
-    reserve_one(aside, heap);
-    struct node node = {.hash = hash, .record = take(aside, sizeof *node.record + record.size)};
-    node.record->size = (uint32_t)record.size;
-    memcpy(node.record->bytes, record.at, record.size);
-    uint32_t at = heap->count++;
-    for (; at && is_before(&node, &heap->nodes[(at - 1) / 2]); at = (at - 1) / 2)
-        heap->nodes[at] = heap->nodes[(at - 1) / 2];
-    heap->nodes[at] = node;
-}
-
-const void *store_aside_heap(const struct store_aside *aside, uint32_t slot)
-{
-    return heap_of(aside, slot);
-}
-
-const void *store_aside_end(const struct store_aside *aside, uint32_t slot)
-{
-    const struct heap *heap = heap_of(aside, slot);
-    return heap && heap->count ? &heap->nodes[heap->count - 1] : NULL;
-}
-
-static uint32_t lesser_child(const struct heap *heap, uint32_t at)
-{
-    uint32_t child = 2 * at + 1;
-    bool other = child + 1 < heap->count && is_before(&heap->nodes[child + 1], &heap->nodes[child]);
-    return child + other;
+    struct node **root = make_root(aside, slot);
+    struct node *node = take(aside, sizeof *node + record.size);
+    *node = (struct node){.hash = hash, .rank = 1, .size = (uint32_t)record.size};
+    memcpy(node->record, record.at, record.size);
+    *root = merge(*root, node);
 }
 
 void store_aside_drop(struct store_aside *aside, uint32_t slot)
 {
-    struct heap *heap = heap_of(aside, slot);
-    assert(heap && heap->count);
-    free_record(aside, heap->nodes[0].record);
-    struct node node = heap->nodes[--heap->count];
-    uint32_t at = 0;
-    while (2 * at + 1 < heap->count) {
-        uint32_t child = lesser_child(heap, at);
-        if (!is_before(&heap->nodes[child], &node))
-            break;
-        heap->nodes[at] = heap->nodes[child];
-        at = child;
-    }
-    heap->nodes[at] = node; /* of an empty one: its own place, not counted */
-    if (heap->count)
-        return;
-    free_heap(aside, heap);
     struct page **page = &aside->pages[slot / STORE_PAGE_SLOTS];
-    if (--(*page)->used)
+    struct node **root = root_of(aside, slot), *node = root ? *root : NULL;
+    assert(node);
+    *root = merge(node->left, node->right);
+    free_node(aside, node);
+    if (*root || --(*page)->used)
         return;
     give(aside, *page, sizeof **page);
     *page = NULL;
+}
+
+const void *store_aside_root(const struct store_aside *aside, uint32_t slot)
+{
+    return root_of(aside, slot);
+}
+
+const void *store_aside_least(const struct store_aside *aside, uint32_t slot)
+{
+    struct node **root = root_of(aside, slot);
+    return root ? *root : NULL;
 }
 
 bool store_aside_find(const struct store_aside *aside, uint32_t first, uint32_t last,
                       uint32_t *slot)
 {
     for (uint32_t at = first; at <= last; at++) {
-        const struct heap *heap = heap_of(aside, at);
-        if (!heap) {
+        struct node **root = root_of(aside, at);
+        if (!root) {
             at |= STORE_PAGE_SLOTS - 1;
-        } else if (heap->count) {
+        } else if (*root) {
             *slot = at;
             return true;
         }
@@ -201,9 +183,8 @@ bool store_aside_find(const struct store_aside *aside, uint32_t first, uint32_t 
 
 bool store_aside_first(const struct store_aside *aside, uint32_t slot, struct store_kept *out)
 {
-    const struct heap *heap = heap_of(aside, slot);
-    if (!heap || !heap->count)
-        return false;
-    *out = (struct store_kept){.hash = heap->nodes[0].hash, .record = bytes_of(&heap->nodes[0])};
-    return true;
+    const struct node *node = store_aside_least(aside, slot);
+    if (node)
+        *out = (struct store_kept){.hash = node->hash, .record = record_of(node)};
+    return node != NULL;
 }

@@ -159,7 +159,7 @@ const void *store_view_touched(const struct store *store, uint32_t slot, bool fi
     const struct store_view *view = store->view;
     if (!view || !view->aside || slot < view->next.slot)
         return NULL;
-    return first ? store_aside_heap(view->aside, slot) : store_aside_end(view->aside, slot);
+    return first ? store_aside_root(view->aside, slot) : store_aside_least(view->aside, slot);
 }
 
 void store_view_take_all(struct store *store)
