@@ -71,9 +71,9 @@ static bool report_note(struct control *control, const struct ledger_note *note)
     }
     key_of(key, note->group, note->old_term, "r", self);
     return report(control, key,
-                  json_pack("{s:i,s:I,s:I,s:b,s:b}", "version", 1, "node", (json_int_t)self, "term",
-                            (json_int_t)note->term, "restarted", (int)note->restarted, "may_lack",
-                            (int)note->may_lack));
+                  json_pack("{s:i,s:I,s:I,s:b,s:b,s:b}", "version", 1, "node", (json_int_t)self,
+                            "term", (json_int_t)note->term, "restarted", (int)note->restarted,
+                            "may_lack", (int)note->may_lack, "led", (int)note->led));
 }
 
 /* What it counts may be in the group's log after all. LEDGER-4 */

@@ -117,6 +117,18 @@ static void add_return(struct losses *losses, struct group_id group, uint64_t te
                                                             .may_lack = flag_of(root, "may_lack")};
 }
 
+/* LEDGER-5: whoever led next may have died before anybody heard of it. */
+static void open_by_return(struct losses *losses, struct group_id group, uint64_t term,
+                           const struct control_reported *reported, const json_t *root)
+{
+    if (!flag_of(root, "led"))
+        return;
+    struct loss *loss = loss_of(losses, group, term, reported->at_us);
+    loss->opened = true;
+    if (!loss->previous)
+        loss->previous = number_of(root, "node");
+}
+
 static void add_replay(struct loss *loss, const json_t *root)
 {
     loss->was_replayed = true;
@@ -142,8 +154,11 @@ static void add_record(struct losses *losses, const struct control_reported *rep
     snprintf(key, sizeof key, "%.*s", (int)reported->key.size, (const char *)reported->key.at);
     int found = sscanf(key, "loss:%llu-%llu-%c%llu", &group, &term, &kind, &node);
     json_t *root = json_loadb((const char *)reported->text.at, reported->text.size, 0, NULL);
-    if (found >= 2 && root && kind == 'r' && pass == 1) {
-        add_return(losses, (struct group_id){group}, term, root);
+    if (found >= 2 && root && kind == 'r') {
+        if (pass == 0)
+            open_by_return(losses, (struct group_id){group}, term, reported, root);
+        else
+            add_return(losses, (struct group_id){group}, term, root);
     } else if (found >= 2 && root && (found == 2 || kind == 's') == (pass == 0)) {
         struct loss *loss = loss_of(losses, (struct group_id){group}, term, reported->at_us);
         if (found == 2)

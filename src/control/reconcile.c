@@ -185,16 +185,19 @@ bool control_is_settled(const struct control *control)
 
 /* ---- the in-sync set ---- */
 
-/* Behind for longer than the time-out: it is out. Back when it has everything, or under load as
- * soon as it keeps up. */
+/* Behind or silent for longer than the time-out: it is out; where nothing is written nobody is ever
+ * behind. Back when it is heard and has everything, or under load as soon as it keeps up. */
 static bool is_out(const struct raft *raft, const struct raft_member *member, uint64_t now_ns)
 {
     struct raft_progress progress;
     if (raft_progress(raft, member->replica, &progress))
         return false; /* the leader itself */
     uint64_t behind_ns = progress.behind_since_ns ? now_ns - progress.behind_since_ns : 0;
+    uint64_t silent_ns = now_ns - progress.last_contact_ns;
     if (!member->out_of_sync)
-        return behind_ns >= INSYNC_TIMEOUT_NS;
+        return behind_ns >= INSYNC_TIMEOUT_NS || silent_ns >= INSYNC_TIMEOUT_NS;
+    if (silent_ns >= INSYNC_TIMEOUT_NS / 4)
+        return true;
     bool has_all = !progress.lag && !progress.behind_since_ns;
     return !has_all && !(progress.caught_up && behind_ns < INSYNC_TIMEOUT_NS / 4);
 }

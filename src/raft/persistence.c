@@ -27,13 +27,21 @@ void raft_state_encode(const struct raft *raft, struct buffer *out)
     assert(status == STATUS_OK);
 }
 
-enum status raft_state_decode(struct slice bytes, struct raft_state *out)
+size_t raft_state_size(struct slice bytes)
 {
     unsigned version = bytes.size ? bytes.at[0] : 0;
-    bool history = version > STATE_VERSION_HISTORY;
-    if (version < STATE_VERSION || version > STATE_VERSION_UNSURE + STATE_VERSION_HISTORY ||
-        bytes.size != (history ? STATE_SIZE_HISTORY : STATE_SIZE))
+    if (version < STATE_VERSION || version > STATE_VERSION_UNSURE + STATE_VERSION_HISTORY)
+        return 0;
+    size_t size = version > STATE_VERSION_HISTORY ? STATE_SIZE_HISTORY : STATE_SIZE;
+    return size <= bytes.size ? size : 0;
+}
+
+enum status raft_state_decode(struct slice bytes, struct raft_state *out)
+{
+    if (!bytes.size || raft_state_size(bytes) != bytes.size)
         return STATUS_INVALID;
+    unsigned version = bytes.at[0];
+    bool history = version > STATE_VERSION_HISTORY;
     struct raft_state state = {
         .term = load_u64(bytes.at + 1),
         .vote = {load_u64(bytes.at + 9)},

@@ -458,6 +458,8 @@ struct raft_state {
     struct raft_history history;
 };
 MUST_USE enum status raft_state_decode(struct slice bytes, struct raft_state *out);
+/* How many bytes at the front of `bytes` are such a record, by its version; 0: none. */
+size_t raft_state_size(struct slice bytes);
 
 void raft_validate(
     const struct raft *raft); /* asserts all relations; run in every simulated turn */

@@ -117,6 +117,12 @@ static void note_led(struct replica *replica, struct replica_turn *turn)
     replica->old_is_recovered = replica->old_may_lack = false;
 }
 
+static bool is_owed(const struct replica *replica)
+{
+    size_t count = replica->owed_count;
+    return count && replica->owed[count - 1] == replica->old_term;
+}
+
 /* In the log of `term`, or set aside, is all that this replica had of the old one. */
 static void tell_returned(struct replica *replica, struct replica_turn *turn, uint64_t term)
 {
@@ -126,9 +132,32 @@ static void tell_returned(struct replica *replica, struct replica_turn *turn, ui
                                .old_term = replica->old_term,
                                .node = replica->options.node,
                                .restarted = replica->old_is_recovered,
-                               .may_lack = replica->old_may_lack};
+                               .may_lack = replica->old_may_lack,
+                               .led = replica->old_may_lack && is_owed(replica)};
     ledger_add_note(turn->ledger, &note);
     replica->old_term = 0;
+}
+
+/* LEDGER-5: at each start once more, for it is not known here whether the cluster has heard of it.
+ */
+static void tell_owed(struct replica *replica, struct replica_turn *turn)
+{
+    const struct raft_view *view = raft_view(replica->raft);
+    uint64_t reached = raft_term_at(replica->raft, view->commit);
+    if (!replica->owed_told || replica->owed[replica->owed_told - 1] >= reached)
+        return;
+    for (size_t i = 0; i < replica->owed_told; i++) {
+        struct ledger_note note = {.kind = LEDGER_RETURNED,
+                                   .group = replica->options.group,
+                                   .term = reached,
+                                   .old_term = replica->owed[i],
+                                   .node = replica->options.node,
+                                   .restarted = true,
+                                   .may_lack = true,
+                                   .led = true};
+        ledger_add_note(turn->ledger, &note);
+    }
+    replica->owed_told = 0;
 }
 
 /* Committed in a later term: what this replica had of the old one is in the log or cut. */
@@ -184,6 +213,7 @@ void replica_note_leaderships(struct replica *replica, struct replica_turn *turn
     note_history(replica, turn);
     know_leader(replica);
     note_seen(replica, turn);
+    tell_owed(replica, turn);
     note_returned(replica, turn);
     note_led(replica, turn);
 }

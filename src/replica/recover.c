@@ -182,10 +182,23 @@ enum status replica_recover_mark(struct replica *replica, const struct wal_recor
     return replica->on_base && replica->base_term != record->term ? STATUS_INVALID : STATUS_OK;
 }
 
+/* Behind raft's own state stand the terms that are owed, 8 bytes each. */
+static enum status recover_owed(struct replica *replica, struct slice owed)
+{
+    if (owed.size % sizeof(uint64_t) || owed.size > sizeof replica->owed)
+        return STATUS_INVALID;
+    replica->owed_count = owed.size / sizeof(uint64_t);
+    for (size_t i = 0; i < replica->owed_count; i++)
+        replica->owed[i] = load_u64(owed.at + i * sizeof(uint64_t));
+    return STATUS_OK;
+}
+
 enum status replica_recover_state(struct replica *replica, const struct wal_record *record)
 {
     struct raft_state state;
-    enum status status = raft_state_decode(record->payload, &state);
+    struct slice bytes = record->payload;
+    size_t size = raft_state_size(bytes);
+    enum status status = raft_state_decode(slice_of(bytes.at, size), &state);
     if (status)
         return status;
     if (state.self.value < replica->options.self.value)
@@ -196,7 +209,7 @@ enum status replica_recover_state(struct replica *replica, const struct wal_reco
     replica->restart.vote = state.vote;
     replica->restart.unsure = state.unsure;
     replica->restart.history = state.history;
-    return STATUS_OK;
+    return recover_owed(replica, slice_of(bytes.at + size, bytes.size - size));
 }
 
 /* ---- the end ---- */

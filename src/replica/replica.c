@@ -77,12 +77,33 @@ static enum wal_sync recovered_sync(const struct replica *replica)
     return sync_in(replica, &replica->configurations[restart->configuration_count - 1]);
 }
 
+/* LEDGER-5. Whoever voted for itself in the term of its log's end has led it, as far as anybody can
+ * tell from what is durable. */
+static void start_owing(struct replica *replica, struct replica_turn *turn, bool led)
+{
+    uint64_t *owed = replica->owed, last = replica->old_term;
+    bool is_owed = replica->owed_count && owed[replica->owed_count - 1] == last;
+    replica->owed_told = replica->owed_count - is_owed;
+    if (led && replica->old_may_lack && !is_owed) {
+        if (replica->owed_count == REPLICA_OWED_MAX) { /* eight starts in a row told nobody of it */
+            memmove(owed, owed + 1, (REPLICA_OWED_MAX - 1) * sizeof *owed);
+            replica->owed_count--;
+            replica->owed_told--;
+        }
+        owed[replica->owed_count++] = last;
+        replica_save_state(replica, turn);
+    }
+    replica->old_may_lack |= is_owed;
+}
+
 void replica_start(struct replica *replica, struct replica_turn *turn, bool born)
 {
     struct raft_restart *restart = &replica->restart;
     if (!replica->has_base && replica_recover_end(replica))
         fatal("a replica that was not recovered has a log");
     uint64_t last_term = restart->term_count ? replica->terms[restart->term_count - 1].term : 0;
+    bool led = last_term > 0 && restart->term == last_term &&
+               replica_id_equal(restart->vote, replica->options.self);
     if (restart->term < last_term)
         restart->term = last_term;
     restart->terms = replica->terms;
@@ -111,6 +132,7 @@ void replica_start(struct replica *replica, struct replica_turn *turn, bool born
     replica->old_term = last_term;
     replica->old_is_recovered = true;
     replica->old_may_lack = !born && wal_may_have_lost(turn->wal);
+    start_owing(replica, turn, led);
     replica_start_snapshots(replica, turn);
     if (born && replica->initial.member_count == 1) {
         struct raft_event event = {.kind = RAFT_CAMPAIGN};
@@ -142,9 +164,12 @@ static void drop_from(struct replica *replica, struct replica_turn *turn, uint64
 
 void replica_save_state(struct replica *replica, struct replica_turn *turn)
 {
-    uint8_t room[64];
+    uint8_t room[64 + sizeof replica->owed];
     struct buffer state = {.at = room, .capacity = sizeof room, .size_max = sizeof room};
     raft_state_encode(replica->raft, &state);
+    for (size_t i = 0; i < replica->owed_count; i++)
+        store_u64(room + state.size + i * sizeof(uint64_t), replica->owed[i]);
+    state.size += replica->owed_count * sizeof(uint64_t);
     struct wal_record record = {
         .kind = WAL_STATE, .group = replica->options.group, .payload = slice_of_buffer(&state)};
     wal_append(turn->wal, &record, WAL_SYNC_ALWAYS); /* WAL-6 */

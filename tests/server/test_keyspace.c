@@ -426,8 +426,8 @@ static void fewer_copies_are_told(void **state)
     stage_destroy(stage);
 }
 
-/* ACK all is more than the commit: one silent replica stops the writes, or SHORT degrade lets them
- * go on. */
+/* ACK all is more than the commit: one silent replica stops the writes until it is out of the set
+ * (R15), and with SHORT degrade not even so long. */
 static void all_copies(void **state)
 {
     (void)state;
@@ -448,13 +448,38 @@ static void all_copies(void **state)
             victim = i;
     victim = victim == STAGE_NONE ? 2 : victim;
     stage_kill(stage, victim);
-    stage_run(stage, 3 * STAGE_SECOND);
+    stage_run(stage, STAGE_SECOND); /* it is not heard, and in the set for another second */
     expect(stage, client, "SET k 2", "OK");
     expect(stage, client, "SELECT hard", "OK");
     expect_prefix(stage, client, "SET k 2", "-NOREPLICAS 2 of 3");
     expect(stage, client, "GET k", "1");
-    expect(stage, client, "KEYSPACE ALTER hard SHORT degrade", "OK");
+    stage_run(stage, 2 * STAGE_SECOND);
     expect(stage, client, "SET k 2", "OK");
+    stage_destroy(stage);
+}
+
+/* R15: a copy that dies while nothing is written is out of the set as well, before anything waits
+ * for it, and in it again when it is back. */
+static void a_copy_dies_while_nothing_is_written(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_formed(3);
+    struct group_id group = first_group;
+    unsigned client = stage_connect(stage, 0);
+    expect(stage, client, "KEYSPACE CREATE all ACK all", "OK");
+    assert_true(stage_wait(stage, has_group, &group, 5 * STAGE_SECOND));
+    unsigned leader = leader_of(stage, group), victim = (leader + 1) % 3;
+    client = stage_connect(stage, leader);
+    expect(stage, client, "SELECT all", "OK");
+    expect(stage, client, "SET k 1", "OK");
+    stage_run(stage, STAGE_SECOND);
+    stage_kill(stage, victim);
+    stage_run(stage, 4 * STAGE_SECOND);
+    expect(stage, client, "SET k 2", "OK");
+    assert_int_equal(2, replica_voters_in_sync(stage_replica(stage, leader, group)));
+    assert_true(stage_start(stage, victim));
+    stage_run(stage, 4 * STAGE_SECOND);
+    assert_int_equal(3, replica_voters_in_sync(stage_replica(stage, leader, group)));
     stage_destroy(stage);
 }
 
@@ -640,6 +665,7 @@ int main(void)
         cmocka_unit_test(transactions),
         cmocka_unit_test(all_copies),
         cmocka_unit_test(fewer_copies_are_told),
+        cmocka_unit_test(a_copy_dies_while_nothing_is_written),
         cmocka_unit_test(unsure_after_a_power_cut),
         cmocka_unit_test(a_level_that_falls),
         cmocka_unit_test(one_node),

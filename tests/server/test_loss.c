@@ -250,6 +250,42 @@ static void a_failed_sync_stays_unknown(void **state)
     stage_destroy(stage);
 }
 
+/* LEDGER-5: the same for a leader that follows itself, and dies again before it can tell anybody.
+ */
+static void a_loss_that_nobody_could_be_told_of(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_formed(3);
+    unsigned client = stage_connect(stage, 0), none = STAGE_NONE;
+    expect(stage, client, "KEYSPACE CREATE fast REPLICAS 1 ACK async FAILOVER available", "OK");
+    assert_true(stage_wait(stage, has_leader_but, &none, 5 * STAGE_SECOND));
+    unsigned leads = leader_but(stage, STAGE_NONE);
+    client = stage_connect(stage, leads);
+    expect(stage, client, "SELECT fast", "OK");
+    world_hold_syncs(stage->world, stage->nodes[leads].machine, true);
+    expect(stage, client, "SET k 1", "OK");
+    uint64_t term = fast_view(stage, leads)->term;
+    stage_power_cut(stage, leads);
+    world_hold_syncs(stage->world, stage->nodes[leads].machine, false);
+    stage_isolate(stage, leads);
+    for (unsigned round = 0; round < 2; round++) {
+        assert_true(stage_start(stage, leads));
+        assert_true(stage_wait(stage, has_leader_but, &none, 5 * STAGE_SECOND));
+        stage_run(stage, STAGE_SECOND);
+        assert_true(fast_view(stage, leads)->commit >= fast_view(stage, leads)->term_start);
+        stage_kill(stage, leads);
+    }
+    stage_heal(stage);
+    assert_true(stage_start(stage, leads));
+    char id[48];
+    snprintf(id, sizeof id, "2-%llu", (unsigned long long)term);
+    client = stage_connect(stage, (leads + 1) % 3);
+    stage_run(stage, 3 * STAGE_SECOND);
+    expect_list(stage, client, id, "state unknown");
+    expect_list(stage, client, id, "its log may lack the end");
+    stage_destroy(stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +298,7 @@ int main(void)
         cmocka_unit_test(the_next_leader_was_restarted),
         cmocka_unit_test(a_power_cut_stays_unknown),
         cmocka_unit_test(a_failed_sync_stays_unknown),
+        cmocka_unit_test(a_loss_that_nobody_could_be_told_of),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

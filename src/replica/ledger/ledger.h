@@ -18,6 +18,8 @@
  * LEDGER-3  What is set aside stays, over restarts, until it is discarded; then it stays away.
  * LEDGER-4  It counts as lost only once the group has committed a later term without it; what the
  * group has committed after all is restored, and not lost.
+ * LEDGER-5  Whoever led and may lack the end of that term says so at each start that follows, until
+ * eight more such terms have come: the record is there though nobody else could tell.
  * Non-promises: entries whose level needed the commit are not kept, since nobody was told of them;
  * of an entry that was no longer in memory only its index and term are kept. */
 #ifndef HOLDFAST_REPLICA_LEDGER_LEDGER_H
@@ -82,6 +84,7 @@ struct ledger_note {
     struct node_id node;
     bool restarted; /* RETURNED: since it led: it does not know what it had answered */
     bool may_lack;  /* and the machine too, or a sync failed: the end of its log may be missing */
+    bool led; /* it led `old_term`, as far as it knows: a record is due though nobody else says */
 };
 
 struct ledger;

@@ -92,6 +92,8 @@ enum log_reader {
 
 struct bootstrap; /* replica/bootstrap: the snapshots of a replica */
 
+#define REPLICA_OWED_MAX 8
+
 struct replica {
     struct bootstrap *bootstrap; /* owned */
     struct replica_options options;
@@ -116,7 +118,11 @@ struct replica {
     uint64_t acknowledged;        /* leader: newest index acknowledged before its commit */
     uint64_t old_term; /* led by it, or at its start the log's last, and not yet decided; 0: none */
     bool old_is_recovered, old_may_lack; /* not led since its start; its end may be missing */
-    uint64_t told_term;                  /* of the leadership that the ledger was told of */
+    /* Terms that it led, ascending, of which a power cut or a failed sync may have taken the end:
+     * durable (LEDGER-5). The first `owed_told` are to be told of. */
+    uint64_t owed[REPLICA_OWED_MAX];
+    size_t owed_count, owed_told;
+    uint64_t told_term; /* of the leadership that the ledger was told of */
     uint64_t known_leader_term, before_leader_term; /* whom it followed or was, and before that */
     struct node_id known_leader, before_leader;
     uint64_t seen_term;     /* of the leader whose predecessor the ledger was told of */
