@@ -212,6 +212,9 @@ void prefer_tick(struct node *node);
 
 /* room.c */
 void room_tick(struct node *node);
+/* A voter that could lead at once, on a node that says neither that its disk is full nor that it is
+ * being stopped; 0: none. */
+struct replica_id room_find(const struct node *node, const struct replica *replica);
 /* A line for the operator; false: none. */
 bool room_take_line(struct node *node, char out[NODE_WHY_SIZE]);
 

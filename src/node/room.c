@@ -8,8 +8,7 @@
 #define FULL_FOR_NS   (500 * 1000000ull)
 #define LOOK_EVERY_NS (1000 * 1000000ull)
 
-/* 0: nobody. */
-static struct replica_id find_room(const struct node *node, const struct replica *replica)
+struct replica_id room_find(const struct node *node, const struct replica *replica)
 {
     const struct raft_configuration *now = raft_configuration(replica_raft(replica));
     for (size_t i = 0; i < now->member_count; i++) {
@@ -36,7 +35,7 @@ void room_tick(struct node *node)
     node->next_room_ns = now_ns + LOOK_EVERY_NS;
     for (struct list *link = node->leading.next; link != &node->leading; link = link->next) {
         struct replica *replica = list_item(link, struct group, leading)->replica;
-        struct replica_id to = find_room(node, replica);
+        struct replica_id to = room_find(node, replica);
         if (to.value)
             replica_transfer(replica, &node->turn, to);
         node->handed_over += to.value != 0;

@@ -127,6 +127,8 @@ static void receive_raft(struct node *node, struct node_id from, const struct wi
     if (!replica || !replica_id_equal(message->raft.message.to, replica_self(replica)))
         return; /* to one that was removed here (R5) */
     replica_heard(replica, message->raft.message.from, from);
+    if (node->ends && message->raft.message.kind == RAFT_RUN_NOW)
+        return; /* it would only hand over again, perhaps to the one that asks */
     replica_receive(replica, &node->turn, &message->raft.message, message->raft.entries);
 }
 
@@ -466,12 +468,43 @@ const struct node_promise *node_promise(const struct node *node)
     return &node->promise;
 }
 
+/* Of the other voters: how many do not say that they are being stopped, too. */
+static size_t count_staying(const struct node *node, const struct replica *replica, bool *some_end)
+{
+    const struct raft_configuration *now = raft_configuration(replica_raft(replica));
+    size_t staying = 0;
+    for (size_t i = 0; i < now->member_count; i++) {
+        const struct raft_member *member = &now->members[i];
+        if (member->kind != RAFT_VOTER || node_id_equal(member->node, node->formation.self))
+            continue;
+        bool ends = node_state_of(node, member->node) & WIRE_NODE_ENDS;
+        *some_end |= ends;
+        staying += !ends;
+    }
+    return staying;
+}
+
+/* To the best of all, but where some of them are being stopped, to one that stays. */
+static bool hand_over(struct node *node, struct replica *replica)
+{
+    bool some_end = false;
+    size_t staying = count_staying(node, replica, &some_end);
+    if (!some_end)
+        return replica_hand_over(replica, &node->turn);
+    struct replica_id to = room_find(node, replica);
+    if (!staying || raft_view(replica_raft(replica))->role != RAFT_LEADER)
+        return false;
+    if (to.value)
+        replica_transfer(replica, &node->turn, to);
+    return true;
+}
+
 bool node_hand_over(struct node *node)
 {
     bool needed = false;
     node->ends = true;
     for (size_t i = 0; node->started && i < node->group_count; i++) {
-        needed |= replica_hand_over(node->groups[i]->replica, &node->turn);
+        needed |= hand_over(node, node->groups[i]->replica);
         needed |= replica_is_waited_for(node->groups[i]->replica);
     }
     return needed;

@@ -43,21 +43,31 @@ static void nobody_waits_for_an_election(void **state)
     }
 }
 
+static uint64_t term_of_default(struct stage *stage)
+{
+    unsigned leader = stage_leader(stage);
+    return raft_view(replica_raft(stage_replica(stage, leader, GROUP_DEFAULT)))->term;
+}
+
 /* All at once, and one without others: they end, soon. */
 static void who_has_nobody_to_hand_over_to_ends(void **state)
 {
     (void)state;
-    for (unsigned nodes = 1; nodes <= 3; nodes += 2) {
+    for (unsigned nodes = 1; nodes <= 5; nodes += 2) {
         struct stage *stage = stage_formed(nodes);
         unsigned client = stage_connect(stage, stage_leader(stage));
         assert_string_equal("OK", stage_ask(stage, client, "SET a 1"));
-        for (unsigned i = 0; i < nodes; i++)
+        uint64_t term = term_of_default(stage);
+        for (unsigned i = 0; i < nodes; i++) {
             worker_stop(stage->nodes[i].worker);
+            stage_run(stage, 2 * STAGE_MS);
+        }
         for (unsigned i = 0; i < nodes; i++)
             assert_true(stage_wait(stage, has_ended, &i, 6 * STAGE_SECOND));
         for (unsigned i = 0; i < nodes; i++)
             assert_true(stage_start(stage, i));
         assert_true(stage_wait(stage, stage_has_leader, NULL, 20 * STAGE_SECOND));
+        assert_true(term_of_default(stage) <= term + 1); /* nobody hands over to who ends, too */
         client = stage_connect(stage, stage_leader(stage));
         assert_string_equal("1", stage_ask(stage, client, "GET a"));
         stage_destroy(stage);
