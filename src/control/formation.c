@@ -180,6 +180,11 @@ void formation_step(struct control *control)
             node_start(node);
         return;
     }
+    if (!control->probe_count && control->options.begins_anew) {
+        formation_fail(control, "this directory has not been a member's yet, and --begin-anew "
+                                "needs --join: name the members of the cluster");
+        return;
+    }
     if (!control->probe_count) {
         form_alone(control);
         return;

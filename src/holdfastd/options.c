@@ -4,6 +4,7 @@
 #include "worker/worker.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,7 @@ static const struct {
     {"http-listen", "HOST:PORT", "/livez, /readyz and /metrics (default: client port + 1000)"},
     {"join", "HOST:PORT,...", "client addresses of all nodes; the same list on every node"},
     {"begin-anew", "yes|no",
-     "a member's directory is lost for good: this empty one takes its place"},
+     "a member's directory is lost for good: this empty one takes its place (with --join)"},
     {"site", "NAME", "fault domain, outermost"},
     {"zone", "NAME", "fault domain inside the site"},
     {"host", "NAME", "fault domain inside the zone"},
@@ -403,6 +404,30 @@ static enum status read_words(struct options *options, int count, char **words, 
         }
         if (strcmp(word, "--version") == 0) {
             options->version = true;
+/* Anything in it may be of an identity, whose start is told more by what it finds. */
+static bool is_empty(const char *path)
+{
+    const struct dirent *entry = NULL;
+    DIR *directory = opendir(path);
+    if (!directory)
+        return errno == ENOENT;
+    bool empty = true;
+    while (empty && (entry = readdir(directory)) != NULL)
+        empty = entry->d_name[0] == '.' || strcmp(entry->d_name, "lost+found") == 0;
+    (void)closedir(directory);
+    return empty;
+}
+
+/* Alone it would make a new cluster, and nothing of what was lost would come back. */
+static enum status check_anew(const struct options *options, char why[400])
+{
+    if (strcmp(options_get(options, "begin-anew"), "yes") != 0 || options_get(options, "join")[0] ||
+        !is_empty(options_get(options, "dir")))
+        return STATUS_OK;
+    snprintf(why, 400, "--begin-anew needs --join: name the members of the cluster");
+    return STATUS_INVALID;
+}
+
             continue;
         }
         if (strncmp(word, "--", 2) != 0 || !word[2]) {
@@ -469,3 +494,5 @@ void options_print_help(void)
         printf("  --%-18s %-14s %s\n", known[i].name, known[i].argument, known[i].words);
     printf("  --help (-h), --version\n");
 }
+    if (!status)
+        status = check_anew(options, why);

@@ -86,6 +86,25 @@ static void alone_it_forms_without_asking(void **state)
     stage_destroy(stage);
 }
 
+static void alone_nobody_begins_anew(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_create(&(struct stage_options){.nodes = 1});
+    stage->nodes[0].begins_anew = true;
+    (void)stage_start(stage, 0);
+    stage_run(stage, STAGE_SECOND);
+    assert_null(stage->nodes[0].worker);
+    assert_non_null(strstr(stage->nodes[0].why, "--begin-anew needs --join"));
+    stage->nodes[0].begins_anew = false;
+    assert_true(stage_start(stage, 0));
+    assert_true(stage_wait(stage, stage_has_leader, NULL, STAGE_SECOND));
+    stage->nodes[0].begins_anew = true; /* what has an identity keeps it */
+    stage_kill(stage, 0);
+    assert_true(stage_start(stage, 0));
+    assert_true(stage_wait(stage, stage_has_leader, NULL, 10 * STAGE_SECOND));
+    stage_destroy(stage);
+}
+
 /* ---- dying on the way ---- */
 
 /* The text file that says whose directory it is. */
@@ -503,6 +522,7 @@ int main(void)
         cmocka_unit_test(any_start_order),
         cmocka_unit_test(five_nodes),
         cmocka_unit_test(alone_it_forms_without_asking),
+        cmocka_unit_test(alone_nobody_begins_anew),
         cmocka_unit_test(other_list_is_refused_by_name),
         cmocka_unit_test(lists_that_cannot_be),
         cmocka_unit_test(promise_binds_over_a_new_list),

@@ -109,6 +109,23 @@ class CommandLine(unittest.TestCase):
             self.refused(2, f"cannot read the config file {folder}: Is a directory", HOLDFASTD, folder)
             self.refused(2, "absent: No such file", HOLDFASTD, os.path.join(folder, "absent"))
 
+    def test_beginning_anew_needs_members(self):
+        """Alone it would make an empty cluster of one in the place of what was lost."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.refused(2, "--begin-anew needs --join: name the members", *self.serve(folder, "--begin-anew", "yes"))
+            self.assertEqual(os.listdir(folder), [], "a refused start leaves nothing behind")
+            os.mkdir(os.path.join(folder, "data"))
+            self.refused(2, "--begin-anew needs --join: name the members", *self.serve(folder, "--begin-anew", "yes"))
+            self.assertEqual(os.listdir(os.path.join(folder, "data")), [])
+        with Cluster(1) as cluster:
+            node = cluster.start().nodes[0]
+            node.call("SET", "kept", "yes")
+            node.stop()
+            node.options = ["--begin-anew", "yes"]
+            node.start()
+            cluster.wait_ready(10)
+            self.assertEqual(node.call("GET", "kept"), b"yes")
+
     def serve(self, folder, *more):
         """Arguments of a node with an address of its own that should not come up."""
         ports = [f"127.0.0.1:{port}" for port in free_ports(3)]
