@@ -260,37 +260,63 @@ static enum status set(struct options *options, const char *name, const char *va
 
 /* ---- the file ---- */
 
-/* NULL: a quote that opens and does not close at the end, or the other way round. */
-static char *unquote(char *text)
+#define SPACE " \t\r\n\v\f"
+
+static bool is_quote(char c)
 {
-    size_t size = strlen(text);
-    while (size && isspace((unsigned char)text[size - 1]))
-        text[--size] = 0;
-    char first = text[0], last = size ? text[size - 1] : 0;
-    bool opens = first == '"' || first == '\'', closes = last == '"' || last == '\'';
-    if (!opens && !closes)
-        return text;
-    if (size < 2 || first != last)
-        return NULL;
-    text[size - 1] = 0;
-    return text + 1;
+    return c == '"' || c == '\'';
 }
 
-static enum status read_line(struct options *options, char *line, const char *where, char why[400])
+/* A word, or what stands in quotes; `rest` is what stands behind it and is no comment. NULL: a
+ * quote that opens and does not close, or the other way round. */
+static char *cut_value(char *text, const char **rest)
 {
-    char *name = line + strspn(line, " \t\r\n");
-    if (!*name || *name == '#')
-        return STATUS_OK;
-    char *value = name + strcspn(name, " \t\r\n");
-    if (*value)
-        *value++ = 0;
-    value = unquote(value + strspn(value, " \t"));
+    bool quoted = is_quote(text[0]);
+    char *end = quoted ? strchr(text + 1, text[0]) : text + strcspn(text, SPACE);
+    if (!end || (!quoted && end > text && is_quote(end[-1])))
+        return NULL;
+    const char *behind = end + quoted;
+    size_t space = strspn(behind, SPACE);
+    *rest = space && behind[space] == '#' ? "" : behind + space;
+    *end = 0;
+    return text + quoted;
+}
+
+static enum status read_value(struct options *options, const char *name, char *text,
+                              const char *where, char why[400])
+{
+    const char *rest = "";
+    char *value = cut_value(text, &rest);
     if (!value) {
         snprintf(why, 400, "%s'%.60s': unbalanced quotes: close them, or leave them out", where,
                  name);
         return STATUS_INVALID;
     }
+    if (*rest) {
+        snprintf(why, 400,
+                 "%s'%.60s': '%.60s' stands behind the value: put a value with spaces in quotes, "
+                 "begin a comment with white space and #",
+                 where, name, rest);
+        return STATUS_INVALID;
+    }
     return set(options, name, value, where, why);
+}
+
+static enum status read_line(struct options *options, char *line, const char *where, char why[400])
+{
+    line[strcspn(line, "\r\n")] = 0;
+    char *name = line + strspn(line, SPACE);
+    if (!*name || *name == '#')
+        return STATUS_OK;
+    char *value = name + strcspn(name, SPACE);
+    if (*value)
+        *value++ = 0;
+    if (find(name) < 0)
+        return refuse(name, where, why);
+    value += strspn(value, SPACE);
+    if (*value == '#')
+        *value = 0;
+    return read_value(options, name, value, where, why);
 }
 
 static enum status read_file(struct options *options, const char *path, char why[400])
@@ -378,6 +404,30 @@ static enum status settle_bulk_len(struct options *options, char why[400])
     return STATUS_OK;
 }
 
+/* Anything in it may be of an identity, whose start is told more by what it finds. */
+static bool is_empty(const char *path)
+{
+    const struct dirent *entry = NULL;
+    DIR *directory = opendir(path);
+    if (!directory)
+        return errno == ENOENT;
+    bool empty = true;
+    while (empty && (entry = readdir(directory)) != NULL)
+        empty = entry->d_name[0] == '.' || strcmp(entry->d_name, "lost+found") == 0;
+    (void)closedir(directory);
+    return empty;
+}
+
+/* Alone it would make a new cluster, and nothing of what was lost would come back. */
+static enum status check_anew(const struct options *options, char why[400])
+{
+    if (strcmp(options_get(options, "begin-anew"), "yes") != 0 || options_get(options, "join")[0] ||
+        !is_empty(options_get(options, "dir")))
+        return STATUS_OK;
+    snprintf(why, 400, "--begin-anew needs --join: name the members of the cluster");
+    return STATUS_INVALID;
+}
+
 static void show(struct options *options)
 {
     snprintf(options->values[find("workers")], OPTION_VALUE_SIZE, "%u", options_workers(options));
@@ -404,30 +454,6 @@ static enum status read_words(struct options *options, int count, char **words, 
         }
         if (strcmp(word, "--version") == 0) {
             options->version = true;
-/* Anything in it may be of an identity, whose start is told more by what it finds. */
-static bool is_empty(const char *path)
-{
-    const struct dirent *entry = NULL;
-    DIR *directory = opendir(path);
-    if (!directory)
-        return errno == ENOENT;
-    bool empty = true;
-    while (empty && (entry = readdir(directory)) != NULL)
-        empty = entry->d_name[0] == '.' || strcmp(entry->d_name, "lost+found") == 0;
-    (void)closedir(directory);
-    return empty;
-}
-
-/* Alone it would make a new cluster, and nothing of what was lost would come back. */
-static enum status check_anew(const struct options *options, char why[400])
-{
-    if (strcmp(options_get(options, "begin-anew"), "yes") != 0 || options_get(options, "join")[0] ||
-        !is_empty(options_get(options, "dir")))
-        return STATUS_OK;
-    snprintf(why, 400, "--begin-anew needs --join: name the members of the cluster");
-    return STATUS_INVALID;
-}
-
             continue;
         }
         if (strncmp(word, "--", 2) != 0 || !word[2]) {
@@ -476,6 +502,8 @@ enum status options_read(struct options *options, int count, char **words, char 
     if (!status)
         status = settle_bulk_len(options, why);
     if (!status)
+        status = check_anew(options, why);
+    if (!status)
         show(options);
     return status;
 }
@@ -489,10 +517,9 @@ void options_print_help(void)
 {
     printf("holdfastd [FILE] [--option value ...]   a replicated state server\n\n"
            "Without --join an empty directory becomes a cluster of one, ready to serve.\n"
-           "FILE has one `option value` a line, # begins a comment; flags win over it.\n\n");
+           "FILE has one `option value` a line; a value with spaces stands in quotes, # behind "
+           "white\nspace begins a comment; flags win over it.\n\n");
     for (size_t i = 0; i < KNOWN; i++)
         printf("  --%-18s %-14s %s\n", known[i].name, known[i].argument, known[i].words);
     printf("  --help (-h), --version\n");
 }
-    if (!status)
-        status = check_anew(options, why);

@@ -99,6 +99,10 @@ class CommandLine(unittest.TestCase):
                              ("site \"a\n", "line 1: 'site': unbalanced quotes"),
                              ("site a'\n", "line 1: 'site': unbalanced quotes"),
                              ("site \"\n", "line 1: 'site': unbalanced quotes"),
+                             ("dir /tmp/x extra\n", "line 1: 'dir': 'extra' stands behind the value: put a value with spaces in quotes"),
+                             ("dir \"/tmp/x\"y\n", "line 1: 'dir': 'y' stands behind the value"),
+                             ("dir # the place\n", "line 1: --dir: the value is empty"),
+                             ("save 900 1\n", "line 1: unknown option 'save'"),
                              ("dir " + "x" * 5000 + "\n", "line 1: it is too long"),
                              ("dir\n", "line 1: --dir: the value is empty")):
             with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
@@ -108,6 +112,23 @@ class CommandLine(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             self.refused(2, f"cannot read the config file {folder}: Is a directory", HOLDFASTD, folder)
             self.refused(2, "absent: No such file", HOLDFASTD, os.path.join(folder, "absent"))
+
+    def test_a_value_of_a_config_file_ends_at_white_space(self):
+        """A comment behind it is none of the name; quotes keep the spaces."""
+        with tempfile.TemporaryDirectory() as folder:
+            for value, name in (("{0}/one # ours", "one"), ("{0}/two#2\t#", "two#2"), ('"{0}/a name" # ours', "a name"),
+                                ("'{0}/four'  ", "four")):
+                file = os.path.join(folder, "conf")
+                with open(file, "w", encoding="utf-8") as out:
+                    out.write(f"dir {value.format(folder)}\n")
+                os.mkdir(os.path.join(folder, name))
+                os.mkdir(os.path.join(folder, name, "wal"), 0o700)
+                with open(os.path.join(folder, name, "identity"), "w", encoding="utf-8") as out:
+                    out.write("nonsense")
+                command = self.serve(folder, "--http-listen", "127.0.0.1:0")
+                code, _, err = run(HOLDFASTD, file, *command[3:])
+                self.assertEqual(code, 1)
+                self.assertIn(os.path.join(folder, name), err)
 
     def test_beginning_anew_needs_members(self):
         """Alone it would make an empty cluster of one in the place of what was lost."""
