@@ -223,22 +223,13 @@ static void show(const struct request *request, const json_t *answer)
 
 /* ---- waiting ---- */
 
-/* How many partitions of the keyspace there are, and how many of them have a leader. */
-static size_t count_led(const json_t *view, const char *name, size_t *of)
+/* KEYSPACE INFO; NULL: no answer. The caller owns it. */
+static json_t *ask_info(const struct request *request)
 {
-    size_t i, led = 0;
-    json_t *keyspace, *partition;
-    json_array_foreach(json_object_get(view, "keyspaces"), i, keyspace)
-    {
-        if (strcasecmp(merge_text(keyspace, "name"), name) == 0)
-            *of = (size_t)merge_number(keyspace, "partitions");
-    }
-    json_array_foreach(json_object_get(view, "partitions"), i, partition)
-    {
-        led += strcasecmp(merge_text(partition, "keyspace"), name) == 0 &&
-               merge_number(partition, "leader") > 0;
-    }
-    return led;
+    struct slice words[] = {slice_of_text("KEYSPACE"), slice_of_text("INFO"),
+                            slice_of_text(request->name)};
+    int code;
+    return answer_ask(request->address, words, 3, &code);
 }
 
 /* The keyspace is made; it serves when its partitions have leaders. */
@@ -246,18 +237,23 @@ static int wait_for_leaders(const struct request *request)
 {
     struct progress progress;
     char what[64];
+    json_t *info = NULL;
     size_t led = 0, of = 0;
     uint64_t moved_ms = now_ms();
     progress_init(&progress);
     while (!of || led < of) {
         size_t before = led;
+        if (!info)
+            info = ask_info(request);
+        const json_t *placement = json_object_get(info, "placement");
         json_t *view = view_ask(request->address);
+        of = json_array_size(placement);
         if (view)
-            led = count_led(view, request->name, &of);
+            led = merge_count_led(view, placement);
         json_decref(view);
         if (led > before)
             moved_ms = now_ms();
-        snprintf(what, sizeof what, "of %zu partition%s have a leader", of, of == 1 ? "" : "s");
+        snprintf(what, sizeof what, "of %zu partition%s a leader", of, of == 1 ? " has" : "s have");
         if (of)
             progress_show(&progress, led, of, what);
         if (now_ms() - moved_ms > PATIENCE_MS)
@@ -265,13 +261,15 @@ static int wait_for_leaders(const struct request *request)
         if (!of || led < of)
             poll(NULL, 0, LOOK_EVERY_MS);
     }
+    json_decref(info);
     progress_end(&progress);
     if (of && led == of)
         return EXIT_GOOD;
-    return complain(EXIT_TROUBLE,
-                    "%s is made, but only %zu of its %zu partitions have a leader; holdfast status "
-                    "says what they wait for",
-                    request->name, led, of);
+    return complain(
+        EXIT_TROUBLE,
+        "%s is made, but not all of its partitions have a leader (%zu of %zu); holdfast "
+        "status says what they wait for",
+        request->name, led, of);
 }
 
 /* How far a change is: partitions that have the new contract, entries that new copies lack. */
@@ -283,11 +281,8 @@ struct change {
 
 static void look_at_settled(const struct request *request, struct change *change)
 {
-    struct slice words[] = {slice_of_text("KEYSPACE"), slice_of_text("INFO"),
-                            slice_of_text(request->name)};
     size_t i;
-    int code;
-    json_t *place, *info = answer_ask(request->address, words, 3, &code);
+    json_t *place, *info = ask_info(request);
     if (!info)
         return;
     change->settled = change->of = 0;

@@ -238,3 +238,16 @@ json_t *merge_views(json_t *const *at, size_t count)
     json_object_set_new(result, "partitions", merge_partitions(views));
     return result;
 }
+
+size_t merge_count_led(const json_t *merged, const json_t *placement)
+{
+    size_t i, led = 0;
+    const json_t *partitions = json_object_get(merged, "partitions");
+    json_t *place;
+    json_array_foreach(placement, i, place)
+    {
+        led += merge_number(merge_find(partitions, "id", merge_number(place, "partition")),
+                            "leader") > 0;
+    }
+    return led;
+}

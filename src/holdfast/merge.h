@@ -19,6 +19,10 @@ json_t *merge_read_view(const char *text, size_t size);
  */
 json_t *merge_views(json_t *const *views, size_t count);
 
+/* How many partitions of `placement` (of KEYSPACE INFO) have a leader. By their ids: a dropped
+ * keyspace may have had the same name, and its partitions may still be going. */
+size_t merge_count_led(const json_t *merged, const json_t *placement);
+
 /* 0 when it is absent or null. */
 json_int_t merge_number(const json_t *object, const char *name);
 /* "-" when it is absent, null or empty. */

@@ -182,6 +182,24 @@ static void test_another_cluster_behind_an_address(void **state)
     end(&stage, 2);
 }
 
+static void test_leaders_are_counted_by_id(void **state)
+{
+    (void)state;
+    json_t *merged = json_loads("{\"partitions\":[{\"keyspace\":\"y\",\"id\":5,\"leader\":1},"
+                                "{\"keyspace\":\"y\",\"id\":6,\"leader\":2},"
+                                "{\"keyspace\":\"y\",\"id\":7,\"leader\":0}]}",
+                                0, NULL);
+    json_t *one = json_loads("[{\"partition\":6}]", 0, NULL); /* 5 was of another y */
+    json_t *more = json_loads("[{\"partition\":6},{\"partition\":7},{\"partition\":8}]", 0, NULL);
+    assert_int_equal(merge_count_led(merged, one), 1);
+    assert_int_equal(merge_count_led(merged, more), 1);
+    assert_int_equal(merge_count_led(NULL, more), 0);
+    assert_int_equal(merge_count_led(merged, NULL), 0);
+    json_decref(merged);
+    json_decref(one);
+    json_decref(more);
+}
+
 static void test_texts_that_are_no_view(void **state)
 {
     static const char *const texts[] = {"",
@@ -226,6 +244,7 @@ int main(void)
         cmocka_unit_test(test_who_knows_a_leader_counts_before_who_knows_a_later_term),
         cmocka_unit_test(test_nodes_that_do_not_answer_us),
         cmocka_unit_test(test_another_cluster_behind_an_address),
+        cmocka_unit_test(test_leaders_are_counted_by_id),
         cmocka_unit_test(test_texts_that_are_no_view),
         cmocka_unit_test(test_views_with_nonsense_inside),
     };

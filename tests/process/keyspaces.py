@@ -102,6 +102,14 @@ class Keyspaces(unittest.TestCase):
         wanted = b"keyspace_carts:keys=200,expires=0,partitions_here=2,partitions=2"
         wait_until(lambda: wanted in one.call("INFO", "keyspace"), 5, "this node has applied all")
 
+    def test_a_keyspace_of_the_name_of_a_dropped_one(self):
+        """The partition that is going is not taken for the one that is made."""
+        with Cluster(3) as cluster:
+            node = cluster.start().nodes[1]
+            for _ in range(6):
+                for verb in ("create", "drop"):
+                    self.assertEqual(run(HOLDFAST, "-a", node.name, "keyspace", verb, "y")[::2], (0, ""))
+
     def test_refusals_say_what_would_work(self):
         with Cluster(3) as cluster:
             node = cluster.start().nodes[1]
