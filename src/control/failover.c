@@ -181,30 +181,35 @@ struct failovers {
     size_t record_count, cut_count;
 };
 
-/* False: the error was replied. */
+static bool fail(struct command_call *call, const char *error)
+{
+    call->failed = true;
+    reply_error(call->reply, "%s", error);
+    return false;
+}
+
+/* False: the error was replied. The two stand in any order. */
 static bool take_arguments(struct failovers *failovers)
 {
     struct command_call *call = failovers->call;
-    size_t at = 1;
+    bool counted = false;
     failovers->count = FAILOVER_COUNT;
-    if (at + 1 < call->count && slice_is_word(call->arguments[at], "COUNT")) {
-        if (slice_to_i64(call->arguments[at + 1], &failovers->count) || failovers->count < 1) {
-            call->failed = true;
-            reply_error(call->reply, "ERR COUNT takes a number from 1 on");
-            return false;
+    for (size_t at = 1; at < call->count; at++) {
+        if (!counted && slice_is_word(call->arguments[at], "COUNT")) {
+            counted = true;
+            if (++at == call->count)
+                return fail(call, "ERR COUNT lacks its value: COUNT n, a number from 1 on");
+            if (slice_to_i64(call->arguments[at], &failovers->count) || failovers->count < 1)
+                return fail(call, "ERR COUNT takes a number from 1 on");
+        } else if (!failovers->keyspace) {
+            failovers->keyspace = &call->arguments[at];
+        } else {
+            return fail(call, "ERR FAILOVERS takes [COUNT n] [keyspace]");
         }
-        at += 2;
     }
-    if (at < call->count)
-        failovers->keyspace = &call->arguments[at++];
-    bool known =
-        !failovers->keyspace || catalogue_find_name(&failovers->catalogue, *failovers->keyspace);
-    if (at == call->count && known)
-        return true;
-    call->failed = true;
-    reply_error(call->reply, known ? "ERR FAILOVERS takes [COUNT n] [keyspace]"
-                                   : "ERR there is no such keyspace: KEYSPACE LIST shows all");
-    return false;
+    return !failovers->keyspace ||
+           catalogue_find_name(&failovers->catalogue, *failovers->keyspace) ||
+           fail(call, "ERR there is no such keyspace: KEYSPACE LIST shows all");
 }
 
 static bool is_asked_for(const struct failovers *failovers, const json_t *record)

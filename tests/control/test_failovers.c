@@ -101,6 +101,12 @@ static void forms(void **state)
     struct stage *stage = stage_formed(3);
     unsigned client = stage_connect(stage, 0);
     assert_string_equal("", stage_ask(stage, client, "FAILOVERS COUNT 5"));
+    assert_string_equal("", stage_ask(stage, client, "FAILOVERS COUNT 5 default"));
+    assert_string_equal("", stage_ask(stage, client, "FAILOVERS default COUNT 5"));
+    assert_string_equal("-ERR COUNT lacks its value: COUNT n, a number from 1 on",
+                        stage_ask(stage, client, "FAILOVERS default COUNT"));
+    assert_string_equal("-ERR COUNT lacks its value: COUNT n, a number from 1 on",
+                        stage_ask(stage, client, "FAILOVERS COUNT"));
     assert_string_equal("-ERR COUNT takes a number from 1 on",
                         stage_ask(stage, client, "FAILOVERS COUNT 0"));
     assert_string_equal("-ERR there is no such keyspace: KEYSPACE LIST shows all",

@@ -110,6 +110,15 @@ class Keyspaces(unittest.TestCase):
                 for verb in ("create", "drop"):
                     self.assertEqual(run(HOLDFAST, "-a", node.name, "keyspace", verb, "y")[::2], (0, ""))
 
+    def test_failovers_takes_its_words_in_any_order(self):
+        with Cluster(1) as cluster:
+            node = cluster.start().nodes[0]
+            for words in (("default", "--count", "2"), ("--count", "2", "default"), ("default", "--count=2")):
+                self.assertEqual(run(HOLDFAST, "-a", node.name, "failovers", *words)[::2], (0, ""))
+            code, _, err = run(HOLDFAST, "-a", node.name, "failovers", "default", "--count")
+            self.assertEqual(code, 1)
+            self.assertIn("COUNT lacks its value", err)
+
     def test_refusals_say_what_would_work(self):
         with Cluster(3) as cluster:
             node = cluster.start().nodes[1]
