@@ -50,7 +50,10 @@ static const char *read_call(const struct routed_call *call, struct wait *wait, 
     int64_t ms;
     *wait = (struct wait){0};
     if (!read_wanted(call, wait, voters))
-        return "ERR value is not an integer or out of range; WAIT takes a number, QUORUM or ALL";
+        return wait->aof ? "ERR value is not an integer or out of range; WAITAOF takes 0 or 1 for "
+                           "the leader's disk, then a number of other disks"
+                         : "ERR value is not an integer or out of range; WAIT takes a number, "
+                           "QUORUM or ALL";
     if (slice_to_i64(call->arguments[call->count - 1], &ms) || ms > PATIENCE_MAX_MS)
         return "ERR timeout is not an integer or out of range";
     if (ms < 0)

@@ -145,6 +145,8 @@ static void a_wait_scene(struct stage *stage, unsigned client, unsigned other)
     expect(stage, client, "WAIT ALL 1000", "3");
     expect(stage, client, "WAITAOF 1 2 1000", "1 2");
     expect_prefix(stage, client, "WAIT x 1", "-ERR value is not an integer");
+    expect_prefix(stage, client, "WAITAOF 2 1 100",
+                  "-ERR value is not an integer or out of range; WAITAOF takes 0 or 1");
     expect_prefix(stage, client, "WAIT 1 -1", "-ERR timeout is negative");
     expect(stage, client, "ACK", "quorum");
     expect(stage, client, "ACK all", "OK");
