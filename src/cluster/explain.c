@@ -50,15 +50,19 @@ static void say_acknowledged(const struct cluster_contract *contract, struct buf
 static void say_survives(const struct cluster_contract *contract, struct buffer *out)
 {
     unsigned copies = safe_copies(contract);
+    bool synced = contract->sync == CLUSTER_SYNC_ALWAYS;
     buffer_print(out, "survives: an acknowledged write survives ");
     if (may_be_cut(contract))
         buffer_print(out, "the loss of every node but the leader; with the leader it may go.\n");
     else if (copies == 1)
-        buffer_print(out, "a crash of every node, not the loss of %s disk.\n",
+        buffer_print(out, "%s, not the loss of %s disk.\n",
+                     synced ? "a crash and a power cut of every node"
+                            : "a crash of the processes of every node",
                      contract->replicas == 1 ? "the node's" : "the leader's");
     else
-        buffer_print(out, "the loss of any %u of the %u nodes that carry it, and a crash of all.\n",
-                     copies - 1, contract->replicas);
+        buffer_print(out, "the loss of any %u of the %u nodes that carry it, and %s.\n", copies - 1,
+                     contract->replicas,
+                     synced ? "a crash and a power cut of all" : "a crash of the processes of all");
 }
 
 /* A copy that is written and not synced is gone with the power of its machine; what remains is
@@ -100,6 +104,22 @@ static void say_lost(const struct cluster_contract *contract, struct buffer *out
     if (contract->sync != CLUSTER_SYNC_ALWAYS)
         say_unsynced(contract, out);
     buffer_print(out, "\n");
+}
+
+/* What goes on is said of one and of two failures; this is why. */
+static void say_short(const struct cluster_contract *contract, struct buffer *out)
+{
+    unsigned copies = cluster_ack_copies(contract), commit = cluster_commit_quorum(contract);
+    if (contract->short_of != CLUSTER_SHORT_DEGRADE)
+        return;
+    if (copies > commit)
+        buffer_print(out,
+                     "short: while fewer than %u replicas are in reach, a write is answered with "
+                     "the %u of its commit (SHORT degrade).\n",
+                     copies, commit);
+    else
+        buffer_print(out, "short: SHORT degrade changes nothing here, for no write waits for more "
+                          "replicas than its commit.\n");
 }
 
 static void say_reads(struct buffer *out)
@@ -145,6 +165,7 @@ void cluster_explain(const struct cluster_contract *contract, struct buffer *out
     say_acknowledged(contract, out);
     say_survives(contract, out);
     say_lost(contract, out);
+    say_short(contract, out);
     say_reads(out);
     if (contract->replicas == 1) {
         buffer_print(out, "after one failure: reads and writes stop until the node is back.\n");
