@@ -163,7 +163,9 @@ static const struct server_verb rows[] = {
              .arity = -2,
              .flags = COMMAND_CONNECTION | COMMAND_ADMIN | COMMAND_LOADING | COMMAND_PEER,
              .categories = "@admin @slow @dangerous",
-             .summary = "What nodes ask each other before they are a cluster, and cut off from it.",
+             .summary =
+                 "PROBE and PROMISE: what nodes ask each other before they are a cluster, and cut "
+                 "off from it.",
              .group = "server",
              .since = "1.0.0"},
      .serve = serve_node},
@@ -172,7 +174,8 @@ static const struct server_verb rows[] = {
              .arity = -2,
              .flags = COMMAND_WRITE | COMMAND_WHOLE | COMMAND_ADMIN | COMMAND_SYSTEM,
              .categories = "@admin @slow @dangerous",
-             .summary = "Creates, shows, explains and drops keyspaces.",
+             .summary =
+                 "CREATE, LIST, INFO, EXPLAIN, ALTER and DROP: keyspaces and their contracts.",
              .group = "server",
              .since = "1.0.0",
              .execute = control_execute_keyspace}},
@@ -182,8 +185,7 @@ static const struct server_verb rows[] = {
              .flags = COMMAND_WRITE | COMMAND_WHOLE | COMMAND_ADMIN | COMMAND_SYSTEM,
              .categories = "@admin @slow @dangerous",
              .summary =
-                 "Lists, shows, replays and discards acknowledged writes that a failover has "
-                 "cut.",
+                 "LIST, SHOW, REPLAY and DISCARD: acknowledged writes that a failover has cut.",
              .group = "server",
              .since = "1.0.0",
              .execute = control_execute_loss},

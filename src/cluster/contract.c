@@ -81,7 +81,7 @@ static enum status read_mode(struct slice word, struct cluster_contract *contrac
     if (slice_is_word(word, "leader"))
         return STATUS_OK;
     if (slice_is_word(word, "leaderless") || slice_is_word(word, "multileader"))
-        return refuse(why, "MODE %.*s is not available in this version: MODE leader is",
+        return refuse(why, "MODE %.*s is not available in this version: give MODE leader",
                       shown(word), (const char *)word.at);
     return refuse_word(why, "MODE", word, "MODE leader");
 }
@@ -101,7 +101,8 @@ static enum status read_partitions(struct slice word, struct cluster_contract *c
 static enum status read_ack(struct slice word, struct cluster_contract *contract,
                             char why[CLUSTER_LINE_SIZE])
 {
-    static const char right[] = "ACK async, local, semisync:K, quorum or all";
+    static const char right[] =
+        "ACK async, local, quorum, all or semisync:K, where K is a number of followers";
     int64_t followers = 0;
     if (slice_is_word(word, "async"))
         contract->ack = CLUSTER_ACK_ASYNC;
@@ -141,7 +142,7 @@ static enum status read_read(struct slice word, struct cluster_contract *contrac
     (void)contract;
     if (slice_is_word(word, "strong"))
         return STATUS_OK;
-    return refuse(why, "READ %.*s is not available in this version: READ strong is", shown(word),
+    return refuse(why, "READ %.*s is not available in this version: give READ strong", shown(word),
                   (const char *)word.at);
 }
 
@@ -180,6 +181,11 @@ static enum status read_short(struct slice word, struct cluster_contract *contra
 static enum status read_database(struct slice word, struct cluster_contract *contract,
                                  char why[CLUSTER_LINE_SIZE])
 {
+    if (slice_is_word(word, "none"))
+        return refuse(why,
+                      "DB %.*s is not possible: a keyspace has no number until it is given one, "
+                      "and ALTER can only give it another, from 1 to %d",
+                      shown(word), (const char *)word.at, CLUSTER_DATABASES - 1);
     return read_number("DB", word, 1, CLUSTER_DATABASES - 1, &contract->database, why);
 }
 
@@ -216,14 +222,16 @@ static enum status read_prefer(struct slice word, struct cluster_contract *contr
 }
 
 static const struct option {
-    const char *name;
+    const char *name, *example;
     enum status (*read)(struct slice word, struct cluster_contract *contract,
                         char why[CLUSTER_LINE_SIZE]);
 } options[] = {
-    {"MODE", read_mode},     {"REPLICAS", read_replicas}, {"PARTITIONS", read_partitions},
-    {"ACK", read_ack},       {"FAILOVER", read_failover}, {"READ", read_read},
-    {"SYNC", read_sync},     {"SHORT", read_short},       {"DB", read_database},
-    {"SPREAD", read_spread}, {"PREFER", read_prefer},
+    {"MODE", "leader", read_mode},        {"REPLICAS", "3", read_replicas},
+    {"PARTITIONS", "4", read_partitions}, {"ACK", "quorum", read_ack},
+    {"FAILOVER", "safe", read_failover},  {"READ", "strong", read_read},
+    {"SYNC", "always", read_sync},        {"SHORT", "refuse", read_short},
+    {"DB", "3", read_database},           {"SPREAD", "host", read_spread},
+    {"PREFER", "none", read_prefer},
 };
 #define OPTIONS (sizeof options / sizeof options[0])
 
@@ -247,9 +255,10 @@ enum status cluster_contract_read(const struct slice *words, size_t count,
                           "READ, SYNC, SHORT, DB, SPREAD and PREFER are",
                           shown(words[i]), (const char *)words[i].at);
         if (i + 1 == count)
-            return refuse(why, "option %s lacks its value", options[at].name);
+            return refuse(why, "option %s lacks its value: give one, as in %s %s", options[at].name,
+                          options[at].name, options[at].example);
         if (given[at])
-            return refuse(why, "option %s is given twice", options[at].name);
+            return refuse(why, "option %s is given twice: give it once", options[at].name);
         given[at] = true;
         enum status status = options[at].read(words[i + 1], contract, why);
         if (status)

@@ -190,12 +190,13 @@ static bool only_words_differ(const struct cluster_contract *old,
 }
 
 /* False: it was refused. The two that every cluster has stay as they are. */
-static bool may_change(struct keyspace_work *work, const struct control_keyspace *keyspace)
+static bool may_change(struct keyspace_work *work, const struct control_keyspace *keyspace,
+                       const char *instead)
 {
     if (keyspace->id > KEYSPACE_DEFAULT)
         return true;
-    keyspace_fail(work, "ERR keyspace %s belongs to every cluster and stays as it is",
-                  keyspace->name);
+    keyspace_fail(work, "ERR keyspace %s belongs to every cluster and stays as it is: %s",
+                  keyspace->name, instead);
     return false;
 }
 
@@ -275,7 +276,9 @@ void keyspace_alter(struct keyspace_work *work)
     const struct command_call *call = work->call;
     const struct control_keyspace *old = keyspace_named(work);
     char why[CLUSTER_LINE_SIZE];
-    if (!old || !may_change(work, old))
+    if (!old || !may_change(work, old,
+                            "KEYSPACE CREATE name ... makes another one with the "
+                            "contract that is wanted"))
         return;
     struct control_keyspace new = *old;
     if (cluster_contract_read(call->arguments + 3, call->count - 3, &new.contract, why) ||
@@ -291,7 +294,7 @@ void keyspace_alter(struct keyspace_work *work)
 void keyspace_drop(struct keyspace_work *work)
 {
     const struct control_keyspace *old = keyspace_named(work);
-    if (!old || !may_change(work, old))
+    if (!old || !may_change(work, old, "FLUSHALL empties what a connection has open"))
         return;
     struct control_keyspace gone = *old;
     size_t count = 0, partitions = gone.contract.partitions;

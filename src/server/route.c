@@ -114,7 +114,10 @@ static void refuse(struct server *server, struct client *client, const struct co
                 break;
         }
         name[sizeof name - 1] = 0;
-        reply_error(&reply, "ERR wrong number of arguments for '%s' command", name);
+        /* Of these the summary begins with the words that may come next. */
+        bool has_verbs = (command->flags & COMMAND_ADMIN) && command->arity == -2;
+        reply_error(&reply, "ERR wrong number of arguments for '%s' command%s%s", name,
+                    has_verbs ? ": " : "", has_verbs ? command->summary : "");
     } else {
         refuse_unknown(&reply, arguments, count);
     }
