@@ -158,6 +158,8 @@ void node_log_dir(const struct node *node, char path[IO_PATH_SIZE]);
 void node_snapshots_dir(const struct node *node, char path[IO_PATH_SIZE]);
 
 /* share.c */
+/* Before the directory is locked, as that makes a file: FOREIGN with one line. */
+MUST_USE enum status node_check_owner(struct node *node, char why[NODE_WHY_SIZE]);
 /* Worker 0, before any log is opened: INVALID with one line. */
 MUST_USE enum status node_check_share(struct node *node, char why[NODE_WHY_SIZE]);
 /* A directory inside --dir could not be made. */

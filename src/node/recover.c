@@ -281,6 +281,9 @@ static enum status open_dir(struct node *node, char why[NODE_WHY_SIZE])
         say_unmade(node->dir, status, why);
         return status;
     }
+    status = node_check_owner(node, why); /* the lock is a file already */
+    if (status)
+        return status;
     status = io_dir_lock(node->io, node->dir);
     if (status)
         say_unlocked(node->dir, status, why);

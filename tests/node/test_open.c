@@ -177,6 +177,84 @@ static void records_that_do_not_fit(void **state)
     open_with(&records[1], false, "holds a record that does not fit"); /* no formation before it */
 }
 
+/* ---- directories of somebody else ---- */
+
+static void make_file(struct io *io, const char *path)
+{
+    struct io_file file;
+    assert_int_equal(STATUS_OK, io_file_open(io, path, IO_FILE_CREATE, &file));
+    io_file_close(io, file);
+}
+
+/* Whether a node starts where `names` are; "/" at the end: a directory. */
+static struct stage *stage_with(const char *const *names, size_t count)
+{
+    struct stage *stage = stage_create(&(struct stage_options){.nodes = 1});
+    struct machine_id machine = stage->nodes[0].machine;
+    char path[IO_PATH_SIZE];
+    stage->nodes[0].join[0] = 0;
+    world_start_process(stage->world, machine, 1);
+    struct io *io = world_io(stage->world, machine, 0);
+    assert_int_equal(STATUS_OK, io_dir_make(io, "/node"));
+    for (size_t i = 0; i < count; i++) {
+        size_t size = strlen(names[i]);
+        snprintf(path, sizeof path, "/node/%s", names[i]);
+        if (names[i][size - 1] != '/') {
+            make_file(io, path);
+            continue;
+        }
+        path[strlen(path) - 1] = 0;
+        assert_int_equal(STATUS_OK, io_dir_make(io, path));
+    }
+    world_stop_process(stage->world, machine);
+    return stage;
+}
+
+static void directory_of_somebody_else(void **state)
+{
+    (void)state;
+    static const char *const strange[] = {"PG_VERSION", "base/",     "node1/", "walrus",
+                                          "locks",      "identity2", ".hidden"};
+    for (size_t i = 0; i < sizeof strange / sizeof strange[0]; i++) {
+        const char *names[] = {"wal/", strange[i], "lock"};
+        struct stage *stage = stage_with(names, i % 2 ? 2 : 3);
+        char *list = NULL, line[160];
+        size_t count = 0;
+        snprintf(line, sizeof line,
+                 "/node is not empty and is no directory of holdfast (it has %.*s): give another "
+                 "--dir",
+                 (int)strcspn(strange[i], "/"), strange[i]);
+        expect_refusal(stage, line);
+        world_start_process(stage->world, stage->nodes[0].machine, 1);
+        struct io *io = world_io(stage->world, stage->nodes[0].machine, 0);
+        assert_int_equal(STATUS_OK, io_dir_list(io, "/node", &list, &count));
+        assert_int_equal(i % 2 ? 2 : 3, count); /* and nothing was put there */
+        memory_free(list);
+        world_stop_process(stage->world, stage->nodes[0].machine);
+        stage_destroy(stage);
+    }
+}
+
+/* What a first start that died leaves, and what file systems put there. */
+static void directory_of_a_start_that_died(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"lost+found/",  "lock",       "identity.tmp",
+                                        "identity.new", "snapshots/", "ledger/"};
+    for (size_t count = 0; count <= sizeof names / sizeof names[0]; count++) {
+        struct stage *stage = stage_with(names, count);
+        assert_true(stage_start(stage, 0));
+        assert_true(stage_wait(stage, stage_has_leader, NULL, 10 * STAGE_SECOND));
+        stage_run(stage, 100 * STAGE_MS);
+        stage_kill(stage, 0);
+        world_start_process(stage->world, stage->nodes[0].machine, 1);
+        make_file(world_io(stage->world, stage->nodes[0].machine, 0), "/node/notes");
+        world_stop_process(stage->world, stage->nodes[0].machine);
+        assert_true(stage_start(stage, 0)); /* it is ours by now, whatever people put there */
+        stage_destroy(stage);
+    }
+}
+
 /* ---- NODE-3 ---- */
 
 static bool any_formed(struct stage *stage, void *unused)
@@ -233,6 +311,8 @@ int main(void)
         cmocka_unit_test(damaged_log),
         cmocka_unit_test(lost_log),
         cmocka_unit_test(directory_in_use),
+        cmocka_unit_test(directory_of_somebody_else),
+        cmocka_unit_test(directory_of_a_start_that_died),
         cmocka_unit_test(failing_disk),
         cmocka_unit_test(records_that_do_not_fit),
         cmocka_unit_test(nothing_counts_before_it_is_durable),

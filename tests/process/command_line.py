@@ -171,6 +171,18 @@ class CommandLine(unittest.TestCase):
             self.refused(2, f"--peer-listen and --http-listen are both {port}: give them different ports",
                          *self.serve(folder, "--peer-listen", port, "--http-listen", port))
 
+    def test_a_directory_of_somebody_else(self):
+        with tempfile.TemporaryDirectory() as folder:
+            base = os.path.join(folder, "pg")
+            os.makedirs(os.path.join(base, "base"))
+            for name in ("PG_VERSION", "dump.rdb"):
+                open(os.path.join(base, name), "w", encoding="utf-8").close()
+            before = sorted(os.listdir(base))
+            self.refused(1, f"{base} is not empty and is no directory of holdfast (it has ", *self.serve(folder, "--dir", base))
+            self.assertEqual(sorted(os.listdir(base)), before)
+            os.makedirs(os.path.join(folder, "dev", "node1", "data"))
+            self.refused(1, "(it has node1): give another --dir", *self.serve(folder, "--dir", os.path.join(folder, "dev")))
+
     def test_a_directory_that_cannot_be(self):
         with tempfile.TemporaryDirectory() as folder:
             file = os.path.join(folder, "file")
@@ -180,7 +192,7 @@ class CommandLine(unittest.TestCase):
             self.refused(1, f"{file} is not a directory: give another --dir", *dir_(file))
             self.refused(1, "its parent does not exist", *dir_(os.path.join(folder, "absent", "deep")))
             self.refused(1, "its parent does not exist", *dir_(os.path.join(file, "deep")))
-            self.refused(1, "cannot create files in /proc: give another --dir", *dir_("/proc"))
+            self.refused(1, "/proc is not empty and is no directory of holdfast", *dir_("/proc"))
 
     def test_files_in_the_place_of_directories(self):
         with Cluster(1) as cluster:
