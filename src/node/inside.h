@@ -71,6 +71,7 @@ struct node {
     size_t next_look;      /* of the groups at rest: the one to look at next */
     size_t said_complaints;
     struct ledger *ledger;
+    struct peer_listener *listener; /* until there is a set of peers */
     struct peer_set *peers;
     struct replica_turn turn;
     struct raft_outputs outputs;

@@ -176,11 +176,27 @@ static void begin_anew(struct node *node)
     node_save_formation(node, &sign->formation);
 }
 
+/* Before anything is promised, asked or formed: who cannot be reached is to leave nothing behind
+ * that binds him. */
+static enum status listen_to_peers(struct node *node, char why[NODE_WHY_SIZE])
+{
+    char line[128] = "";
+    if (node->options.worker || !node->peer_listen[0])
+        return STATUS_OK;
+    enum status status =
+        peer_listen(node->io, node->options.tag_peer, node->peer_listen, &node->listener, line);
+    if (status)
+        snprintf(why, NODE_WHY_SIZE, "--peer-listen %s", line);
+    return status;
+}
+
 /* What is damaged is begun anew where others have the data. */
 static enum status finish(struct node *node, enum status status, char why[NODE_WHY_SIZE])
 {
     if (!status)
         status = check_lost_log(node, why);
+    if (!status)
+        status = listen_to_peers(node, why);
     if (!status)
         begin_anew(node);
     if (status != STATUS_DAMAGED)
@@ -306,11 +322,10 @@ static void create_peers(struct node *node)
 
 void node_start(struct node *node)
 {
-    char why[128] = "";
     create_peers(node);
-    if (node->options.worker == 0 && node->peer_listen[0] &&
-        peer_listen(node->peers, node->peer_listen, why))
-        node_fail(node, "--peer-listen %s", why);
+    if (node->listener)
+        peer_adopt(node->peers, node->listener);
+    node->listener = NULL;
     for (size_t i = 0; i < node->formation.member_count; i++) {
         const struct node_member *member = &node->formation.members[i];
         if (!node_id_equal(member->id, node->formation.self))
@@ -385,6 +400,7 @@ void node_destroy(struct node *node)
     beats_deinit(node);
     placed_deinit(node);
     snapshots_close(node->snapshots.files);
+    peer_listener_destroy(node->listener);
     peer_destroy(node->peers);
     wal_close(node->wal);
     ledger_destroy(node->ledger);

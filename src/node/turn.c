@@ -118,6 +118,7 @@ bool node_handle_event(struct node *node, const struct io_event *event)
         return true;
     }
     return node_handle_snapshot_event(node, event) || ledger_handle_event(node->ledger, event) ||
+           (node->listener && peer_listener_handle_event(node->listener, event)) ||
            (node->peers && peer_handle_event(node->peers, event));
 }
 

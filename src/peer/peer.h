@@ -73,8 +73,16 @@ struct peer_options {
 struct peer_set *peer_create(struct io *io, const struct peer_options *options);
 void peer_destroy(struct peer_set *peers); /* NULL is fine */
 
-/* Listens for other nodes. Before membership is known too: hellos are then refused. */
-MUST_USE enum status peer_listen(struct peer_set *peers, const char *address, char why[128]);
+/* Listens for other nodes, with `tag` of the options of a set that is made later. Who connects
+ * before peer_adopt waits unread; of more than 64 the oldest is closed. *out is the caller's.
+ * Errors and `why` as io_listen. */
+struct peer_listener;
+MUST_USE enum status peer_listen(struct io *io, uint64_t tag, const char *address,
+                                 struct peer_listener **out, char why[128]);
+bool peer_listener_handle_event(struct peer_listener *listener, const struct io_event *event);
+void peer_listener_destroy(struct peer_listener *listener); /* NULL is fine */
+/* Takes the listener, and who waits there: hellos of nodes that are not known yet are refused. */
+void peer_adopt(struct peer_set *peers, struct peer_listener *listener);
 /* "host:port" where it listens (the port that the kernel chose); "" when it does not. */
 void peer_listen_address(const struct peer_set *peers, char out[IO_ADDRESS_SIZE]);
 

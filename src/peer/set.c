@@ -92,12 +92,6 @@ void peer_destroy(struct peer_set *set)
     memory_free(set);
 }
 
-enum status peer_listen(struct peer_set *set, const char *address, char why[128])
-{
-    assert(set->listener.generation == 0);
-    return io_listen(set->io, address, set->options.tag + LISTENER_SLOT, &set->listener, why);
-}
-
 void peer_listen_address(const struct peer_set *set, char out[IO_ADDRESS_SIZE])
 {
     out[0] = '\0';

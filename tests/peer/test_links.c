@@ -467,6 +467,62 @@ static void swarm(void **state) /* PEER-1, PEER-3 */
     }
 }
 
+/* Before a node knows its cluster it listens already: who connects then is not turned away, which
+ * would make him pause (PEER-3), but waits until there is a set. */
+static void who_connects_before_there_is_a_set_waits(void **state)
+{
+    (void)state;
+    struct world *world = world_create(7);
+    struct io *io = fake_io(world->network, 1);
+    struct peer_options options = world_options(world, 2);
+    struct peer_listener *listener = NULL;
+    struct io_event events[IO_EVENTS_MAX];
+    size_t accepted = 0;
+    char why[128];
+    world_start(world, 1);
+    assert_int_equal(STATUS_OK, peer_listen(io, options.tag, world_address(2), &listener, why));
+    world_meet(world, 1, 2);
+    for (unsigned ms = 0; ms < 300; ms++) {
+        world_turn(world);
+        size_t count = fake_gather(io, events, IO_EVENTS_MAX);
+        for (size_t i = 0; i < count; i++)
+            accepted += peer_listener_handle_event(listener, &events[i]);
+    }
+    assert_int_equal(2, accepted);
+    assert_int_equal(0, world->told[1][2].refused[0]);
+    world->sets[1] = peer_create(io, &options);
+    peer_adopt(world->sets[1], listener);
+    world_meet(world, 1, 2);
+    assert_in_range(world_until_up(world, 1, 2, 200), 0, 20); /* the same connections */
+    world_destroy(world);
+}
+
+/* Strangers cost a descriptor each, and no more than so many. */
+static void those_who_wait_are_bounded(void **state)
+{
+    (void)state;
+    struct world *world = world_create(8);
+    struct io *io = fake_io(world->network, 1), *other = fake_io(world->network, STRANGER);
+    struct peer_listener *listener = NULL;
+    struct io_event events[IO_EVENTS_MAX];
+    struct io_stream stream;
+    char why[128];
+    assert_int_equal(STATUS_OK, peer_listen(io, WORLD_TAG, world_address(2), &listener, why));
+    for (unsigned i = 0; i < 200; i++) {
+        assert_int_equal(STATUS_OK, io_connect(other, world_address(2), i, &stream));
+        fake_step(world->network, MS);
+        size_t count = fake_gather(io, events, IO_EVENTS_MAX);
+        for (size_t k = 0; k < count; k++)
+            assert_true(peer_listener_handle_event(listener, &events[k]));
+        (void)fake_gather(other, events, IO_EVENTS_MAX);
+    }
+    assert_in_range(fake_open_streams(io), 2, 65); /* PEER-4 */
+    peer_listener_destroy(listener);
+    assert_int_equal(0, fake_open_streams(io));
+    fake_kill(world->network, STRANGER);
+    world_destroy(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -489,6 +545,8 @@ int main(void)
         cmocka_unit_test(a_link_lost_with_an_open_frame),
         cmocka_unit_test(silence_is_judged_after_reading),
         cmocka_unit_test(late_events_are_passed_over),
+        cmocka_unit_test(who_connects_before_there_is_a_set_waits),
+        cmocka_unit_test(those_who_wait_are_bounded),
         cmocka_unit_test(swarm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,10 +50,12 @@ struct peer_options world_options(const struct world *world, unsigned node)
 void world_start_as(struct world *world, unsigned node, struct peer_options options)
 {
     char why[128];
+    struct peer_listener *listener = NULL;
     struct io *io = fake_io(world->network, node - 1);
     assert_null(world->sets[node - 1]);
     world->sets[node - 1] = peer_create(io, &options);
-    assert_int_equal(peer_listen(world->sets[node - 1], world_address(node), why), STATUS_OK);
+    assert_int_equal(peer_listen(io, options.tag, world_address(node), &listener, why), STATUS_OK);
+    peer_adopt(world->sets[node - 1], listener);
 }
 
 void world_start(struct world *world, unsigned node)

@@ -5,7 +5,7 @@ import socket
 import tempfile
 import unittest
 
-from cluster import HOLDFAST, HOLDFASTD, Cluster, free_port, free_ports, run, wait_until
+from cluster import HOLDFAST, HOLDFASTD, Cluster, Node, free_port, free_ports, run, wait_until
 
 
 class CommandLine(unittest.TestCase):
@@ -170,6 +170,24 @@ class CommandLine(unittest.TestCase):
                              *self.serve(folder, name, "203.0.113.1:7001"))
             self.refused(2, f"--peer-listen and --http-listen are both {port}: give them different ports",
                          *self.serve(folder, "--peer-listen", port, "--http-listen", port))
+
+    def test_a_first_start_that_finds_a_port_in_use_binds_to_nothing(self):
+        """Also the port for the other nodes, which was bound last: a corrected start may join what it likes."""
+        with Cluster(1) as cluster, socket.create_server(("127.0.0.1", 0)) as taken:
+            member = cluster.start().nodes[0]
+            port = f"127.0.0.1:{taken.getsockname()[1]}"
+            place = ("--dir", os.path.join(cluster.folder, "other"))
+            first = self.serve(cluster.folder, *place)
+            for name in ("--listen", "--peer-listen", "--http-listen"):
+                self.refused(1, f"{name} {port} is in use: stop what listens there, or give another", *first, name, port)
+                self.assertNotIn("identity", os.listdir(place[1]))
+            for name in ("--peer-listen", "--http-listen"):
+                self.refused(1, f"{name} {port} is in use", *first, name, port, "--join", member.name)
+            joiner = Node(cluster.folder, 2, member.host)
+            joiner.dir, joiner.join = place[1], member.name
+            cluster.nodes.append(joiner)
+            joiner.start()
+            wait_until(joiner.is_ready, 20, "the corrected start joins")
 
     def test_a_directory_of_somebody_else(self):
         with tempfile.TemporaryDirectory() as folder:
