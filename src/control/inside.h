@@ -29,6 +29,9 @@ struct probe {
     uint64_t instance;
     struct node_member facts;
     struct node_promise promise;
+    /* of a member: its cluster, and where that knows it */
+    struct cluster_id cluster;
+    char known[WIRE_ADDRESS_SIZE];
 };
 
 /* What this node has to report, see report.c. */

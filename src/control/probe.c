@@ -108,6 +108,18 @@ static void name_own_host(struct probe *probe)
         memcpy(peer, whole, strlen(whole) + 1);
 }
 
+static void learn_formation(struct control *control, struct probe *probe, struct slice bytes)
+{
+    const struct node_formation *found = &control->found;
+    if (node_decode_formation(bytes, &control->found))
+        return;
+    control->has_found = true;
+    probe->cluster = found->cluster;
+    for (size_t i = 0; i < found->member_count; i++)
+        if (node_id_equal(found->members[i].id, found->self))
+            memcpy(probe->known, found->members[i].client_address, sizeof probe->known);
+}
+
 static void learn(struct control *control, struct probe *probe,
                   const struct slice items[PROBE_REPLY_ITEMS])
 {
@@ -134,7 +146,7 @@ static void learn(struct control *control, struct probe *probe,
     if (probe->answer == PROBE_PROMISED)
         (void)!node_decode_promise(items[7], &probe->promise);
     if (probe->answer == PROBE_MEMBER && !probe->is_self)
-        control->has_found |= node_decode_formation(items[7], &control->found) == STATUS_OK;
+        learn_formation(control, probe, items[7]);
 }
 
 static void answered(struct control *control, struct probe *probe)

@@ -273,6 +273,119 @@ static void a_wiped_node_is_not_taken_for_itself(void **state)
     stage_destroy(stage);
 }
 
+/* ---- the list of --join ---- */
+
+static size_t members_of(struct stage *stage, unsigned node)
+{
+    return node_formation(worker_node(stage->nodes[node].worker))->member_count;
+}
+
+/* Nobody was taken in: the member that would be dead for good is the harm. */
+static void expect_turned_away(struct stage *stage, const char *line)
+{
+    assert_true(stage_start(stage, 1));
+    assert_true(stage_wait(stage, has_stopped, &(unsigned){1}, 5 * STAGE_SECOND));
+    if (!strstr(stage->nodes[1].why, line))
+        print_error("said: %s\n", stage->nodes[1].why);
+    assert_non_null(strstr(stage->nodes[1].why, line));
+    assert_int_equal(1, members_of(stage, 0));
+}
+
+static struct stage *alone_known_as(const char *listen, const char *known, const char *peer)
+{
+    struct stage *stage = stage_create(&(struct stage_options){.nodes = 2});
+    struct stage_node *first = &stage->nodes[0];
+    memcpy(stage->nodes[1].join, first->listen, sizeof first->listen);
+    snprintf(first->listen, sizeof first->listen, "%s", listen);
+    snprintf(first->peer_listen, sizeof first->peer_listen, "%s", peer);
+    snprintf(first->join, sizeof first->join, "%s", known);
+    assert_true(stage_start(stage, 0));
+    assert_true(stage_wait(stage, stage_has_leader, NULL, 20 * STAGE_SECOND));
+    return stage;
+}
+
+/* NODE-5 holds a member to its list at each start, so one that fails there must not be taken in. */
+static void a_member_under_another_name(void **state)
+{
+    (void)state;
+    struct stage *stage = alone_known_as("0.0.0.0:6379", "localhost:6379", "10.0.0.1:16379");
+    expect_turned_away(
+        stage, "10.0.0.1:6379 is known to its cluster as localhost:6379: name it so in --join");
+    stage_destroy(stage);
+    /* A name that it has from its own list is as good as any. */
+    stage = alone_known_as("0.0.0.0:6379", "10.0.0.1:6379", "10.0.0.1:16379");
+    join(stage, 1);
+    assert_int_equal(2, members_of(stage, 0));
+    stage_destroy(stage);
+}
+
+static void a_member_that_is_everywhere(void **state)
+{
+    static const char *const places[][3] = {{"0.0.0.0:6379", "", "0.0.0.0:16379"},
+                                            {"0.0.0.0:6379", "", "10.0.0.1:16379"},
+                                            {"10.0.0.1:6379", "", "0.0.0.0:16379"}};
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct stage *stage = alone_known_as(places[i][0], places[i][1], places[i][2]);
+        char line[160];
+        snprintf(line, sizeof line, "node 1 is known to its cluster as %s (%s between nodes)",
+                 places[i][0], places[i][2]);
+        expect_turned_away(stage, line);
+        assert_non_null(strstr(stage->nodes[1].why, "start that node with --listen"));
+        /* The cure. */
+        snprintf(stage->nodes[0].listen, sizeof stage->nodes[0].listen, "10.0.0.1:6379");
+        snprintf(stage->nodes[0].peer_listen, sizeof stage->nodes[0].peer_listen, "10.0.0.1:16379");
+        stage_kill(stage, 0);
+        assert_true(stage_start(stage, 0));
+        assert_true(stage_wait(stage, stage_has_leader, NULL, 20 * STAGE_SECOND));
+        join(stage, 1);
+        assert_int_equal(2, members_of(stage, 0));
+        stage_destroy(stage);
+    }
+}
+
+/* Silent, or without a cluster: it may become a member yet, and until then nobody is taken in. */
+static void a_list_with_one_that_is_no_member(void **state)
+{
+    (void)state;
+    for (unsigned runs = 0; runs < 2; runs++) {
+        struct stage *stage = alone_of(3);
+        snprintf(stage->nodes[1].join, sizeof stage->nodes[1].join, "%s,%s", stage->nodes[0].listen,
+                 stage->nodes[2].listen);
+        if (runs) {
+            snprintf(stage->nodes[2].join, sizeof stage->nodes[2].join, "10.0.0.9:6379");
+            assert_true(stage_start(stage, 2));
+        }
+        assert_true(stage_start(stage, 1));
+        stage_run(stage, 3 * STAGE_SECOND);
+        assert_non_null(strstr(stage->nodes[1].lines,
+                               "waiting for 10.0.0.3:6379, named by --join, to be a member"));
+        assert_int_equal(1, members_of(stage, 0));
+        if (runs)
+            stage_kill(stage, 2);
+        memcpy(stage->nodes[2].join, stage->nodes[0].listen, sizeof stage->nodes[0].listen);
+        join(stage, 2);
+        assert_true(stage_wait(stage, is_ready, &(unsigned){1}, 20 * STAGE_SECOND));
+        assert_int_equal(3, members_of(stage, 0));
+        stage_destroy(stage);
+    }
+}
+
+/* Which of two clusters would take it in was chance. */
+static void a_list_of_two_clusters(void **state)
+{
+    (void)state;
+    struct stage *stage = alone_of(3);
+    stage->nodes[2].join[0] = 0;
+    assert_true(stage_start(stage, 2));
+    stage_run(stage, STAGE_SECOND);
+    snprintf(stage->nodes[1].join, sizeof stage->nodes[1].join, "%s,%s", stage->nodes[0].listen,
+             stage->nodes[2].listen);
+    expect_turned_away(stage, "name members of one cluster");
+    assert_int_equal(1, members_of(stage, 2));
+    stage_destroy(stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +396,10 @@ int main(void)
         cmocka_unit_test(a_change_is_taken_back),
         cmocka_unit_test(who_dies_while_it_joins_is_the_same_node),
         cmocka_unit_test(a_wiped_node_is_not_taken_for_itself),
+        cmocka_unit_test(a_member_under_another_name),
+        cmocka_unit_test(a_member_that_is_everywhere),
+        cmocka_unit_test(a_list_with_one_that_is_no_member),
+        cmocka_unit_test(a_list_of_two_clusters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 """Wrong use gets one line that names the cure and an exit code that says so."""
 import os
 import socket
+import subprocess
 import tempfile
 import unittest
 
@@ -15,6 +16,12 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(out, "")
         self.assertEqual(len(err.splitlines()), 1, err)
         self.assertIn(wanted, err)
+
+    def turned_away(self, wanted, *command):
+        """Refused by what another node has answered: the log comes first."""
+        got, out, err = run(*command)
+        self.assertEqual((got, out), (1, ""), (command, err))
+        self.assertIn(wanted, err.splitlines()[-1])
 
     def test_unknown_verbs_and_options_of_holdfast(self):
         self.refused(2, "holdfast --help", HOLDFAST)
@@ -200,6 +207,27 @@ class CommandLine(unittest.TestCase):
             self.assertEqual(sorted(os.listdir(base)), before)
             os.makedirs(os.path.join(folder, "dev", "node1", "data"))
             self.refused(1, "(it has node1): give another --dir", *self.serve(folder, "--dir", os.path.join(folder, "dev")))
+
+    def test_a_member_under_another_name(self):
+        """Who joined it by a name that the cluster does not know was a member for good, and never came up."""
+        with Cluster(1, ["127.0.0.1"]) as cluster:
+            member = cluster.start().nodes[0]
+            self.turned_away(f"localhost:{member.port} is known to its cluster as {member.name}: name it so in --join",
+                             *self.serve(cluster.folder, "--join", f"localhost:{member.port}"))
+            self.assertEqual(member.call("SET", "a", "1"), "OK")
+            self.assertEqual(len([key for key in member.call("KEYSPACE", "RECORDS")[::2] if key.startswith(b"node:")]), 1)
+
+    def test_a_member_that_listens_everywhere(self):
+        with tempfile.TemporaryDirectory() as folder:
+            ports = free_ports(3)
+            command = [HOLDFASTD, "--dir", os.path.join(folder, "everywhere"), "--listen", f"0.0.0.0:{ports[0]}",
+                       "--peer-listen", f"0.0.0.0:{ports[1]}", "--http-listen", f"127.0.0.1:{ports[2]}"]
+            with subprocess.Popen(command, stderr=subprocess.DEVNULL) as everywhere:
+                try:
+                    self.turned_away(f"node 1 is known to its cluster as 0.0.0.0:{ports[0]}",
+                                     *self.serve(folder, "--join", f"127.0.0.1:{ports[0]}"))
+                finally:
+                    everywhere.kill()
 
     def test_a_directory_that_cannot_be(self):
         with tempfile.TemporaryDirectory() as folder:
