@@ -31,7 +31,7 @@ void raft_reset_progress(struct raft *raft)
         peer->behind_ns = peer->behind_index = 0;
         raft_start_probing(peer);
         peer->next = raft->view.last_index + 1; /* a guess that holds for a follower in step */
-        peer->contact_ns = peer->stalled_ns = raft->now_ns;
+        peer->contact_ns = peer->stalled_ns = peer->moved_ns = raft->now_ns;
     }
 }
 
@@ -175,6 +175,14 @@ void raft_handle_sent(struct raft *raft, const struct raft_event *event)
     add_batch(peer, event->index, event->bytes);
 }
 
+/* It has accepted all, and does not say that it is durable: its disk is slow, or what it said was
+ * lost with a connection, and nobody would say it again. */
+static bool may_be_silent(const struct raft *raft, const struct peer *peer, uint64_t wait)
+{
+    return !peer->probing && peer->next == peer->written + 1 && peer->persisted < peer->written &&
+           raft->now_ns >= peer->moved_ns + wait;
+}
+
 /* Frames that were lost with a connection are never accepted: send again from what is known to
  * match. */
 void raft_check_stalled(struct raft *raft)
@@ -189,6 +197,10 @@ void raft_check_stalled(struct raft *raft)
         else if (!peer->probing && peer->next > peer->written + 1 &&
                  raft->now_ns >= peer->stalled_ns + wait)
             raft_start_probing(peer);
+        else if (may_be_silent(raft, peer, wait)) {
+            peer->moved_ns = raft->now_ns;
+            raft_start_probing(peer); /* an append without entries; the answer says both */
+        }
     }
 }
 
@@ -196,7 +208,7 @@ static void peer_matched(struct raft *raft, struct peer *peer, const struct raft
 {
     if (message->written > peer->written) {
         peer->written = message->written;
-        peer->stalled_ns = raft->now_ns;
+        peer->stalled_ns = peer->moved_ns = raft->now_ns;
         release_batches(peer, peer->written);
         raft_transfer_tick(raft);
     }
@@ -211,6 +223,7 @@ static void peer_matched(struct raft *raft, struct peer *peer, const struct raft
     }
     if (message->persisted > peer->persisted) {
         peer->persisted = message->persisted;
+        peer->moved_ns = raft->now_ns;
         raft_try_commit(raft);
     }
     raft_note_progress(raft, peer);

@@ -275,6 +275,37 @@ static void lost_appends_are_sent_again(void **state)
     bench_stop(&bench);
 }
 
+/* 3.7, 3.8: what was said to be durable was lost with the connection, and all entries are there:
+ * who has them is asked again, or the last entry waits for the next one. */
+static void lost_news_of_durability_is_asked_for(void **state)
+{
+    struct bench bench;
+    struct raft_message message;
+    uint64_t first, last;
+    (void)state;
+    bench_start(&bench, 3, 1, 0, ones, 3);
+    bench_elect(&bench);
+    struct raft_message accept = bench_from(2, RAFT_ACCEPT, bench_view(&bench)->term);
+    accept.granted = true;
+    accept.written = 4;
+    accept.persisted = 3;
+    bench_receive(&bench, accept);
+    assert_false(next_append(&bench, 2, &message, &first, &last));
+    bench_wait(&bench, BENCH_TIMEOUT / 2);
+    assert_true(next_append(&bench, 2, &message, &first, &last));
+    assert_true(first > last); /* nothing is sent twice */
+    assert_int_equal(message.index, 4);
+    sent(&bench, 2, 4, 0);
+    bench_receive(&bench, accept); /* its disk is slow: not asked at each tick */
+    bench_wait(&bench, BENCH_TIMEOUT / 10);
+    assert_false(next_append(&bench, 2, &message, &first, &last));
+    bench_accept(&bench, 2, 4);
+    assert_int_equal(bench_view(&bench)->commit, 4);
+    bench_wait(&bench, BENCH_TIMEOUT / 2);
+    assert_false(next_append(&bench, 2, &message, &first, &last));
+    bench_stop(&bench);
+}
+
 /* 3.8: entries are durable before they are counted. A follower says persisted only then, and only
  * what this leader has. */
 static void accept_follows_the_disk(void **state)
@@ -489,6 +520,7 @@ int main(void)
         cmocka_unit_test(leader_keeps_its_log),
         cmocka_unit_test(older_terms_commit_with_the_own),
         cmocka_unit_test(lost_appends_are_sent_again),
+        cmocka_unit_test(lost_news_of_durability_is_asked_for),
         cmocka_unit_test(accept_follows_the_disk),
         cmocka_unit_test(late_write_of_truncated_entries),
         cmocka_unit_test(accept_waits_for_the_term),
