@@ -13,9 +13,20 @@
 /* The roots of neighbouring slots: a page exists when one of its slots has a key, so that a store
  * of few slots is small. */
 struct store_page {
-    uint64_t words[STORE_PAGE_SLOTS]; /* see table.h; 0: no key in the slot */
-    uint32_t used;                    /* slots with keys, > 0 */
+    uint64_t words[STORE_PAGE_SLOTS];        /* see table.h; 0: no key in the slot */
+    uint64_t present[STORE_PAGE_SLOTS / 64]; /* a bit for each slot with keys, not all 0 */
 };
+
+/* The first slot of the page at or behind `at` that has keys; STORE_PAGE_SLOTS: none. */
+static inline unsigned store_page_next(const struct store_page *page, unsigned at)
+{
+    for (unsigned i = at / 64, shift = at % 64; i < STORE_PAGE_SLOTS / 64; i++, shift = 0) {
+        uint64_t left = page->present[i] >> shift;
+        if (left)
+            return i * 64 + shift + (unsigned)__builtin_ctzll(left);
+    }
+    return STORE_PAGE_SLOTS;
+}
 
 /* A heap of all entries with a deadline, in blocks that never move (deadlines.c). */
 struct store_deadlines {

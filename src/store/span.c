@@ -49,13 +49,14 @@ bool store_span_within(const struct store *store, uint32_t slot, uint64_t hash, 
 {
     for (; slot <= slot_last; slot++, hash = 0) {
         const struct store_page *page = store->pages[slot / STORE_PAGE_SLOTS];
-        if (!page) {
-            slot |= STORE_PAGE_SLOTS - 1;
+        unsigned next = page ? store_page_next(page, slot % STORE_PAGE_SLOTS) : STORE_PAGE_SLOTS;
+        if (next != slot % STORE_PAGE_SLOTS) { /* none here: to it, or to the next page */
+            slot = (slot & ~(STORE_PAGE_SLOTS - 1u)) + next - 1;
             continue;
         }
-        uint64_t root = page->words[slot % STORE_PAGE_SLOTS];
+        uint64_t root = page->words[next];
         span->slot = slot;
-        for (bool more = root != 0; more; more = ++hash != 0) {
+        for (bool more = true; more; more = ++hash != 0) {
             span_at(root, hash, span);
             if (!span_is_empty(span))
                 return true;

@@ -83,12 +83,11 @@ static uint64_t *slot_word(struct store *store, uint32_t slot)
     struct store_page **page = &store->pages[slot / STORE_PAGE_SLOTS];
     if (!*page) {
         *page = store_room_take(store, sizeof **page);
-        **page = (struct store_page){.used = 0};
+        **page = (struct store_page){.present = {0}};
     }
-    uint64_t *word = &(*page)->words[slot % STORE_PAGE_SLOTS];
-    if (!*word)
-        (*page)->used++;
-    return word;
+    unsigned at = slot % STORE_PAGE_SLOTS;
+    (*page)->present[at / 64] |= 1ull << at % 64;
+    return &(*page)->words[at];
 }
 
 void store_table_insert(struct store *store, uint16_t slot, uint64_t hash,
@@ -157,7 +156,9 @@ void store_table_remove(struct store *store, uint16_t slot, uint64_t hash, uint6
     store_segment_remove(store, word, place);
     if (sparse)
         *sparse = merge(store, *sparse, sparse_depth);
-    if (!*root && --(*page)->used == 0) {
+    if (!*root)
+        (*page)->present[slot % STORE_PAGE_SLOTS / 64] &= ~(1ull << slot % 64);
+    if (store_page_next(*page, 0) == STORE_PAGE_SLOTS) {
         store_room_give(store, *page, sizeof **page);
         *page = NULL;
     }
@@ -229,11 +230,12 @@ void store_table_validate(const struct store *store)
 {
     for (uint32_t i = 0; i < STORE_PAGES; i++) {
         const struct store_page *page = store->pages[i];
-        size_t used = 0;
+        bool used = false;
         for (size_t j = 0; page && j < STORE_PAGE_SLOTS; j++) {
             validate_word(page->words[j], 0);
-            used += page->words[j] != 0;
+            assert((page->words[j] != 0) == (page->present[j / 64] >> j % 64 & 1));
+            used |= page->words[j] != 0;
         }
-        assert(!page || (used == page->used && used > 0));
+        assert(!page || used);
     }
 }
