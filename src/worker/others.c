@@ -214,7 +214,7 @@ void others_tick(struct worker *worker)
         node_start(node);
     if (!node_is_started(node))
         return;
-    if (!others->told)
+    if (!others->told && node_is_saved(node)) /* a member may have come in with the first look */
         begin(worker);
     say_state(worker);
     uint64_t epoch = control_catalogue(worker->control)->epoch;
