@@ -23,14 +23,18 @@ static bool report(struct control *control, const char *key, json_t *root)
     return size > 0 && size < sizeof text && control_report(control, key, slice_of(text, size));
 }
 
-static bool is_available(const struct control *control, struct group_id group)
+/* NULL: the catalogue here is older than the group, as it is while a start replays it. */
+static const struct control_keyspace *keyspace_of(const struct control *control,
+                                                  struct group_id group)
 {
     const struct control_partition *partition = catalogue_find_group(&control->catalogue, group);
-    const struct control_keyspace *keyspace =
-        partition ? catalogue_find_id(&control->catalogue, partition->keyspace) : NULL;
-    return keyspace &&
-           (keyspace->contract.failover == CLUSTER_FAILOVER_AVAILABLE ||
-            (keyspace->changing && keyspace->before.failover == CLUSTER_FAILOVER_AVAILABLE));
+    return partition ? catalogue_find_id(&control->catalogue, partition->keyspace) : NULL;
+}
+
+static bool is_available(const struct control_keyspace *keyspace)
+{
+    return keyspace->contract.failover == CLUSTER_FAILOVER_AVAILABLE ||
+           (keyspace->changing && keyspace->before.failover == CLUSTER_FAILOVER_AVAILABLE);
 }
 
 static void key_of(char key[CONTROL_REPORT_KEY_SIZE], struct group_id group, uint64_t term,
@@ -55,7 +59,10 @@ static bool report_note(struct control *control, const struct ledger_note *note)
 {
     char key[CONTROL_REPORT_KEY_SIZE];
     uint64_t self = node_formation(control->node)->self.value;
-    if (!is_available(control, note->group))
+    const struct control_keyspace *keyspace = keyspace_of(control, note->group);
+    if (!keyspace)
+        return false; /* what it promises is not known yet */
+    if (!is_available(keyspace))
         return true; /* nothing is answered there before its commit */
     if (note->kind == LEDGER_LED) {
         key_of(key, note->group, note->old_term, "", 0);
