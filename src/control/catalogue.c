@@ -236,6 +236,13 @@ const struct control_partition *catalogue_find_group(const struct control_catalo
                    sizeof *catalogue->partitions, group_to_partition);
 }
 
+const struct control_keyspace *catalogue_find_keyspace(const struct control_catalogue *catalogue,
+                                                       struct group_id group)
+{
+    const struct control_partition *partition = catalogue_find_group(catalogue, group);
+    return partition ? catalogue_find_id(catalogue, partition->keyspace) : NULL;
+}
+
 const struct control_partition *catalogue_find_slot(const struct control_catalogue *catalogue,
                                                     uint64_t keyspace, unsigned slot)
 {

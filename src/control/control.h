@@ -176,6 +176,9 @@ const struct control_keyspace *catalogue_find_id(const struct control_catalogue 
 /* Dropped ones too; NULL: unknown. */
 const struct control_partition *catalogue_find_group(const struct control_catalogue *catalogue,
                                                      struct group_id group);
+/* The keyspace of that partition, dropped ones too; NULL: unknown. */
+const struct control_keyspace *catalogue_find_keyspace(const struct control_catalogue *catalogue,
+                                                       struct group_id group);
 /* The partition of a slot; NULL: the keyspace is unknown or dropped. */
 const struct control_partition *catalogue_find_slot(const struct control_catalogue *catalogue,
                                                     uint64_t keyspace, unsigned slot);

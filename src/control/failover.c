@@ -81,9 +81,7 @@ static bool report(struct control *control, const char *key, json_t *record)
 
 static const char *keyspace_of(const struct control_catalogue *catalogue, struct group_id group)
 {
-    const struct control_partition *partition = catalogue_find_group(catalogue, group);
-    const struct control_keyspace *keyspace =
-        partition ? catalogue_find_id(catalogue, partition->keyspace) : NULL;
+    const struct control_keyspace *keyspace = catalogue_find_keyspace(catalogue, group);
     return keyspace ? keyspace->name : "?";
 }
 

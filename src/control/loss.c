@@ -23,14 +23,6 @@ static bool report(struct control *control, const char *key, json_t *root)
     return size > 0 && size < sizeof text && control_report(control, key, slice_of(text, size));
 }
 
-/* NULL: the catalogue here is older than the group, as it is while a start replays it. */
-static const struct control_keyspace *keyspace_of(const struct control *control,
-                                                  struct group_id group)
-{
-    const struct control_partition *partition = catalogue_find_group(&control->catalogue, group);
-    return partition ? catalogue_find_id(&control->catalogue, partition->keyspace) : NULL;
-}
-
 static bool is_available(const struct control_keyspace *keyspace)
 {
     return keyspace->contract.failover == CLUSTER_FAILOVER_AVAILABLE ||
@@ -59,9 +51,10 @@ static bool report_note(struct control *control, const struct ledger_note *note)
 {
     char key[CONTROL_REPORT_KEY_SIZE];
     uint64_t self = node_formation(control->node)->self.value;
-    const struct control_keyspace *keyspace = keyspace_of(control, note->group);
+    const struct control_keyspace *keyspace =
+        catalogue_find_keyspace(&control->catalogue, note->group);
     if (!keyspace)
-        return false; /* what it promises is not known yet */
+        return false; /* the catalogue is older, as while a start replays it: ask again later */
     if (!is_available(keyspace))
         return true; /* nothing is answered there before its commit */
     if (note->kind == LEDGER_LED) {

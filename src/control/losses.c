@@ -342,9 +342,7 @@ static void tell(struct reply *reply, const struct control_catalogue *catalogue,
                  const struct loss *loss)
 {
     static const char *const states[] = {"unknown", "possibly", "exact", "replayed"};
-    const struct control_partition *partition = catalogue_find_group(catalogue, loss->group);
-    const struct control_keyspace *keyspace =
-        partition ? catalogue_find_id(catalogue, partition->keyspace) : NULL;
+    const struct control_keyspace *keyspace = catalogue_find_keyspace(catalogue, loss->group);
     bool known = is_known(loss);
     char id[48];
     snprintf(id, sizeof id, "%llu-%llu", (unsigned long long)loss->group.value,

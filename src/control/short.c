@@ -138,10 +138,8 @@ void short_tick(struct control *control)
               (!catalogue->keyspaces[i].dropped && may_be_short(&catalogue->keyspaces[i].contract));
     for (size_t i = 0; any && i < node_group_count(node); i++) {
         const struct replica *replica = node_group_at(node, i);
-        const struct control_partition *partition =
-            catalogue_find_group(catalogue, replica_group(replica));
         const struct control_keyspace *keyspace =
-            partition ? catalogue_find_id(catalogue, partition->keyspace) : NULL;
+            catalogue_find_keyspace(catalogue, replica_group(replica));
         if (keyspace)
             look_at(control, keyspace, replica);
     }

@@ -156,12 +156,14 @@ void store_table_remove(struct store *store, uint16_t slot, uint64_t hash, uint6
     store_segment_remove(store, word, place);
     if (sparse)
         *sparse = merge(store, *sparse, sparse_depth);
-    if (!*root)
-        (*page)->present[slot % STORE_PAGE_SLOTS / 64] &= ~(1ull << slot % 64);
-    if (store_page_next(*page, 0) == STORE_PAGE_SLOTS) {
-        store_room_give(store, *page, sizeof **page);
-        *page = NULL;
-    }
+    if (*root)
+        return;
+    unsigned at = slot % STORE_PAGE_SLOTS;
+    (*page)->present[at / 64] &= ~(1ull << at % 64);
+    if (store_page_next(*page, 0) < STORE_PAGE_SLOTS)
+        return;
+    store_room_give(store, *page, sizeof **page);
+    *page = NULL;
 }
 
 void store_table_replace(uint64_t *place, struct store_entry *entry)

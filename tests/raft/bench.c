@@ -121,12 +121,18 @@ void bench_grant(struct bench *bench, uint64_t from, enum raft_message_kind kind
     bench_receive(bench, message);
 }
 
-void bench_accept(struct bench *bench, uint64_t from, uint64_t index)
+void bench_accept_written(struct bench *bench, uint64_t from, uint64_t written, uint64_t persisted)
 {
     struct raft_message message = bench_from(from, RAFT_ACCEPT, bench_view(bench)->term);
     message.granted = true;
-    message.written = message.persisted = index;
+    message.written = written;
+    message.persisted = persisted;
     bench_receive(bench, message);
+}
+
+void bench_accept(struct bench *bench, uint64_t from, uint64_t index)
+{
+    bench_accept_written(bench, from, index, index);
 }
 
 void bench_heartbeat(struct bench *bench, uint64_t from, uint64_t term, uint64_t round)

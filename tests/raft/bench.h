@@ -48,7 +48,9 @@ void bench_vote(struct bench *bench, uint64_t from, uint64_t term, uint64_t last
 void bench_pre_vote(struct bench *bench, uint64_t from, uint64_t term, uint64_t last,
                     uint64_t last_term);
 void bench_grant(struct bench *bench, uint64_t from, enum raft_message_kind kind);
-void bench_accept(struct bench *bench, uint64_t from, uint64_t index);
+/* What it has written, and what of that is durable. */
+void bench_accept_written(struct bench *bench, uint64_t from, uint64_t written, uint64_t persisted);
+void bench_accept(struct bench *bench, uint64_t from, uint64_t index); /* both */
 void bench_heartbeat(struct bench *bench, uint64_t from, uint64_t term, uint64_t round);
 void bench_heartbeat_answer(struct bench *bench, uint64_t from, uint64_t term, uint64_t round);
 void bench_persist(struct bench *bench); /* everything appended so far */

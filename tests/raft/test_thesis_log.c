@@ -285,18 +285,14 @@ static void lost_news_of_durability_is_asked_for(void **state)
     (void)state;
     bench_start(&bench, 3, 1, 0, ones, 3);
     bench_elect(&bench);
-    struct raft_message accept = bench_from(2, RAFT_ACCEPT, bench_view(&bench)->term);
-    accept.granted = true;
-    accept.written = 4;
-    accept.persisted = 3;
-    bench_receive(&bench, accept);
+    bench_accept_written(&bench, 2, 4, 3);
     assert_false(next_append(&bench, 2, &message, &first, &last));
     bench_wait(&bench, BENCH_TIMEOUT / 2);
     assert_true(next_append(&bench, 2, &message, &first, &last));
     assert_true(first > last); /* nothing is sent twice */
     assert_int_equal(message.index, 4);
     sent(&bench, 2, 4, 0);
-    bench_receive(&bench, accept); /* its disk is slow: not asked at each tick */
+    bench_accept_written(&bench, 2, 4, 3); /* its disk is slow: not asked at each tick */
     bench_wait(&bench, BENCH_TIMEOUT / 10);
     assert_false(next_append(&bench, 2, &message, &first, &last));
     bench_accept(&bench, 2, 4);
