@@ -129,6 +129,7 @@ static enum status create_workers(struct cluster *cluster, struct cluster_node *
                                      .wal_segment_size = 1u << 20,
                                      .snapshot_log_bytes = cluster->options.snapshot_log_bytes,
                                      .snapshot_period_ns = cluster->options.snapshot_period_ns,
+                                     .replace_after_ns = cluster->options.replace_after_ns,
                                      .faults = cluster->options.faults,
                                      .workers = node->worker_count};
     enum status status = STATUS_OK;

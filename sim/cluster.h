@@ -46,6 +46,7 @@ struct cluster_options {
     unsigned workers;                                /* of each node; 0: 1 */
     bool workers_differ;                             /* from node to node */
     uint64_t snapshot_log_bytes, snapshot_period_ns; /* 0: defaults */
+    uint64_t replace_after_ns;                       /* 0: nobody is replaced by itself */
     unsigned validate_every; /* turns of a node between two linear checks; 0: 2048 */
     bool quiet;              /* no oracles in turns: for counting costs */
 };

@@ -88,6 +88,14 @@ static unsigned draw_sites(const struct run *run, unsigned nodes)
     return random_below(&random, 3) ? 1 + (unsigned)random_below(&random, nodes) : 0;
 }
 
+/* In one cluster in three whoever is down for long is replaced. */
+static uint64_t draw_replacement_ns(const struct run *run)
+{
+    struct random random;
+    random_init(&random, run->options->seed ^ 0x4e91ace);
+    return random_below(&random, 3) ? 0 : (3 + random_below(&random, 20)) * WORLD_SECOND;
+}
+
 static void create(struct run *run)
 {
     struct world_options world = world_options_calm(run->options->seed);
@@ -102,6 +110,7 @@ static void create(struct run *run)
                                       .workers = 1 + (unsigned)(run->options->seed % 3)};
     cluster.founders = draw_founders(run, cluster.nodes);
     cluster.sites = draw_sites(run, cluster.nodes);
+    cluster.replace_after_ns = draw_replacement_ns(run);
     draw_snapshots(run, &cluster);
     run->cluster = cluster_create(run->world, &cluster, &run->verdict);
     run->cluster->talks = run->options->trace;
@@ -367,6 +376,7 @@ static void fill_result(struct run *run)
     result->unsure_elections = facts.unsure_elections;
     result->spaces = run->spaces.count - 1;
     result->altered = run->spaces.altered;
+    result->moved = run->spaces.moves.taken;
     result->joined = run->cluster->options.nodes - run->cluster->options.founders;
     result->keys = run->history->key_count;
     result->done = run->history->done;

@@ -21,7 +21,7 @@ struct run_result {
     uint64_t counts[PLAN_FAULTS];
     uint64_t elections, committed, digests, snapshots;
     uint64_t done, refused, unknown, undecided, timeouts;
-    uint64_t unsure_elections, spaces, altered, joined, keys;
+    uint64_t unsure_elections, spaces, altered, moved, joined, keys;
     uint64_t unjudged; /* keys whose contract lets acknowledged writes be lost, and it may have */
     struct losses_facts losses;
     uint64_t progress_ns; /* from healing until every node had answered a write */

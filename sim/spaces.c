@@ -96,6 +96,7 @@ void spaces_init(struct spaces *spaces, struct history *history, unsigned nodes,
     memset(spaces, 0, sizeof *spaces);
     random_init(&spaces->random, seed ^ 0x59ace5);
     spaces->nodes = nodes;
+    moves_init(&spaces->moves, nodes, seed);
     spaces->alter_gap_ns = below(spaces, 3) ? (1 + below(spaces, 8)) * SECOND : 0;
     spaces->at[0] = (struct space){.state = SPACE_OPEN,
                                    .name = "default",
@@ -239,7 +240,10 @@ bool spaces_ask(struct spaces *spaces, uint64_t now_ns, unsigned *at, struct buf
         *at = i;
         return true;
     }
-    return ask_alter(spaces, now_ns, at, out);
+    if (ask_alter(spaces, now_ns, at, out))
+        return true;
+    *at = SPACES_MOVE;
+    return moves_ask(&spaces->moves, now_ns, out);
 }
 
 static void created(struct spaces *spaces, struct history *history, unsigned at, uint64_t now_ns)
@@ -318,6 +322,8 @@ static const char *take_altered(struct spaces *spaces, struct space *space, stru
 const char *spaces_answer(struct spaces *spaces, struct history *history, unsigned at,
                           struct slice error, uint64_t now_ns)
 {
+    if (at == SPACES_MOVE)
+        return moves_answer(&spaces->moves, error, now_ns);
     struct space *space = &spaces->at[at];
     bool creates = space->state == SPACE_CREATING;
     if (space->state == SPACE_OPEN)
@@ -344,6 +350,10 @@ const char *spaces_answer(struct spaces *spaces, struct history *history, unsign
 
 void spaces_lose(struct spaces *spaces, unsigned at, uint64_t now_ns)
 {
+    if (at == SPACES_MOVE) {
+        moves_lose(&spaces->moves, now_ns);
+        return;
+    }
     struct space *space = &spaces->at[at];
     if (space->state == SPACE_OPEN) {
         lose_alter(space, now_ns);
@@ -358,6 +368,7 @@ void spaces_lose(struct spaces *spaces, unsigned at, uint64_t now_ns)
 void spaces_settle(struct spaces *spaces, uint64_t now_ns)
 {
     spaces->alter_gap_ns = 0;
+    moves_settle(&spaces->moves, spaces->count > 1, now_ns);
     for (unsigned i = 1; i < spaces->count; i++) {
         struct space *space = &spaces->at[i];
         if (space->state == SPACE_OPEN)
@@ -375,7 +386,7 @@ bool spaces_are_settled(const struct spaces *spaces)
         if (spaces->at[i].alters ||
             (spaces->at[i].state != SPACE_OPEN && spaces->at[i].state != SPACE_GONE))
             return false;
-    return true;
+    return moves_are_settled(&spaces->moves);
 }
 
 bool spaces_is_strict(const struct spaces *spaces, unsigned at, const struct spaces_fate *fate)

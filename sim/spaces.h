@@ -14,6 +14,7 @@
 #define HOLDFAST_SIM_SPACES_H
 
 #include "sim/history.h"
+#include "sim/moves.h"
 
 #include "base/random.h"
 
@@ -56,6 +57,7 @@ struct spaces {
     uint64_t alter_gap_ns; /* about so long between two changes; 0: none */
     bool keeps;            /* none is dropped */
     uint64_t altered;      /* changes that were acknowledged */
+    struct moves moves;    /* of the nodes on which they are */
     bool only_default;     /* a node is down for good: the others may have lost their quorum */
 };
 
@@ -76,6 +78,8 @@ bool spaces_aim_at_losses(uint64_t seed);
 /* One that is open; `default` half of the time. */
 unsigned spaces_pick(struct spaces *spaces);
 bool spaces_is_open(const struct spaces *spaces, unsigned space, unsigned life);
+
+#define SPACES_MOVE SPACES_MAX /* in place of a number: a change of nodes */
 
 /* A change that is due: its request is appended, and it is under way. False: none is due. */
 bool spaces_ask(struct spaces *spaces, uint64_t now_ns, unsigned *space, struct buffer *out);

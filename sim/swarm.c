@@ -216,7 +216,7 @@ struct sums {
     uint64_t seeds, found;
     double simulated_s, node_s, progress_worst_s;
     uint64_t counts[PLAN_FAULTS], elections, done, refused, unknown, undecided, digests, snapshots;
-    uint64_t spaces, altered, joined, keys, unjudged, unsure_elections;
+    uint64_t spaces, altered, moved, joined, keys, unjudged, unsure_elections;
     struct losses_facts losses;
 };
 
@@ -237,6 +237,7 @@ static void add(struct sums *sums, const struct run_result *result)
     sums->snapshots += result->snapshots;
     sums->spaces += result->spaces;
     sums->altered += result->altered;
+    sums->moved += result->moved;
     sums->joined += result->joined;
     sums->keys += result->keys;
     sums->unjudged += result->unjudged;
@@ -274,8 +275,10 @@ static void print_sums(const struct sums *sums)
         "swarm: %llu writes were acknowledged, cut and in a ledger, %llu more were of terms that "
         "nobody knows of\n",
         (unsigned long long)sums->losses.listed, (unsigned long long)sums->losses.unknown);
-    printf("swarm: %llu nodes joined, contracts were altered %llu times\n",
-           (unsigned long long)sums->joined, (unsigned long long)sums->altered);
+    printf("swarm: %llu nodes joined, contracts were altered %llu times, nodes and replicas moved %llu "
+           "times\n",
+           (unsigned long long)sums->joined, (unsigned long long)sums->altered,
+           (unsigned long long)sums->moved);
     printf("swarm: faults:");
     for (size_t i = 0; i < PLAN_FAULTS; i++)
         printf(" %s %llu", plan_fault_names[i], (unsigned long long)sums->counts[i]);

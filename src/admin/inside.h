@@ -70,6 +70,11 @@ void admin_forget_shares(struct admin *admin);
 void admin_serve_info(struct server_call *call);
 void admin_serve_role(struct server_call *call);
 
+/* nodes.c */
+void admin_serve_nodes(struct server_call *call);
+/* It is this node, or this one is in touch with it. */
+bool admin_hears(struct server_call *call, struct node_id id);
+
 /* status.c */
 /* Appends this node's view as one JSON object. */
 void admin_status(struct server_call *call, const struct admin_view *view, struct buffer *out);

@@ -4,16 +4,19 @@
 
 #include "base/memory.h"
 
+#include <stdio.h>
+
 #define LOOK_EVERY_NS (100 * 1000000ull) /* at as many groups as follow; at more, less often */
 #define LOOK_GROUPS   128
 #define SEEN_FIRST    16
+#define STEADY_MS     1000 /* for so long a state holds before it is an event */
 
 /* A replica in the state in which it was last seen. In a table by group and replica, of which at
  * most half is used. */
 struct admin_seen {
     struct group_id group; /* replica 0: a free place */
     struct replica_id replica;
-    enum admin_state state;
+    enum admin_state state, told; /* told: of the last event about it */
     int64_t since_ms;
 };
 
@@ -105,6 +108,36 @@ int64_t admin_state_since_ms(const struct admin *admin, struct group_id group,
     return seen->replica.value && seen->state == state ? seen->since_ms : 0;
 }
 
+/* Of another node's replica only its leader knows, and what that one says goes before: who did not
+ * lead when the state began has nothing to tell. */
+static void tell(struct admin *admin, struct node *node, const struct replica *replica,
+                 const struct raft_member *member, struct admin_seen *seen)
+{
+    bool self = node_id_equal(member->node, node_formation(node)->self);
+    bool leads = raft_view(replica_raft(replica))->role == RAFT_LEADER;
+    char name[80], text[CONTROL_LINE_SIZE];
+    if (seen->state == ADMIN_STATE_UNKNOWN || seen->told == ADMIN_STATE_UNKNOWN || (self && leads)) {
+        seen->told = seen->state;
+        return;
+    }
+    snprintf(name, sizeof name, "state-%llu-%llu-%llx-%llx",
+             (unsigned long long)seen->group.value, (unsigned long long)seen->replica.value,
+             (unsigned long long)node_formation(node)->self.value,
+             (unsigned long long)seen->since_ms);
+    snprintf(text, sizeof text, "%s -> %s: %s", admin_state_name(seen->told),
+             admin_state_name(seen->state), admin_state_because(replica, seen->state, self));
+    struct control_event event = {.name = name,
+                                  .kind = "state",
+                                  .node = member->node,
+                                  .group = seen->group,
+                                  .has_group = true,
+                                  .replica = seen->replica,
+                                  .at_ms = seen->since_ms,
+                                  .text = text};
+    if (control_tell_event(admin->control, &event))
+        seen->told = seen->state;
+}
+
 static void look(struct admin *admin, struct node *node, const struct replica *replica,
                  const struct raft_member *member, enum admin_state state)
 {
@@ -114,13 +147,15 @@ static void look(struct admin *admin, struct node *node, const struct replica *r
         grow(admin, node);
     struct admin_seen *seen = place_of(admin->seen, admin->seen_capacity, group, member->replica);
     if (!seen->replica.value) {
-        *seen = (struct admin_seen){group, member->replica, state, wall_ms};
+        *seen = (struct admin_seen){group, member->replica, state, state, wall_ms};
         admin->seen_count++;
     }
-    if (seen->state == state)
-        return;
-    seen->state = state;
-    seen->since_ms = wall_ms;
+    if (seen->state != state) {
+        seen->state = state;
+        seen->since_ms = wall_ms;
+    } else if (seen->told != state && wall_ms >= seen->since_ms + STEADY_MS) {
+        tell(admin, node, replica, member, seen);
+    }
 }
 
 void admin_tick(struct admin *admin, struct node *node)

@@ -3,13 +3,6 @@
  * not what they applied. */
 #include "admin/inside.h"
 
-static const char *node_state(struct server_call *call, struct node_id id)
-{
-    if (node_id_equal(id, node_formation(call->node)->self))
-        return "up";
-    return peer_is_up(node_peers(call->node), peer_at(id, 0), WIRE_LINK_CONTROL) ? "up" : "down";
-}
-
 /* ADMIN-2: each node knows its own disk only. */
 static const char *node_disk(struct server_call *call, const struct admin_view *view,
                              struct node_id id)
@@ -21,11 +14,18 @@ static const char *node_disk(struct server_call *call, const struct admin_view *
 
 static void add_nodes(struct server_call *call, const struct admin_view *view, struct buffer *out)
 {
+    const struct admin *admin = call->owner;
+    const struct control_catalogue *catalogue = control_catalogue(admin->control);
     const struct node_formation *formation = node_formation(call->node);
+    bool first = true;
     for (size_t i = 0; formation && i < formation->member_count; i++) {
         const struct node_member *member = &formation->members[i];
-        buffer_print(out, "%s{\"id\":%llu,\"addr\":", i ? "," : "",
+        const struct control_node *node = control_member(catalogue, member->id);
+        if (node && node->duty == CONTROL_DUTY_REMOVED)
+            continue;
+        buffer_print(out, "%s{\"id\":%llu,\"addr\":", first ? "" : ",",
                      (unsigned long long)member->id.value);
+        first = false;
         admin_add_text(out, member->client_address);
         buffer_print(out, ",\"site\":");
         admin_add_text(out, member->site);
@@ -33,7 +33,9 @@ static void add_nodes(struct server_call *call, const struct admin_view *view, s
         admin_add_text(out, member->zone);
         buffer_print(out, ",\"host\":");
         admin_add_text(out, member->host);
-        buffer_print(out, ",\"state\":\"%s\",\"disk\":%s}", node_state(call, member->id),
+        buffer_print(out, ",\"state\":\"%s\",\"duty\":\"%s\",\"disk\":%s}",
+                     admin_hears(call, member->id) ? "up" : "down",
+                     node ? control_duty_word(catalogue, node) : "serves",
                      node_disk(call, view, member->id));
     }
 }

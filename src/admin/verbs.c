@@ -132,9 +132,10 @@ static void serve_node(struct server_call *call)
         control_answer(admin->control, call->reply);
     else if (is_promise)
         control_promise(admin->control, call->arguments, call->reply);
+    else if (slice_is_word(word, "LIST") && call->count == 2)
+        admin_serve_nodes(call);
     else
-        reply_error(call->reply, "ERR unknown subcommand '%.*s'. Try holdfast status.",
-                    (int)(word.size < 64 ? word.size : 64), (const char *)word.at);
+        call->pass = true; /* to the leader of `system` */
 }
 
 #define ROW(number_, name_, arity_, summary_, function)                                            \
@@ -161,14 +162,23 @@ static const struct server_verb rows[] = {
     {.row = {.number = 1205,
              .name = "NODE",
              .arity = -2,
-             .flags = COMMAND_CONNECTION | COMMAND_ADMIN | COMMAND_LOADING | COMMAND_PEER,
+             .flags = COMMAND_WRITE | COMMAND_WHOLE | COMMAND_ADMIN | COMMAND_SYSTEM |
+                      COMMAND_LOADING | COMMAND_PEER,
              .categories = "@admin @slow @dangerous",
-             .summary =
-                 "PROBE and PROMISE: what nodes ask each other before they are a cluster, and cut "
-                 "off from it.",
+             .summary = "LIST, DRAIN, UNDRAIN, REPLACE and REMOVE: the members of the cluster.",
              .group = "server",
-             .since = "1.0.0"},
+             .since = "1.0.0",
+             .execute = control_execute_node},
      .serve = serve_node},
+    {.row = {.number = 2071,
+             .name = "REPLICA",
+             .arity = -2,
+             .flags = COMMAND_WRITE | COMMAND_WHOLE | COMMAND_ADMIN | COMMAND_SYSTEM,
+             .categories = "@admin @slow @dangerous",
+             .summary = "MOVE: a replica to another node.",
+             .group = "server",
+             .since = "1.0.0",
+             .execute = control_execute_replica}},
     {.row = {.number = 1207,
              .name = "KEYSPACE",
              .arity = -2,
@@ -209,6 +219,15 @@ static const struct server_verb rows[] = {
              .group = "server",
              .since = "1.0.0",
              .execute = control_execute_failovers}},
+    {.row = {.number = 2042,
+             .name = "EVENTS",
+             .arity = -1,
+             .flags = COMMAND_READ | COMMAND_WHOLE | COMMAND_ADMIN | COMMAND_SYSTEM,
+             .categories = "@admin @slow @dangerous",
+             .summary = "What has become of nodes and replicas, the newest first.",
+             .group = "server",
+             .since = "1.0.0",
+             .execute = control_execute_events}},
     {.row = {.number = 2040,
              .name = "REPORT",
              .arity = 3,

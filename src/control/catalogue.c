@@ -38,20 +38,30 @@ static void *room_for(void *at, size_t count, size_t *capacity, size_t size)
     return memory_resize(at, *capacity * size);
 }
 
-/* Placement looks at the node alone, and at nothing of its addresses. */
 static void add_node(struct control_catalogue *catalogue, const struct control_node *node)
 {
-    size_t count = catalogue->node_count++, capacity = catalogue->node_capacity;
-    const struct node_member *member = &node->member;
-    catalogue->nodes =
-        room_for(catalogue->nodes, count, &catalogue->node_capacity, sizeof *catalogue->nodes);
-    catalogue->members = room_for(catalogue->members, count, &capacity, sizeof *catalogue->members);
+    size_t count = catalogue->node_count++;
+    catalogue->members =
+        room_for(catalogue->members, count, &catalogue->node_capacity, sizeof *catalogue->members);
     catalogue->members[count] = *node;
-    struct cluster_member *out = &catalogue->nodes[count];
-    *out = (struct cluster_member){.id = member->id};
-    memcpy(out->site, member->site, sizeof out->site);
-    memcpy(out->zone, member->zone, sizeof out->zone);
-    memcpy(out->host, member->host, sizeof out->host);
+}
+
+/* Placement looks at the nodes that serve, and at nothing of their addresses. */
+static void list_places(struct control_catalogue *catalogue)
+{
+    catalogue->place_count = 0;
+    catalogue->nodes =
+        memory_resize(catalogue->nodes, (catalogue->node_count + 1) * sizeof *catalogue->nodes);
+    for (size_t i = 0; i < catalogue->node_count; i++) {
+        const struct node_member *member = &catalogue->members[i].member;
+        if (catalogue->members[i].duty != CONTROL_DUTY_SERVES)
+            continue;
+        struct cluster_member *out = &catalogue->nodes[catalogue->place_count++];
+        *out = (struct cluster_member){.id = member->id};
+        memcpy(out->site, member->site, sizeof out->site);
+        memcpy(out->zone, member->zone, sizeof out->zone);
+        memcpy(out->host, member->host, sizeof out->host);
+    }
 }
 
 void catalogue_add(struct control_catalogue *catalogue, struct slice key, struct slice text)
@@ -77,12 +87,6 @@ void catalogue_add(struct control_catalogue *catalogue, struct slice key, struct
 static int compare(uint64_t a, uint64_t b)
 {
     return a < b ? -1 : a > b;
-}
-
-static int by_node(const void *a, const void *b)
-{
-    return compare(((const struct cluster_member *)a)->id.value,
-                   ((const struct cluster_member *)b)->id.value);
 }
 
 static int by_member(const void *a, const void *b)
@@ -140,12 +144,12 @@ static void fill_replicas(struct control_catalogue *catalogue)
 void catalogue_finish(struct control_catalogue *catalogue)
 {
     if (catalogue->node_count) {
-        qsort(catalogue->nodes, catalogue->node_count, sizeof *catalogue->nodes, by_node);
         qsort(catalogue->members, catalogue->node_count, sizeof *catalogue->members, by_member);
-        uint64_t last = catalogue->nodes[catalogue->node_count - 1].id.value;
+        uint64_t last = catalogue->members[catalogue->node_count - 1].member.id.value;
         if (catalogue->next_node.value <= last)
             catalogue->next_node.value = last + 1;
     }
+    list_places(catalogue);
     if (catalogue->keyspace_count)
         qsort(catalogue->keyspaces, catalogue->keyspace_count, sizeof *catalogue->keyspaces,
               by_keyspace);
@@ -186,6 +190,12 @@ struct control_node *catalogue_find_node(const struct control_catalogue *catalog
         if (node_id_equal(catalogue->members[i].member.id, node))
             return &catalogue->members[i];
     return NULL;
+}
+
+const struct control_node *control_member(const struct control_catalogue *catalogue,
+                                          struct node_id node)
+{
+    return catalogue_find_node(catalogue, node);
 }
 
 const struct control_keyspace *catalogue_find_name(const struct control_catalogue *catalogue,

@@ -173,6 +173,7 @@ void control_tick(struct control *control)
         replay_tick(control);
         replay_ask_tick(control);
         failover_tick(control);
+        away_tick(control);
         reconcile_tick(control);
         short_tick(control);
         report_tick(control);

@@ -37,6 +37,12 @@
  * CONTROL-14  Nothing that the catalogue says of a node holds for a directory that it does not know
  * by its ticket: one that began anew (NODE-10) has nothing before it is taken back, and then under
  * new replica ids alone (R4); one whose place another has taken stops.
+ * CONTROL-16  A node's duty (drains, away, removed) and what each of its partitions is to become are
+ * one entry; it is refused where a contract could not be kept. CONTROL-17  A node that is down is
+ * replaced after replace_after_ns of being unheard by the leader of `system`, one fault domain at a
+ * time (R18), and no replica of it goes that its own leader hears; back before that is done, it is
+ * called back. CONTROL-18  A node that was removed gets no replica again, and does not start.
+ * CONTROL-19  What becomes of a node or a replica is told as an event once, by whom it is known.
  * CONTROL-15  Who reaches a member that knows of a node hears of it, be that node the leader of
  * `system`, which can tell it to nobody who does not know it. */
 #ifndef HOLDFAST_CONTROL_CONTROL_H
@@ -63,6 +69,7 @@ struct control_options {
     /* An empty directory at the address of a member takes the place of the one that was there,
      * which is lost for good. */
     bool begins_anew;
+    uint64_t replace_after_ns; /* a member that is down for so long is replaced; 0: none is */
     uint64_t tag; /* io tags used: tag .. tag + CONTROL_PROBES_MAX - 1 */
 };
 
@@ -137,9 +144,19 @@ struct control_partition {
     bool dropped;
 };
 
+/* What a member is there for. */
+enum control_duty {
+    CONTROL_DUTY_SERVES = 0,
+    CONTROL_DUTY_DRAINS, /* its replicas go elsewhere, and none comes: NODE DRAIN */
+    CONTROL_DUTY_AWAY,   /* the same, by itself: it was down for too long, and is expected back */
+    CONTROL_DUTY_REMOVED /* for good: it has no replica and gets none, its id is never given again */
+};
+
 struct control_node {
     struct node_member member;
     uint64_t ticket; /* of its join; 0: it formed the cluster */
+    enum control_duty duty;
+    int64_t since_us; /* of the duty, group time; 0: since it came */
 };
 
 struct control_catalogue {
@@ -147,8 +164,9 @@ struct control_catalogue {
     uint64_t next_keyspace, next_group;
     struct node_id next_node;
     size_t node_count, keyspace_count, partition_count;
-    struct cluster_member *nodes;       /* owned, as the next three; each in the order of its ids */
-    struct control_node *members;       /* the same nodes */
+    struct control_node *members; /* owned, as the next three; each in the order of its ids */
+    struct cluster_member *nodes; /* those of the members that serve: replicas go to them alone */
+    size_t place_count;           /* how many those are */
     struct control_keyspace *keyspaces; /* the dropped ones too */
     struct control_partition *partitions;
     const struct control_partition **by_slot; /* owned; the living ones by keyspace and slot */
@@ -183,6 +201,14 @@ const struct control_keyspace *catalogue_find_keyspace(const struct control_cata
 const struct control_partition *catalogue_find_slot(const struct control_catalogue *catalogue,
                                                     uint64_t keyspace, unsigned slot);
 
+/* NULL: unknown. */
+const struct control_node *control_member(const struct control_catalogue *catalogue,
+                                          struct node_id node);
+/* Of how many partitions the node has a replica, is to have one, or may have one yet. */
+size_t control_replicas_on(const struct control_catalogue *catalogue, struct node_id node);
+/* "serves", "drains", "drained" once it has no replica left, "away" or "removed". */
+const char *control_duty_word(const struct control_catalogue *catalogue,
+                              const struct control_node *node);
 /* What `partition` has, or will have when its change is settled. */
 const struct raft_configuration *partition_wanted(const struct control_partition *partition);
 
@@ -192,6 +218,11 @@ void control_execute_keyspace(struct command_call *call);
 /* MEMBER JOIN ticket client-address peer-address site zone host: a node asks to be taken in, and is
  * told its id; with the same ticket again, the same one. CONTROL-11 */
 void control_execute_member(struct command_call *call);
+
+/* NODE DRAIN id | UNDRAIN id | REPLACE id BY id | REMOVE id [FORCE], and REPLICA MOVE
+ * partition/replica TO node: data commands of the system group; admin/ has their rows. CONTROL-16 */
+void control_execute_node(struct command_call *call);
+void control_execute_replica(struct command_call *call);
 
 /* ---- reports ----
  *
@@ -206,6 +237,7 @@ void control_execute_member(struct command_call *call);
 #define CONTROL_FAILOVERS_MAX   1000
 #define CONTROL_LOSSES_MAX      10000
 #define CONTROL_SHORTS_MAX      10000
+#define CONTROL_EVENTS_MAX      2000
 
 /* Copies both. False: no such kind, too large, or as many as may wait do: say it later. */
 bool control_report(struct control *control, const char *key, struct slice text);
@@ -255,6 +287,23 @@ bool control_take_line(struct control *control, char out[CONTROL_LINE_SIZE]);
 /* FAILOVERS [COUNT n] [keyspace]: the flight records of the last CONTROL_FAILOVERS_MAX failovers,
  * the newest first. The first election since a process began is none. */
 void control_execute_failovers(struct command_call *call);
+
+/* ---- events: every transition of a node or a replica, of the last CONTROL_EVENTS_MAX ---- */
+
+struct control_event {
+    const char *name; /* of at most 80 bytes, unique: what is said again under it is there once */
+    const char *kind; /* "duty", "state", "in-sync", "placement" */
+    struct node_id node;       /* that it is about; 0: none */
+    struct group_id group;     /* with has_group */
+    struct replica_id replica; /* 0: none */
+    bool has_group;
+    int64_t at_ms; /* wall clock of who saw it, or group time */
+    const char *text;
+};
+/* False: as many reports wait as may: say it again later. CONTROL-19 */
+bool control_tell_event(struct control *control, const struct control_event *event);
+/* EVENTS [COUNT n] [keyspace], the newest first; admin/ has its row. */
+void control_execute_events(struct command_call *call);
 
 /* REPORT key text: how a report arrives at the leader of `system`; admin/ has its row. */
 void control_execute_report(struct command_call *call);

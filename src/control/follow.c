@@ -97,7 +97,11 @@ static void follow_members(struct control *control)
 {
     const struct control_catalogue *catalogue = &control->catalogue;
     for (size_t i = 0; i < catalogue->node_count; i++)
-        node_add_member(control->node, &catalogue->members[i].member);
+        if (catalogue->members[i].duty == CONTROL_DUTY_REMOVED)
+            node_forget_member(control->node, catalogue->members[i].member.id);
+    for (size_t i = 0; i < catalogue->node_count; i++)
+        if (catalogue->members[i].duty != CONTROL_DUTY_REMOVED)
+            node_add_member(control->node, &catalogue->members[i].member);
 }
 
 /* A growth concerns the node whose join began it until it is done, and each other until its own
@@ -112,6 +116,15 @@ static bool is_unfinished(const struct control *control, const struct control_pa
     return node_id_equal(partition->joiner, self) || (wanted.value && !replica);
 }
 
+/* CONTROL-18: it has no replica and gets none. A process that hears of it goes on handing requests
+ * on, until it is stopped; the next one does not begin. */
+static bool is_removed(const struct control *control)
+{
+    const struct control_node *self =
+        catalogue_find_node(&control->catalogue, node_formation(control->node)->self);
+    return self && self->duty == CONTROL_DUTY_REMOVED;
+}
+
 const char *control_unready(const struct control *control)
 {
     const struct control_catalogue *catalogue = &control->catalogue;
@@ -119,6 +132,8 @@ const char *control_unready(const struct control *control)
         return "the catalogue is not known here yet";
     if (!catalogue_find_node(catalogue, node_formation(control->node)->self))
         return "the catalogue that is known here is older than this node";
+    if (is_removed(control))
+        return "this node was removed from the cluster; it hands requests on until it is stopped";
     if (!readmit_is_over(control))
         return "its log was damaged; it waits for the cluster to take this node back";
     for (size_t i = 0; i < catalogue->partition_count; i++)
@@ -152,9 +167,17 @@ static void adopt(struct control *control, struct control_catalogue *catalogue)
         catalogue_deinit(catalogue);
         return;
     }
+    bool first = !control->has_catalogue;
+    events_compare(control, catalogue);
     catalogue_deinit(&control->catalogue);
     control->catalogue = *catalogue;
     control->has_catalogue = catalogue->keyspace_count > 0;
+    if (first && is_removed(control))
+        formation_fail(control,
+                       "node %llu was removed from cluster %016llx for good: an empty --dir joins "
+                       "as a new node",
+                       (unsigned long long)node_formation(control->node)->self.value,
+                       (unsigned long long)node_formation(control->node)->cluster.high);
     follow_members(control);
     control->has_changes = false;
     for (size_t i = 0; i < catalogue->partition_count; i++)
@@ -328,7 +351,9 @@ static bool is_waited_for(const struct control *control)
 
 static uint64_t next_question_ns(const struct control *control)
 {
-    bool regular = node_group(control->node, GROUP_SYSTEM) == NULL;
+    struct replica *replica = node_group(control->node, GROUP_SYSTEM);
+    /* A replica that nobody leads may be one that its group has without a word let go of. */
+    bool regular = !replica || !replica_leader_node(replica).value;
     if (is_waited_for(control))
         return control->retry_ns;
     if (!regular)

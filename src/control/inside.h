@@ -118,6 +118,17 @@ struct gossip {
     uint64_t next_ns;
 };
 
+/* away.c: for how long the others were not heard */
+struct silence {
+    struct node_id node;
+    uint64_t ns;
+};
+struct away {
+    struct silence silences[NODE_MEMBERS_MAX];
+    size_t count;
+    uint64_t looked_ns, next_ns;
+};
+
 /* short.c: groups that were led here under SHORT degrade, and what was said of them. */
 struct short_group {
     struct group_id group;
@@ -167,11 +178,14 @@ struct control {
     bool has_changes; /* the catalogue wants something of some group */
     bool is_changing; /* a group that is led here is not what the catalogue wants */
     uint64_t change_ticket, change_terms; /* the question that a change waits for; 0: none */
+    struct group_id told_group; /* the last placement that was told as an event */
+    uint64_t told_change;
     char line[CONTROL_LINE_SIZE];
     uint64_t place_ticket; /* the question whether this node's place is another's; 0: none */
     struct shorts shorts;
     struct restoring restoring;
     struct gossip gossip;
+    struct away away;
     uint64_t next_ns;
     char failure[CONTROL_LINE_SIZE], waits_for[CONTROL_LINE_SIZE];
 };
@@ -267,14 +281,44 @@ const struct control_keyspace *keyspace_named(struct keyspace_work *work);
 /* One entry: the records and the counters behind them (there is room), with a higher epoch. Replies
  * OK, unless it was refused. */
 void keyspace_write(struct keyspace_work *work, struct record *records, size_t count);
+/* True: a node would carry too many replicas; the error is replied. */
+bool keyspace_is_overloaded(struct keyspace_work *work);
 void keyspace_create(struct keyspace_work *work);
 void keyspace_alter(struct keyspace_work *work);
 void keyspace_drop(struct keyspace_work *work);
 
+/* events.c */
+/* The catalogue is about to be replaced by a newer one: what it says of duties is told. */
+void events_compare(struct control *control, const struct control_catalogue *newer);
+
+/* away.c */
+void away_tick(struct control *control);
+
+/* duty.c */
+/* Whether some replica of that node could be elsewhere, as its contract says. */
+bool duty_may_go(const struct control_catalogue *catalogue, struct node_id node);
+/* A replica of that node is on its way to another one. */
+bool duty_is_replaced(const struct control_catalogue *catalogue, struct node_id node);
+/* The report away:NODE, gone or back, on the leader of `system`. Replies. */
+void duty_take_report(struct command_call *call, struct slice key, struct slice text);
+
 /* wanted.c */
+/* `system` and `default` begin where the formation says: now that stands in `partition`. As it was
+ * born, its contract was that of `keyspace`. */
+void wanted_write_birth(const struct control_catalogue *catalogue,
+                        const struct control_keyspace *keyspace,
+                        struct control_partition *partition);
 /* What `partition` of `keyspace` is to become; as it was, the contract was that of `before`. */
 void wanted_set(const struct control_catalogue *catalogue, const struct control_keyspace *before,
                 const struct control_keyspace *keyspace, struct control_partition *partition);
+/* The same with nodes that were chosen elsewhere: contract.replicas of them, the first one the first
+ * candidate. Its birth is written. */
+void wanted_set_nodes(const struct control_keyspace *before,
+                      const struct control_keyspace *keyspace, struct control_partition *partition,
+                      const struct node_id *nodes);
+/* Whom its group may have by now: who is wanted and, while a change is open, who was before; those
+ * first who are both. Nobody where its birth is not written. */
+void wanted_present(const struct control_partition *partition, struct raft_configuration *out);
 /* What that node had of the partition counts no more (R4): another replica is wanted there in its
  * place; or it was the only one, which nobody can give it back, and is noted as gone. False: it has
  * none. */

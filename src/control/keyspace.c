@@ -80,7 +80,7 @@ static size_t load_of(const struct control_catalogue *catalogue, struct node_id 
 static bool nodes_have_room(struct keyspace_work *work, const struct cluster_contract *contract,
                             const struct cluster_place *places)
 {
-    for (size_t n = 0; n < work->catalogue.node_count; n++) {
+    for (size_t n = 0; n < work->catalogue.place_count; n++) {
         struct node_id node = work->catalogue.nodes[n].id;
         size_t load = load_of(&work->catalogue, node);
         for (unsigned i = 0; i < contract->partitions; i++)
@@ -133,7 +133,7 @@ static void create(struct keyspace_work *work, const struct control_keyspace *ke
 {
     struct control_catalogue *catalogue = &work->catalogue;
     struct cluster_place *places = memory_allocate(keyspace->contract.partitions * sizeof *places);
-    cluster_place(&keyspace->contract, catalogue->nodes, catalogue->node_count,
+    cluster_place(&keyspace->contract, catalogue->nodes, catalogue->place_count,
                   catalogue->next_group, places);
     if (nodes_have_room(work, &keyspace->contract, places))
         create_at(work, keyspace, places);
@@ -169,7 +169,7 @@ void keyspace_create(struct keyspace_work *work)
     }
     if (cluster_contract_read(call->arguments + 3, call->count - 3, &keyspace.contract, why) ||
         cluster_contract_check(&keyspace.contract, work->catalogue.nodes,
-                               work->catalogue.node_count, why)) {
+                               work->catalogue.place_count, why)) {
         keyspace_fail(work, "ERR %s", why);
         return;
     }
@@ -242,9 +242,9 @@ static size_t change_partitions(struct keyspace_work *work, const struct control
     return count;
 }
 
-static bool is_overloaded(struct keyspace_work *work)
+bool keyspace_is_overloaded(struct keyspace_work *work)
 {
-    for (size_t i = 0; i < work->catalogue.node_count; i++) {
+    for (size_t i = 0; i < work->catalogue.place_count; i++) {
         struct node_id node = work->catalogue.nodes[i].id;
         size_t load = load_of(&work->catalogue, node);
         if (load <= NODE_GROUPS_MAX)
@@ -266,7 +266,7 @@ static void alter(struct keyspace_work *work, const struct control_keyspace *old
     if (!words)
         count += change_partitions(work, old, new, &records[count]);
     record_of_keyspace(&records[0], new);
-    if (words || !is_overloaded(work))
+    if (words || !keyspace_is_overloaded(work))
         keyspace_write(work, records, count);
     memory_free(records);
 }
@@ -282,7 +282,7 @@ void keyspace_alter(struct keyspace_work *work)
         return;
     struct control_keyspace new = *old;
     if (cluster_contract_read(call->arguments + 3, call->count - 3, &new.contract, why) ||
-        cluster_contract_check(&new.contract, work->catalogue.nodes, work->catalogue.node_count,
+        cluster_contract_check(&new.contract, work->catalogue.nodes, work->catalogue.place_count,
                                why)) {
         keyspace_fail(work, "ERR %s", why);
         return;

@@ -82,7 +82,7 @@ static void add_coming(const struct control_catalogue *catalogue,
         for (size_t k = 0; k < partition->before.member_count; k++)
             there |= node_id_equal(partition->before.members[k].node, node);
         for (size_t k = 0; !there && k < catalogue->node_count; k++)
-            if (node_id_equal(catalogue->nodes[k].id, node))
+            if (node_id_equal(catalogue->members[k].member.id, node))
                 buffer_print(text, "%snode %llu at %s", text->size ? ", " : "",
                              (unsigned long long)node.value,
                              catalogue->members[k].member.client_address);
@@ -95,7 +95,7 @@ static void tell_wait(struct reply *reply, const struct control_catalogue *catal
 {
     struct buffer text;
     bool open = partition->settled < partition->change;
-    bool alone = partition->keyspace <= KEYSPACE_DEFAULT && catalogue->node_count == 2;
+    bool alone = partition->keyspace <= KEYSPACE_DEFAULT && catalogue->place_count == 2;
     reply_text(reply, "waits_for");
     buffer_init(&text, 4096);
     if (open)
@@ -131,7 +131,7 @@ static void tell_partition(struct reply *reply, const struct control_catalogue *
     reply_array(reply, count);
     for (size_t i = 0; i < count; i++)
         reply_integer(
-            reply, (int64_t)(first ? catalogue->nodes[i].id.value : wanted->members[i].node.value));
+            reply, (int64_t)(first ? catalogue->members[i].member.id.value : wanted->members[i].node.value));
     pair(reply, "state", partition->settled < partition->change ? "changing" : "settled");
     tell_wait(reply, catalogue, partition);
 }

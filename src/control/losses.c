@@ -215,7 +215,8 @@ static void judge(const struct losses *losses, const struct control_catalogue *c
         return;
     /* As it was born, which the formation says: those nodes and perhaps some more. */
     for (size_t i = 0; i < catalogue->node_count; i++)
-        wait_for(losses, loss, catalogue->nodes[i].id.value);
+        if (catalogue->members[i].duty != CONTROL_DUTY_REMOVED)
+            wait_for(losses, loss, catalogue->members[i].member.id.value);
 }
 
 static bool is_known(const struct loss *loss)

@@ -44,12 +44,14 @@ static bool read_node(const struct slice *arguments, struct control_node *out)
            strchr(member->client_address, ':') && strchr(member->peer_address, ':');
 }
 
-/* NULL: nobody is at one of its addresses. */
+/* NULL: nobody is at one of its addresses; a node that was removed is nowhere. */
 static const struct control_node *find_at(const struct control_catalogue *catalogue,
                                           const struct node_member *member)
 {
     for (size_t i = 0; i < catalogue->node_count; i++) {
         const struct node_member *other = &catalogue->members[i].member;
+        if (catalogue->members[i].duty == CONTROL_DUTY_REMOVED)
+            continue;
         if (strcmp(other->client_address, member->client_address) == 0 ||
             strcmp(other->peer_address, member->peer_address) == 0)
             return &catalogue->members[i];
@@ -71,7 +73,7 @@ static size_t grow(struct keyspace_work *work, struct node_id joiner, uint64_t i
     struct control_keyspace keyspace = *before;
     struct control_partition partition = *found;
     unsigned voters = keyspace.contract.replicas;
-    keyspace.contract.replicas = cluster_growth(voters, work->catalogue.node_count, most);
+    keyspace.contract.replicas = cluster_growth(voters, work->catalogue.place_count, most);
     if (keyspace.contract.replicas == voters)
         return 0;
     if (!keyspace.changing)
@@ -146,6 +148,14 @@ static bool is_same_place(const struct control_node *a, const struct control_nod
            strcmp(a->member.peer_address, b->member.peer_address) == 0;
 }
 
+static size_t count_members(const struct control_catalogue *catalogue)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < catalogue->node_count; i++)
+        count += catalogue->members[i].duty != CONTROL_DUTY_REMOVED;
+    return count;
+}
+
 /* ---- the verb ---- */
 
 static void join(struct keyspace_work *work)
@@ -166,7 +176,7 @@ static void join(struct keyspace_work *work)
                       "directory is another one: bring that back, or join with other addresses",
                       node.member.client_address, node.member.peer_address,
                       (unsigned long long)known->member.id.value);
-    else if (work->catalogue.node_count >= NODE_MEMBERS_MAX)
+    else if (count_members(&work->catalogue) >= NODE_MEMBERS_MAX)
         keyspace_fail(work, "ERR the cluster has %d nodes, and that is the most", NODE_MEMBERS_MAX);
     else
         take_in(work, &node);

@@ -74,6 +74,27 @@ static bool add_learners(const struct raft_configuration *now,
     return adds;
 }
 
+/* R18: a replica whose node was given up stays while its own leader hears it: who gave it up may be
+ * the one that is cut off. */
+static bool hears_given_up(const struct control *control, const struct replica *replica,
+                           const struct raft_configuration *wanted)
+{
+    const struct raft *raft = replica_raft(replica);
+    const struct raft_configuration *now = raft_configuration(raft);
+    uint64_t now_ns = node_turn(control->node)->now_ns;
+    for (size_t i = 0; i < now->member_count; i++) {
+        const struct control_node *node =
+            catalogue_find_node(&control->catalogue, now->members[i].node);
+        struct raft_progress progress;
+        bool goes = node && node->duty == CONTROL_DUTY_AWAY &&
+                    !raft_find_member(wanted, now->members[i].replica);
+        if (goes && !raft_progress(raft, now->members[i].replica, &progress) &&
+            now_ns < progress.last_contact_ns + INSYNC_TIMEOUT_NS)
+            return true;
+    }
+    return false;
+}
+
 /* R18: a copy counts from the moment on in which all of them can. */
 static bool all_have_caught_up(const struct replica *replica,
                                const struct raft_configuration *wanted)
@@ -91,6 +112,28 @@ static bool all_have_caught_up(const struct replica *replica,
     return true;
 }
 
+/* The report is repeated until it is known to be committed: the event is said with the first. */
+static void tell_placement(struct control *control, const struct control_partition *partition)
+{
+    char name[64], text[CONTROL_LINE_SIZE];
+    size_t used = (size_t)snprintf(text, sizeof text, "its replicas are on nodes");
+    for (size_t i = 0; i < partition->wanted.member_count && used < sizeof text; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s %llu", i ? "," : "",
+                                 (unsigned long long)partition->wanted.members[i].node.value);
+    snprintf(name, sizeof name, "placement-%llu-%llu", (unsigned long long)partition->group.value,
+             (unsigned long long)partition->change);
+    struct control_event event = {.name = name,
+                                  .kind = "placement",
+                                  .group = partition->group,
+                                  .has_group = true,
+                                  .at_ms = node_turn(control->node)->wall_us / 1000,
+                                  .text = text};
+    if (!control_tell_event(control, &event))
+        return;
+    control->told_group = partition->group;
+    control->told_change = partition->change;
+}
+
 static void report(struct control *control, const struct control_partition *partition)
 {
     char key[CONTROL_REPORT_KEY_SIZE], text[24];
@@ -98,6 +141,9 @@ static void report(struct control *control, const struct control_partition *part
     snprintf(text, sizeof text, "%llu", (unsigned long long)partition->change);
     if (control_is_reported(control, key))
         (void)control_report(control, key, slice_of_text(text));
+    if (partition->change != control->told_change ||
+        !group_id_equal(partition->group, control->told_group))
+        tell_placement(control, partition);
 }
 
 static void bring_on(struct control *control, struct replica *replica,
@@ -110,6 +156,8 @@ static void bring_on(struct control *control, struct replica *replica,
     const char *why = NULL;
     bool even = partition->keyspace > KEYSPACE_DEFAULT; /* asked for by somebody */
     bool adds = add_learners(now, wanted, &next);
+    if (hears_given_up(control, replica, wanted))
+        return;
     if (!adds && !all_have_caught_up(replica, wanted))
         return;
     enum status status = replica_change(replica, turn, adds ? &next : wanted, even, &why);
@@ -202,6 +250,27 @@ static bool is_out(const struct raft *raft, const struct raft_member *member, ui
     return !has_all && !(progress.caught_up && behind_ns < INSYNC_TIMEOUT_NS / 4);
 }
 
+static void tell_sync(struct control *control, const struct replica *replica,
+                      const struct raft_member *member, bool out)
+{
+    char name[80];
+    const struct raft_view *view = raft_view(replica_raft(replica));
+    snprintf(name, sizeof name, "in-sync-%llu-%llu-%llu",
+             (unsigned long long)replica_group(replica).value,
+             (unsigned long long)member->replica.value, (unsigned long long)view->last_index);
+    struct control_event event = {
+        .name = name,
+        .kind = "in-sync",
+        .node = member->node,
+        .group = replica_group(replica),
+        .has_group = true,
+        .replica = member->replica,
+        .at_ms = node_turn(control->node)->wall_us / 1000,
+        .text = out ? "out of the in-sync set: behind or silent for 2 s, or being stopped"
+                    : "back in the in-sync set"};
+    (void)control_tell_event(control, &event);
+}
+
 static void keep_in_sync(struct control *control, struct replica *replica)
 {
     const struct raft *raft = replica_raft(replica);
@@ -216,6 +285,7 @@ static void keep_in_sync(struct control *control, struct replica *replica)
             continue;
         if (replica_set_sync(replica, turn, member.replica, !out))
             return;
+        tell_sync(control, replica, &member, out);
         say(control, "replica %llu of partition %llu, on node %llu, is %s the in-sync set",
             (unsigned long long)member.replica.value,
             (unsigned long long)replica_group(replica).value, (unsigned long long)member.node.value,

@@ -41,6 +41,9 @@ static void store_key(struct record *record, const char *kind, uint64_t id)
     snprintf(record->key, sizeof record->key, "%s:%llu", kind, (unsigned long long)id);
 }
 
+static const char *const duty_words[] = {"serves", "drains", "away", "removed"};
+#define DUTIES (sizeof duty_words / sizeof duty_words[0])
+
 void record_of_node(struct record *record, const struct control_node *node)
 {
     const struct node_member *member = &node->member;
@@ -54,6 +57,10 @@ void record_of_node(struct record *record, const struct control_node *node)
         char ticket[20];
         snprintf(ticket, sizeof ticket, "%016llx", (unsigned long long)node->ticket);
         json_object_set_new(root, "ticket", json_string(ticket));
+    }
+    if (node->duty) { /* earlier versions know no other than to serve */
+        json_object_set_new(root, "duty", json_string(duty_words[node->duty]));
+        json_object_set_new(root, "since", json_integer((json_int_t)node->since_us));
     }
     store_json(record, root);
 }
@@ -177,6 +184,20 @@ static bool take_text(const json_t *object, const char *name, char *out, size_t 
     return true;
 }
 
+/* False: a duty of a later version, of which nobody here knows what it asks. */
+static bool take_duty(const json_t *root, struct control_node *node)
+{
+    const char *word = json_string_value(json_object_get(root, "duty"));
+    size_t i = 0;
+    while (word && i < DUTIES && strcmp(word, duty_words[i]) != 0)
+        i++;
+    if (i == DUTIES)
+        return false;
+    node->duty = (enum control_duty)i;
+    node->since_us = json_integer_value(json_object_get(root, "since"));
+    return true;
+}
+
 bool record_read_node(struct slice text, struct control_node *out)
 {
     json_t *root = load(text);
@@ -191,6 +212,7 @@ bool record_read_node(struct slice text, struct control_node *out)
     const char *ticket = json_string_value(json_object_get(root, "ticket"));
     if (ticket)
         node.ticket = strtoull(ticket, NULL, 16);
+    good = good && take_duty(root, &node);
     json_decref(root);
     if (good)
         *out = node;

@@ -27,8 +27,10 @@ static const struct report_kind {
     {"failover-cut:", CONTROL_FAILOVERS_MAX, true},
     {"loss:", CONTROL_LOSSES_MAX, false},
     {"short:", CONTROL_SHORTS_MAX, true},
+    {"event:", CONTROL_EVENTS_MAX, true},
     {"settled:", 0, false}, /* not kept: it changes the catalogue (wanted.c) */
     {"readmit:", 0, false}, /* the same (readmit.c) */
+    {"away:", 0, false},    /* the same (duty.c) */
 };
 
 static const struct report_kind *kind_of(struct slice key)
@@ -196,6 +198,8 @@ void control_execute_report(struct command_call *call)
         settle_change(call, key, text);
     else if (has_prefix(key, "readmit:"))
         readmit_execute(call, key, text);
+    else if (has_prefix(key, "away:"))
+        duty_take_report(call, key, text);
     else
         report_keep(call, key, text);
 }

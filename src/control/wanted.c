@@ -19,30 +19,35 @@ uint8_t wanted_sync(const struct cluster_contract *contract)
 
 /* `system` and `default` begin where the formation says: the first nodes, one by one. From their
  * first change on it stands in the record. */
-static void write_birth(const struct control_catalogue *catalogue, unsigned replicas,
+void wanted_write_birth(const struct control_catalogue *catalogue,
+                        const struct control_keyspace *keyspace,
                         struct control_partition *partition)
 {
+    unsigned replicas = keyspace->contract.replicas;
     struct raft_configuration *initial = &partition->initial;
     if (!initial->member_count) {
         initial->member_count = replicas;
         initial->commit_quorum = initial->election_quorum = replicas / 2 + 1;
         for (size_t i = 0; i < replicas; i++)
-            initial->members[i] = (struct raft_member){
-                .replica = {i + 1}, .node = catalogue->nodes[i].id, .kind = RAFT_VOTER};
+            initial->members[i] =
+                (struct raft_member){.replica = {i + 1},
+                                     .node = catalogue->members[i].member.id,
+                                     .kind = RAFT_VOTER};
     }
     if (partition->next_replica.value <= initial->member_count)
         partition->next_replica.value = initial->member_count + 1;
 }
 
-/* R5: who stays keeps his id, who comes gets one that nobody had. */
+/* R5: who stays keeps his id, and so does who is called back before the change that was to remove
+ * him is done; who comes gets one that nobody had. */
 static void name_members(struct control_partition *partition,
-                         const struct raft_configuration *before, const struct node_id *nodes,
+                         const struct raft_configuration *present, const struct node_id *nodes,
                          size_t count)
 {
     struct raft_configuration *wanted = &partition->wanted;
     wanted->member_count = count;
     for (size_t i = 0; i < count; i++) {
-        struct replica_id replica = raft_replica_on(before, nodes[i]);
+        struct replica_id replica = raft_replica_on(present, nodes[i]);
         if (!replica.value)
             replica.value = partition->next_replica.value++;
         wanted->members[i] = (struct raft_member){
@@ -50,28 +55,57 @@ static void name_members(struct control_partition *partition,
     }
 }
 
+static void add_member(struct raft_configuration *all, const struct raft_member *member)
+{
+    if (!raft_find_member(all, member->replica) && all->member_count < RAFT_MEMBERS_MAX)
+        all->members[all->member_count++] = *member;
+}
+
+void wanted_present(const struct control_partition *partition, struct raft_configuration *out)
+{
+    const struct raft_configuration *was = partition_wanted(partition);
+    const struct raft_configuration *before = &partition->before;
+    *out = (struct raft_configuration){.member_count = 0};
+    for (size_t i = 0; i < was->member_count; i++)
+        if (!before->member_count || raft_find_member(before, was->members[i].replica))
+            add_member(out, &was->members[i]);
+    for (size_t i = 0; i < before->member_count; i++)
+        add_member(out, &before->members[i]);
+    for (size_t i = 0; i < was->member_count; i++)
+        add_member(out, &was->members[i]);
+}
+
+void wanted_set_nodes(const struct control_keyspace *before,
+                      const struct control_keyspace *keyspace, struct control_partition *partition,
+                      const struct node_id *nodes)
+{
+    struct raft_configuration present;
+    uint8_t sync = partition_wanted(partition)->sync;
+    wanted_present(partition, &present);
+    if (sync || before->contract.sync != keyspace->contract.sync)
+        sync = wanted_sync(&keyspace->contract);
+    partition->wanted = (struct raft_configuration){
+        .commit_quorum = cluster_commit_quorum(&keyspace->contract),
+        .election_quorum = cluster_election_quorum(&keyspace->contract),
+        .sync = sync};
+    name_members(partition, &present, nodes, keyspace->contract.replicas);
+    partition->before = present;
+    partition->change++;
+    partition->joiner = (struct node_id){0};
+}
+
 void wanted_set(const struct control_catalogue *catalogue, const struct control_keyspace *before,
                 const struct control_keyspace *keyspace, struct control_partition *partition)
 {
-    struct node_id now[CLUSTER_REPLICAS_MAX], nodes[CLUSTER_REPLICAS_MAX];
-    write_birth(catalogue, before->contract.replicas, partition);
-    struct raft_configuration was = *partition_wanted(partition), base = was;
-    bool open = partition->settled < partition->change;
-    if (open && partition->before.member_count == keyspace->contract.replicas)
-        base = partition->before; /* back: the only way while it changes, but for a growth */
-    for (size_t i = 0; i < base.member_count; i++)
-        now[i] = base.members[i].node;
-    cluster_resize(&keyspace->contract, catalogue->nodes, catalogue->node_count,
-                   partition->group.value, now, base.member_count, nodes);
-    partition->wanted = (struct raft_configuration){
-        .commit_quorum = cluster_commit_quorum(&keyspace->contract),
-        .election_quorum = cluster_election_quorum(&keyspace->contract)};
-    if (was.sync || before->contract.sync != keyspace->contract.sync)
-        partition->wanted.sync = wanted_sync(&keyspace->contract);
-    partition->before = was;
-    name_members(partition, &base, nodes, keyspace->contract.replicas);
-    partition->change++;
-    partition->joiner = (struct node_id){0};
+    struct node_id now[RAFT_MEMBERS_MAX], nodes[CLUSTER_REPLICAS_MAX];
+    struct raft_configuration present;
+    wanted_write_birth(catalogue, before, partition);
+    wanted_present(partition, &present);
+    for (size_t i = 0; i < present.member_count; i++)
+        now[i] = present.members[i].node;
+    cluster_resize(&keyspace->contract, catalogue->nodes, catalogue->place_count,
+                   partition->group.value, now, present.member_count, nodes);
+    wanted_set_nodes(before, keyspace, partition, nodes);
 }
 
 /* ---- a node has begun anew (R4) ---- */
@@ -148,7 +182,7 @@ bool wanted_replace(const struct control_catalogue *catalogue, struct control_pa
     const struct control_keyspace *keyspace = catalogue_find_id(catalogue, partition->keyspace);
     if (!keyspace || partition->dropped)
         return false;
-    write_birth(catalogue, keyspace->contract.replicas, partition);
+    wanted_write_birth(catalogue, keyspace, partition);
     struct replica_id void_ones[] = {raft_replica_on(&partition->initial, node),
                                      raft_replica_on(&partition->before, node),
                                      raft_replica_on(partition_wanted(partition), node)};

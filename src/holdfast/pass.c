@@ -29,6 +29,23 @@ static const struct verb {
      "    --overwrite     they run over what was written since, too\n"
      "  discard ID        settles a record: its writes are forgotten\n\n"
      "Only keyspaces with FAILOVER available can lose an acknowledged write; EXPLAIN says so.\n"},
+    {"node", NULL, "there is no node",
+     "holdfast [-a HOST:PORT] node VERB ... [--json]   the members of the cluster\n\n"
+     "  list              each, its duty, and how many replicas it has\n"
+     "  drain ID          its replicas go to other nodes, while clients go on; list shows when it "
+     "has none\n"
+     "  undrain ID        it takes replicas again\n"
+     "  replace ID by ID  each of its replicas goes to that one node\n"
+     "  remove ID         a drained node, for good: its number is never given again\n"
+     "    --force         at once, whatever it has\n\n"
+     "A drained node hands requests on until it is stopped. What cannot be done without breaking a\n"
+     "contract is refused, with what would work.\n"},
+    {"replica", NULL, "",
+     "holdfast [-a HOST:PORT] replica VERB ... [--json]   one copy of one partition\n\n"
+     "  move PARTITION/REPLICA to NODE   it goes to that node; holdfast status shows the names\n"},
+    {"events", "", "nothing has happened yet",
+     "holdfast [-a HOST:PORT] events [--count=N] [KEYSPACE] [--json]\n\n"
+     "What has become of nodes and replicas, the newest first; the last 2,000 are kept.\n"},
     {"failovers", "", "there was no failover",
      "holdfast [-a HOST:PORT] failovers [KEYSPACE] [--count N] [--json]\n\n"
      "A record of each change of leader, of the last 1,000; of the newest N with --count.\n"

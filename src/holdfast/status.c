@@ -68,8 +68,8 @@ static void print_replicas(const json_t *merged)
 static void print_for_people(const json_t *merged, const json_t *first, const struct health *health)
 {
     static const char *const node_titles[] = {"NODE",  "ADDRESS", "SITE", "ZONE",
-                                              "STATE", "DISK",    NULL};
-    static const char *const node_names[] = {"id", "addr", "site", "zone", "state", "disk"};
+                                              "STATE", "DUTY",    "DISK", NULL};
+    static const char *const node_names[] = {"id", "addr", "site", "zone", "state", "duty", "disk"};
     static const char *const space_titles[] = {"KEYSPACE", "DB",   "MODE", "REPLICAS", "PARTITIONS",
                                                "ACK",      "READ", "SYNC", "FAILOVER", NULL};
     static const char *const space_names[] = {"name", "db",   "mode", "replicas", "partitions",

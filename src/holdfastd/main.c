@@ -226,6 +226,7 @@ static enum status create_workers(struct program *program, const struct options 
         .peer_listen = options_get(options, "peer-listen"),
         .join = options_get(options, "join"),
         .begins_anew = strcmp(options_get(options, "begin-anew"), "yes") == 0,
+        .replace_after_ns = options_replace_after_ns(options),
         .site = options_get(options, "site"),
         .zone = options_get(options, "zone"),
         .host = options_get(options, "host"),

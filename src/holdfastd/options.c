@@ -26,6 +26,8 @@ static const struct {
     {"zone", "NAME", "fault domain inside the site"},
     {"host", "NAME", "fault domain inside the zone"},
     {"workers", "N", "threads that serve, 1 to 16, or auto: one for each core (default 1)"},
+    {"replace-after", "SECONDS",
+     "a member that is down for so long is replaced elsewhere; 0: never (default 300)"},
     {"boot-id-file", "PATH", "instead of the kernel's boot id (tests of power cuts)"},
     {"proto-max-bulk-len", "BYTES",
      "longest value; a request may have twice as much (default 16mb)"},
@@ -33,6 +35,7 @@ static const struct {
     {"snapshot-seconds", "N", "time after which one is written (default 600)"},
     {"wal-segment-size", "BYTES", "size of a log segment (default 64mb, less on a small disk)"},
 };
+#define REPLACE_AFTER_S 300
 #define KNOWN (sizeof known / sizeof known[0])
 _Static_assert(KNOWN <= OPTIONS_MAX, "make OPTIONS_MAX larger");
 
@@ -151,6 +154,17 @@ static enum status check_seconds(const char *name, const char *value, char why[4
     return STATUS_INVALID;
 }
 
+static enum status check_replace(const char *name, const char *value, char why[400])
+{
+    char *end;
+    long seconds = isdigit((unsigned char)value[0]) ? strtol(value, &end, 10) : -1;
+    if (seconds >= 0 && seconds <= 604800 && !*end)
+        return STATUS_OK;
+    snprintf(why, 400, "--%s: '%.40s' is not a number of seconds from 0 (never) to 604800", name,
+             value);
+    return STATUS_INVALID;
+}
+
 /* Names are shown on terminals and in JSON. */
 static enum status check_name(const char *name, const char *value, char why[400])
 {
@@ -197,6 +211,12 @@ unsigned options_workers(const struct options *options)
     return value[0] ? workers_of(value) : 1;
 }
 
+uint64_t options_replace_after_ns(const struct options *options)
+{
+    const char *value = options_get(options, "replace-after");
+    return (value[0] ? strtoull(value, NULL, 10) : REPLACE_AFTER_S) * 1000000000ull;
+}
+
 static enum status check_workers(const char *name, const char *value, char why[400])
 {
     if (workers_of(value))
@@ -226,6 +246,8 @@ static enum status check(const char *name, const char *value, char why[400])
         return check_size(name, value, 1u << 20, 1ull << 40, why);
     if (strcmp(name, "snapshot-seconds") == 0)
         return check_seconds(name, value, why);
+    if (strcmp(name, "replace-after") == 0)
+        return check_replace(name, value, why);
     if (strcmp(name, "wal-segment-size") == 0)
         return check_size(name, value, 256u << 10, 1u << 30, why);
     if (strcmp(name, "proto-max-bulk-len") == 0)

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #define OPTION_VALUE_SIZE 4096
-#define OPTIONS_MAX       16
+#define OPTIONS_MAX       24
 #define OPTIONS_SHOWN_MAX (OPTIONS_MAX + 8)
 
 struct options {
@@ -23,6 +23,7 @@ MUST_USE enum status options_read(struct options *options, int count, char **wor
 const char *options_get(const struct options *options, const char *name); /* "" when not given */
 uint64_t options_size(const struct options *options,
                       const char *name);                 /* bytes; 0 when not given */
+uint64_t options_replace_after_ns(const struct options *options); /* 0: never */
 unsigned options_workers(const struct options *options); /* auto is a number by now */
 void options_print_help(void);
 

@@ -145,6 +145,9 @@ void node_save_move(struct node *node, const struct node_member *self);
 /* Another node has joined: known from now on, links and all, at the next start too. Again: nothing.
  */
 void node_add_member(struct node *node, const struct node_member *member);
+/* It was removed from the cluster. It is forgotten when its room is needed; until then it may hear
+ * here what has become of it, and hand on what its clients ask. */
+void node_forget_member(struct node *node, struct node_id id);
 bool node_is_saved(const struct node *node);
 /* Starts groups and links of a formation; only once node_is_saved: what recovery found in the page
  * cache of a killed process counts as durable from then on, not before. */

@@ -442,7 +442,23 @@ void node_add_member(struct node *node, const struct node_member *member)
         peer_add(node->peers, member->id, member->peer_address);
 }
 
-/* NODE-3: who tells others of a promise or a formation asks this first. */
+void node_forget_member(struct node *node, struct node_id id)
+{
+    struct node_formation *formation = &node->formation;
+    size_t at = formation->founder_count ? formation->founder_count : formation->member_count;
+    while (at < formation->member_count && !node_id_equal(formation->members[at].id, id))
+        at++; /* what the founders were the cluster's first groups follow from */
+    if (formation->member_count < NODE_MEMBERS_MAX || at >= formation->member_count ||
+        node_id_equal(id, formation->self))
+        return;
+    formation->member_count--;
+    memmove(&formation->members[at], &formation->members[at + 1],
+            (formation->member_count - at) * sizeof formation->members[0]);
+    append_formation(node);
+    if (node->peers)
+        peer_remove(node->peers, id);
+}
+
 /* NODE-3: whoever speaks of identity or promises asks this first. */
 bool node_is_saved(const struct node *node)
 {

@@ -398,6 +398,11 @@ bool raft_lease_is_valid(const struct raft *raft, uint64_t now_ns);
  * serve. A proposal is refused while it hands over. */
 bool raft_is_serving(const struct raft *raft);
 
+/* Leader: another voter that stays could be elected now, and a hand-over in this term has not come
+ * to nothing yet. A leader that a change removes hands over first: who is gone when the change is
+ * done leaves the others to find that out (dissertation 3.10, 4.2.2). */
+bool raft_can_be_followed(const struct raft *raft);
+
 /* What to answer to a HEARTBEAT (from `leader`, `term`) after stepping it: agreed only when this
  * replica follows that leader in that term and the term is durable (RAFT-5). */
 bool raft_agrees(const struct raft *raft, struct replica_id leader, uint64_t term);

@@ -49,6 +49,31 @@ static size_t wanted_candidate(const struct raft *raft, struct replica_id to)
     return raft->peer_count;
 }
 
+/* How many voters of the half could give their votes: heard of lately, and sure. */
+static size_t voters_at_hand(const struct raft *raft, enum half half)
+{
+    const struct raft_configuration *now = raft_configuration(raft);
+    size_t count = 0;
+    for (size_t i = 0; i < raft->peer_count; i++) {
+        const struct peer *peer = &raft->peers[i];
+        bool heard = i == raft->self_place ||
+                     (!peer->unsure &&
+                      raft->now_ns < peer->contact_ns + raft->options.election_timeout_min_ns);
+        count += heard && raft_votes_in(&now->members[i], half);
+    }
+    return count;
+}
+
+bool raft_can_be_followed(const struct raft *raft)
+{
+    const struct raft_configuration *now = raft_configuration(raft);
+    return raft->view.role == RAFT_LEADER && raft->transfer_failed_term != raft->view.term &&
+           best_candidate(raft) < raft->peer_count &&
+           voters_at_hand(raft, HALF_NEW) >= raft_quorum_size(now, QUORUM_ELECTION, HALF_NEW) &&
+           (!now->joint ||
+            voters_at_hand(raft, HALF_OLD) >= raft_quorum_size(now, QUORUM_ELECTION, HALF_OLD));
+}
+
 void raft_handle_transfer(struct raft *raft, struct replica_id to)
 {
     struct raft_view *view = &raft->view;
@@ -78,6 +103,7 @@ void raft_hand_over_tail(struct raft *raft)
 void raft_end_transfer(struct raft *raft)
 {
     raft->view.transfer_to = (struct replica_id){0};
+    raft->transfer_failed_term = raft->view.term;
     raft->elected_ns = raft->now_ns;
     raft->outputs->round_wanted = true;
 }

@@ -337,10 +337,9 @@ static bool run_forwarded(struct server *server, struct remote *remote, struct p
     const struct command *command = command_find(server->commands, arguments[0]);
     if (!command || (command->flags & COMMAND_INTERNAL) || !command_arity_fits(command, count))
         return false; /* a newer node's command: refused, with nothing done */
-    if (command->flags & COMMAND_PEER) {
-        route_serve_peer(server, &remote->session, pending, command, arguments, count);
+    if (command->flags & COMMAND_PEER &&
+        route_serve_peer(server, &remote->session, pending, command, arguments, count))
         return true;
-    }
     if (command->flags & COMMAND_CONNECTION)
         return false;
     pending->writes = command->flags & COMMAND_WRITE;

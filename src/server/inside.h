@@ -402,8 +402,8 @@ enum routed route_request(struct server *server, struct client *client,
                           const struct slice *arguments, size_t count);
 enum routed route_data(struct server *server, struct client *client, const struct command *command,
                        const struct slice *arguments, size_t count);
-/* A verb that another node asks of this one (COMMAND_PEER). */
-void route_serve_peer(struct server *server, struct session *session, struct pending *pending,
+/* A verb that another node asks of this one (COMMAND_PEER). False: it is the leader's to run. */
+bool route_serve_peer(struct server *server, struct session *session, struct pending *pending,
                       const struct command *command, const struct slice *arguments, size_t count);
 void route_push_reply(struct server *server, struct session *session, struct pending *pending,
                       const struct reply *reply, size_t before);

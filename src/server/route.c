@@ -38,7 +38,7 @@ static bool is_served_here(const struct server *server, const struct command *co
            (command->flags & COMMAND_SYSTEM && server->tables[table].verbs[row].serve);
 }
 
-void route_serve_peer(struct server *server, struct session *session, struct pending *pending,
+bool route_serve_peer(struct server *server, struct session *session, struct pending *pending,
                       const struct command *command, const struct slice *arguments, size_t count)
 {
     struct reply reply = session_reply(session, pending, pending->protocol);
@@ -54,7 +54,12 @@ void route_serve_peer(struct server *server, struct session *session, struct pen
                                .reply = &reply};
     pending->kind = PENDING_READY;
     server->tables[table].verbs[row].serve(&call);
+    if (call.pass) {
+        buffer_deinit(&pending->own);
+        return false;
+    }
     route_push_reply(server, session, pending, &reply, before);
+    return true;
 }
 
 static enum routed serve_verb(struct server *server, struct client *client,

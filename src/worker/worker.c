@@ -55,6 +55,7 @@ static enum status create_control(struct worker *worker, const struct worker_opt
         .host = or_else(options->host, ""),
         .follows = worker->others.self != 0,
         .begins_anew = options->begins_anew,
+        .replace_after_ns = options->replace_after_ns,
         .tag = TAG_CONTROL,
     };
     return control_create(worker->io, &control, &worker->control, why);
@@ -411,6 +412,11 @@ struct metrics_sample *worker_measure(struct worker *worker)
 struct node *worker_node(struct worker *worker)
 {
     return worker->node;
+}
+
+struct control *worker_control(struct worker *worker)
+{
+    return worker->control;
 }
 
 struct server *worker_server(struct worker *worker)

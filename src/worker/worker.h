@@ -34,6 +34,7 @@ struct worker_options {
     const char *client_address;       /* "" : listen */
     const char *peer_address;         /* "" : peer_listen */
     const char *join;                 /* "" : none */
+    uint64_t replace_after_ns; /* a member that is down for so long is replaced; 0: none is */
     bool begins_anew; /* an empty directory takes the place of a member's that is lost for good */
     const char *site, *zone, *host;
     const struct node_timing *timing; /* NULL: node_timing_default */
@@ -82,6 +83,7 @@ size_t worker_take_samples(struct worker *worker, struct metrics_sample *out[WOR
  * worker knows, and its groups have the members that they are to have. */
 bool worker_is_settled(const struct worker *worker);
 struct node *worker_node(struct worker *worker);
+struct control *worker_control(struct worker *worker);
 struct server *worker_server(struct worker *worker);
 void worker_validate(struct worker *worker);
 

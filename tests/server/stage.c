@@ -142,6 +142,7 @@ bool stage_start(struct stage *stage, unsigned at)
                                      .bulk_size_max = stage->options.bulk_size_max,
                                      .snapshot_log_bytes = stage->options.snapshot_log_bytes,
                                      .snapshot_period_ns = stage->options.snapshot_period_ns,
+                                     .replace_after_ns = stage->options.replace_after_ns,
                                      .hold_ns = stage->options.hold_ns,
                                      .ack_timeout_ns = stage->options.ack_timeout_ns,
                                      .timing = stage->options.timing,

@@ -62,6 +62,7 @@ struct stage_options {
     uint64_t hold_ns, ack_timeout_ns;
     size_t bulk_size_max;                            /* 0: RESP_BULK_SIZE_MAX */
     uint64_t snapshot_log_bytes, snapshot_period_ns; /* 0: defaults */
+    uint64_t replace_after_ns;                       /* 0: nobody is replaced by itself */
     const struct node_timing *timing;
 };
 

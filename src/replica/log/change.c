@@ -61,12 +61,24 @@ bool replica_must_leave(const struct replica *replica)
     return raft_view(replica->raft)->leave_joint && may_change(replica);
 }
 
-/* Nothing else ends a change: so does the leader that follows when the one that began it fails. */
+static bool stays(const struct replica *replica)
+{
+    const struct raft_member *self =
+        raft_find_member(raft_configuration(replica->raft), replica->options.self);
+    return self && self->kind == RAFT_VOTER;
+}
+
+/* Nothing else ends a change: so does the leader that follows when the one that began it fails, or
+ * when that one has handed over because the change removes it. */
 void replica_leave_joint(struct replica *replica, struct replica_turn *turn)
 {
     struct raft_configuration next;
     if (!replica_must_leave(replica))
         return;
+    if (!stays(replica) && raft_can_be_followed(replica->raft)) {
+        replica_transfer(replica, turn, (struct replica_id){0});
+        return;
+    }
     raft_configuration_leave(raft_configuration(replica->raft), &next);
     propose(replica, turn, &next);
 }

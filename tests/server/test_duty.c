@@ -1,0 +1,312 @@
+/* Nodes are drained, called back, replaced, removed and given up while clients write (CONTROL-16,
+ * CONTROL-17, CONTROL-18). */
+#include "stage.h"
+
+#include "control/control.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define KEYS 60
+
+static void expect(struct stage *stage, unsigned client, const char *request, const char *reply)
+{
+    const char *got = stage_ask(stage, client, request);
+    if (strcmp(got, reply) != 0)
+        fail_msg("%s: '%s', not '%s'", request, got, reply);
+}
+
+static void expect_prefix(struct stage *stage, unsigned client, const char *request,
+                          const char *prefix)
+{
+    const char *got = stage_ask(stage, client, request);
+    if (strncmp(got, prefix, strlen(prefix)) != 0)
+        fail_msg("%s: '%s', not '%s ...'", request, got, prefix);
+}
+
+static const struct control_catalogue *catalogue_on(struct stage *stage, unsigned node)
+{
+    return control_catalogue(worker_control(stage->nodes[node].worker));
+}
+
+/* The node `about`, as node `asked` knows it. */
+struct look {
+    unsigned asked, about;
+    const char *duty;
+};
+
+static bool has_duty(struct stage *stage, void *argument)
+{
+    const struct look *look = argument;
+    const struct control_catalogue *catalogue = catalogue_on(stage, look->asked);
+    const struct control_node *node =
+        control_member(catalogue, (struct node_id){look->about + 1});
+    return node && strcmp(control_duty_word(catalogue, node), look->duty) == 0;
+}
+
+static bool all_settled(struct stage *stage, void *argument)
+{
+    (void)argument;
+    for (unsigned i = 0; i < stage->options.nodes; i++)
+        if (stage->nodes[i].worker && !worker_is_settled(stage->nodes[i].worker))
+            return false;
+    return true;
+}
+
+static bool has_no_replicas(struct stage *stage, void *argument)
+{
+    unsigned node = *(unsigned *)argument;
+    return node_group_count(worker_node(stage->nodes[node].worker)) == 0;
+}
+
+static void wait_for(struct stage *stage, unsigned asked, unsigned about, const char *duty)
+{
+    struct look look = {asked, about, duty};
+    if (!stage_wait(stage, has_duty, &look, 60 * STAGE_SECOND))
+        fail_msg("node %u does not become '%s'", about, duty);
+}
+
+static struct stage *stage_of_five(uint64_t replace_after_ns)
+{
+    struct stage *stage = stage_formed_with(
+        &(struct stage_options){.nodes = 5, .replace_after_ns = replace_after_ns});
+    unsigned client = stage_connect(stage, 0);
+    expect(stage, client, "KEYSPACE CREATE carts REPLICAS 3 PARTITIONS 4", "OK");
+    expect(stage, client, "SELECT carts", "OK");
+    for (unsigned i = 0; i < KEYS; i++) {
+        stage_say(stage, client, "SET key%u %u", i, i);
+        assert_string_equal("OK", stage_reply(stage, client, 5 * STAGE_SECOND));
+    }
+    stage_disconnect(stage, client);
+    return stage;
+}
+
+static void expect_all(struct stage *stage, unsigned node)
+{
+    unsigned client = stage_connect(stage, node);
+    char request[32], value[16];
+    expect(stage, client, "SELECT carts", "OK");
+    for (unsigned i = 0; i < KEYS; i++) {
+        snprintf(request, sizeof request, "GET key%u", i);
+        snprintf(value, sizeof value, "%u", i);
+        expect(stage, client, request, value);
+    }
+    stage_disconnect(stage, client);
+}
+
+static void a_node_is_drained(void **state)
+{
+    (void)state;
+    for (unsigned drained = 0; drained < 5; drained++) {
+        struct stage *stage = stage_of_five(0);
+        unsigned client = stage_connect(stage, drained), asked = (drained + 1) % 5;
+        char request[32];
+        snprintf(request, sizeof request, "NODE DRAIN %u", drained + 1);
+        expect(stage, client, "SELECT carts", "OK");
+        expect(stage, client, request, "OK");
+        expect(stage, client, request, "OK"); /* again: the same */
+        for (unsigned i = 0; i < 200; i++) { /* who retries nothing sees no error */
+            stage_say(stage, client, "INCR visits");
+            assert_int_equal(i + 1, strtoul(stage_reply(stage, client, 5 * STAGE_SECOND), NULL, 10));
+        }
+        wait_for(stage, asked, drained, "drained");
+        assert_true(stage_wait(stage, has_no_replicas, &drained, 10 * STAGE_SECOND));
+        assert_true(stage_wait(stage, all_settled, NULL, 10 * STAGE_SECOND));
+        expect(stage, client, "INCR visits", "201"); /* it hands requests on */
+        /* who leads there hands over, and nobody has to find out that it has gone */
+        assert_null(strstr(stage_ask(stage, client, "FAILOVERS COUNT 8"), "reason timeout"));
+        assert_non_null(strstr(stage_ask(stage, client, "EVENTS COUNT 30"), "is drained: its"));
+        assert_non_null(strstr(stage_ask(stage, client, "EVENTS COUNT 8"), "replicas are on nodes"));
+        expect_all(stage, drained);
+        expect_all(stage, asked);
+        stage_destroy(stage);
+    }
+}
+
+static void what_would_break_a_contract_is_refused(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_formed(3);
+    unsigned client = stage_connect(stage, 0);
+    expect_prefix(stage, client, "NODE DRAIN 2",
+                  "-ERR node 2 cannot be drained: keyspace default has 3 copies, and 2 nodes would "
+                  "be left for them: let another node join first");
+    expect_prefix(stage, client, "NODE REMOVE 2", "-ERR node 2 has 2 replicas yet: NODE DRAIN");
+    expect_prefix(stage, client, "NODE REMOVE 2 FORCE", "-ERR node 2 cannot be removed: keyspace");
+    expect_prefix(stage, client, "NODE DRAIN 9", "-ERR there is no node '9': NODE LIST");
+    expect_prefix(stage, client, "NODE DRAIN", "-ERR wrong number of arguments");
+    expect_prefix(stage, client, "NODE EXPLODE 1", "-ERR unknown subcommand 'EXPLODE'");
+    expect_prefix(stage, client, "NODE REPLACE 1 BY 1", "-ERR a node cannot take its own place");
+    expect_prefix(stage, client, "REPLICA MOVE 1/1 TO 2", "-ERR node 2 has a replica of partition 1");
+    expect_prefix(stage, client, "REPLICA MOVE 7/1 TO 2", "-ERR there is no partition 7");
+    expect_prefix(stage, client, "REPLICA MOVE x TO 2", "-ERR a replica is named");
+    expect(stage, client, "SET a 1", "OK");
+    stage_destroy(stage);
+}
+
+/* Called back before its copies were replaced: the same replicas, under their old ids. */
+static void a_node_is_called_back(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_of_five(0);
+    unsigned client = stage_connect(stage, 0);
+    struct raft_configuration before[4];
+    for (unsigned i = 0; i < 4; i++) /* where its copies would go, nobody is */
+        before[i] = *partition_wanted(
+            catalogue_find_group(catalogue_on(stage, 0), (struct group_id){2 + i}));
+    stage_kill(stage, 3);
+    stage_kill(stage, 4);
+    expect(stage, client, "NODE DRAIN 2", "OK");
+    stage_run(stage, 2 * STAGE_SECOND);
+    wait_for(stage, 0, 1, "drains");
+    expect(stage, client, "NODE UNDRAIN 2", "OK");
+    wait_for(stage, 0, 1, "serves");
+    assert_true(stage_start(stage, 3));
+    assert_true(stage_start(stage, 4));
+    assert_true(stage_wait(stage, all_settled, NULL, 30 * STAGE_SECOND));
+    for (unsigned i = 0; i < 4; i++) {
+        const struct raft_configuration *now = partition_wanted(
+            catalogue_find_group(catalogue_on(stage, 0), (struct group_id){2 + i}));
+        const struct raft_member *was = raft_find_member_on(&before[i], (struct node_id){2});
+        if (was)
+            assert_non_null(raft_find_member(now, was->replica));
+    }
+    expect_all(stage, 1);
+    stage_destroy(stage);
+}
+
+static void one_node_takes_the_place_of_another(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_of_five(0);
+    unsigned client = stage_connect(stage, 2);
+    expect(stage, client, "NODE REPLACE 1 BY 5", "OK");
+    wait_for(stage, 2, 0, "drained");
+    assert_true(stage_wait(stage, all_settled, NULL, 10 * STAGE_SECOND));
+    for (unsigned i = 0; i < 4; i++) {
+        const struct control_partition *partition =
+            catalogue_find_group(catalogue_on(stage, 2), (struct group_id){2 + i});
+        if (raft_find_member_on(&partition->initial, (struct node_id){1}))
+            assert_non_null(raft_find_member_on(&partition->wanted, (struct node_id){5}));
+    }
+    expect_all(stage, 0);
+    stage_destroy(stage);
+}
+
+static void a_replica_is_moved(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_of_five(0);
+    unsigned client = stage_connect(stage, 2);
+    const struct control_partition *partition =
+        catalogue_find_group(catalogue_on(stage, 2), (struct group_id){2});
+    struct raft_member first = partition->initial.members[0];
+    uint64_t to = 1;
+    char request[48];
+    while (raft_find_member_on(&partition->initial, (struct node_id){to}))
+        to++;
+    snprintf(request, sizeof request, "REPLICA MOVE 2/%u TO %u", (unsigned)first.replica.value,
+             (unsigned)to);
+    expect(stage, client, request, "OK");
+    stage_run(stage, STAGE_SECOND);
+    assert_true(stage_wait(stage, all_settled, NULL, 20 * STAGE_SECOND));
+    partition = catalogue_find_group(catalogue_on(stage, 2), (struct group_id){2});
+    assert_int_equal(partition->settled, partition->change);
+    assert_non_null(raft_find_member_on(&partition->wanted, (struct node_id){to}));
+    assert_null(raft_find_member_on(&partition->wanted, first.node));
+    expect_all(stage, 0);
+    stage_destroy(stage);
+}
+
+/* CONTROL-18 */
+static void a_removed_node_does_not_come_back(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_of_five(0);
+    unsigned client = stage_connect(stage, 0), there = stage_connect(stage, 4);
+    expect(stage, client, "NODE DRAIN 5", "OK");
+    wait_for(stage, 0, 4, "drained");
+    expect(stage, client, "NODE REMOVE 5", "OK");
+    wait_for(stage, 4, 4, "removed");
+    expect(stage, there, "SET through the-removed", "OK"); /* until it is stopped */
+    assert_false(worker_is_ready(stage->nodes[4].worker));
+    expect_prefix(stage, client, "NODE UNDRAIN 5", "-ERR node 5 was removed");
+    stage_kill(stage, 4);
+    (void)stage_start(stage, 4);
+    for (unsigned i = 0; i < 100 && !stage->nodes[4].why[0]; i++)
+        stage_run(stage, STAGE_SECOND / 10);
+    assert_non_null(strstr(stage->nodes[4].why, "node 5 was removed"));
+    expect_all(stage, 0);
+    stage_destroy(stage);
+}
+
+/* CONTROL-17 */
+static void who_is_down_for_long_is_replaced(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_of_five(5 * STAGE_SECOND);
+    unsigned client = stage_connect(stage, 0);
+    stage_kill(stage, 3);
+    wait_for(stage, 0, 3, "away");
+    assert_true(stage_wait(stage, all_settled, NULL, 30 * STAGE_SECOND));
+    for (unsigned i = 0; i < 4; i++)
+        assert_null(raft_find_member_on(
+            partition_wanted(catalogue_find_group(catalogue_on(stage, 0), (struct group_id){2 + i})),
+            (struct node_id){4}));
+    /* R18: `system` had five voters, and four are left: it is not made smaller by itself */
+    assert_non_null(raft_find_member_on(
+        partition_wanted(catalogue_find_group(catalogue_on(stage, 0), GROUP_SYSTEM)),
+        (struct node_id){4}));
+    expect_all(stage, 0);
+    assert_true(stage_start(stage, 3));
+    wait_for(stage, 0, 3, "serves");
+    expect(stage, client, "SET a 1", "OK");
+    expect_all(stage, 3);
+    stage_destroy(stage);
+}
+
+/* Its own leader hears it: who gave it up is the one that is cut off. */
+static void who_is_heard_is_not_replaced(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_of_five(5 * STAGE_SECOND);
+    unsigned system = STAGE_NONE;
+    for (unsigned i = 0; i < 5; i++) {
+        struct replica *replica = stage_replica(stage, i, GROUP_SYSTEM);
+        if (replica && replica_is_serving(replica))
+            system = i;
+    }
+    unsigned other = (system + 1) % 5;
+    uint64_t changes[4];
+    for (unsigned i = 0; i < 4; i++)
+        changes[i] =
+            catalogue_find_group(catalogue_on(stage, system), (struct group_id){2 + i})->settled;
+    world_cut_both(stage->world, stage->nodes[system].machine, stage->nodes[other].machine);
+    stage_run(stage, 20 * STAGE_SECOND);
+    for (unsigned i = 0; i < 4; i++) {
+        const struct control_partition *partition =
+            catalogue_find_group(catalogue_on(stage, system), (struct group_id){2 + i});
+        bool led_by_the_cut = raft_replica_on(&partition->initial, (struct node_id){system + 1}).value;
+        if (!led_by_the_cut)
+            assert_int_equal(partition->settled, changes[i]);
+    }
+    stage_heal(stage);
+    wait_for(stage, system, other, "serves");
+    expect_all(stage, other);
+    stage_destroy(stage);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_node_is_drained),
+        cmocka_unit_test(what_would_break_a_contract_is_refused),
+        cmocka_unit_test(a_node_is_called_back),
+        cmocka_unit_test(one_node_takes_the_place_of_another),
+        cmocka_unit_test(a_replica_is_moved),
+        cmocka_unit_test(a_removed_node_does_not_come_back),
+        cmocka_unit_test(who_is_down_for_long_is_replaced),
+        cmocka_unit_test(who_is_heard_is_not_replaced),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
