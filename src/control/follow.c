@@ -233,6 +233,28 @@ static bool is_sure_here(struct control *control, struct replica *replica)
 
 /* ---- asking the leader ---- */
 
+static bool is_reachable(const struct control *control, struct node_id node)
+{
+    struct peer_set *peers = node_peers(control->node);
+    return node.value && !node_id_equal(node, node_formation(control->node)->self) &&
+           peer_is_up(peers, peer_of(peers, node, GROUP_SYSTEM), WIRE_LINK_DATA);
+}
+
+/* A replica here that nobody leads knows no leader: then whom somebody who was asked has named, and
+ * else one member after the other. */
+static struct peer_id whom_to_ask(struct control *control)
+{
+    const struct node_formation *formation = node_formation(control->node);
+    struct peer_id leader = node_leader_elsewhere(control->node, GROUP_SYSTEM);
+    if (leader.node.value || !node_group(control->node, GROUP_SYSTEM))
+        return leader;
+    struct node_id found = control->named_leader;
+    for (size_t i = 0; !is_reachable(control, found) && i < formation->member_count; i++)
+        found = formation->members[control->next_member++ % formation->member_count].id;
+    return is_reachable(control, found) ? peer_of(node_peers(control->node), found, GROUP_SYSTEM)
+                                        : (struct peer_id){0};
+}
+
 static bool send_question(struct control *control, uint64_t now_ns)
 {
     struct slice words[] = {slice_of_text("KEYSPACE"), slice_of_text("RECORDS")};
@@ -240,7 +262,7 @@ static bool send_question(struct control *control, uint64_t now_ns)
                                 .epoch = control->ask_epoch + 1,
                                 .words = words,
                                 .count = 2};
-    if (!question_send(control, node_leader_elsewhere(control->node, GROUP_SYSTEM), &question))
+    if (!question_send(control, whom_to_ask(control), &question))
         return false;
     control->ask_epoch++;
     control->is_asking = true;
@@ -326,8 +348,11 @@ bool control_handle_peer(struct control *control, const struct peer_happening *h
     if (!control->is_asking || reply->epoch != control->ask_epoch)
         return true; /* it came too late */
     control->is_asking = false;
-    if (reply->outcome == WIRE_OUTCOME_REFUSED)
+    control->named_leader = (struct node_id){0};
+    if (reply->outcome == WIRE_OUTCOME_REFUSED) {
         node_hint_leader(control->node, GROUP_SYSTEM, reply->leader);
+        control->named_leader = reply->leader;
+    }
     struct control_catalogue catalogue;
     catalogue_init(&catalogue);
     if (reply->outcome == WIRE_OUTCOME_DONE && read_answer(control, reply->reply, &catalogue)) {
@@ -349,11 +374,17 @@ static bool is_waited_for(const struct control *control)
     return control->answered < control->wanted;
 }
 
+/* What `system` has become is not heard by a replica of it here: there is none, its group has let
+ * go of it, or nobody leads it, and it may be the only one that does not know why. */
+static bool is_out_of_touch(const struct replica *replica)
+{
+    return !replica || !replica_leader_node(replica).value ||
+           !raft_find_member(raft_configuration(replica_raft(replica)), replica_self(replica));
+}
+
 static uint64_t next_question_ns(const struct control *control)
 {
-    struct replica *replica = node_group(control->node, GROUP_SYSTEM);
-    /* A replica that nobody leads may be one that its group has without a word let go of. */
-    bool regular = !replica || !replica_leader_node(replica).value;
+    bool regular = is_out_of_touch(node_group(control->node, GROUP_SYSTEM));
     if (is_waited_for(control))
         return control->retry_ns;
     if (!regular)

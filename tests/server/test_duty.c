@@ -116,7 +116,7 @@ static void a_node_is_drained(void **state)
         /* who leads there hands over, and nobody has to find out that it has gone */
         assert_null(strstr(stage_ask(stage, client, "FAILOVERS COUNT 8"), "reason timeout"));
         assert_non_null(strstr(stage_ask(stage, client, "EVENTS COUNT 30"), "is drained: its"));
-        assert_non_null(strstr(stage_ask(stage, client, "EVENTS COUNT 8"), "replicas are on nodes"));
+        assert_non_null(strstr(stage_ask(stage, client, "EVENTS COUNT 24"), "replicas are on nodes"));
         expect_all(stage, drained);
         expect_all(stage, asked);
         stage_destroy(stage);
@@ -159,6 +159,16 @@ static void a_node_is_called_back(void **state)
     expect(stage, client, "NODE DRAIN 2", "OK");
     stage_run(stage, 2 * STAGE_SECOND);
     wait_for(stage, 0, 1, "drains");
+    unsigned open = 0; /* those whose new copy is to be where nobody is */
+    for (unsigned i = 0; i < 4; i++) {
+        const struct control_partition *partition =
+            catalogue_find_group(catalogue_on(stage, 0), (struct group_id){2 + i});
+        if (partition->settled < partition->change)
+            open++;
+        else
+            before[i].member_count = 0;
+    }
+    assert_true(open > 0);
     expect(stage, client, "NODE UNDRAIN 2", "OK");
     wait_for(stage, 0, 1, "serves");
     assert_true(stage_start(stage, 3));
@@ -254,9 +264,7 @@ static void who_is_down_for_long_is_replaced(void **state)
             partition_wanted(catalogue_find_group(catalogue_on(stage, 0), (struct group_id){2 + i})),
             (struct node_id){4}));
     /* R18: `system` had five voters, and four are left: it is not made smaller by itself */
-    assert_non_null(raft_find_member_on(
-        partition_wanted(catalogue_find_group(catalogue_on(stage, 0), GROUP_SYSTEM)),
-        (struct node_id){4}));
+    assert_int_equal(0, catalogue_find_group(catalogue_on(stage, 0), GROUP_SYSTEM)->change);
     expect_all(stage, 0);
     assert_true(stage_start(stage, 3));
     wait_for(stage, 0, 3, "serves");
