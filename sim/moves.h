@@ -11,12 +11,12 @@
 
 struct moves {
     struct random random;
-    unsigned nodes;                /* that there will be */
-    uint64_t gap_ns;               /* about so long between two; 0: none */
-    uint64_t act_ns;               /* UINT64_MAX: one is asked, or none comes */
-    char words[MOVES_WORDS_SIZE];  /* the newest */
-    bool is_open;                  /* it is to be asked, or asked again */
-    unsigned back;                 /* the end of a run: the next node that is called back; 0: none */
+    unsigned nodes;               /* that there will be */
+    uint64_t gap_ns;              /* about so long between two; 0: none */
+    uint64_t act_ns;              /* UINT64_MAX: one is asked, or none comes */
+    char words[MOVES_WORDS_SIZE]; /* the newest */
+    bool is_open;                 /* it is to be asked, or asked again */
+    unsigned back;                /* the end of a run: the next node that is called back; 0: none */
     uint64_t taken, refused;
 };
 

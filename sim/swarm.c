@@ -275,7 +275,8 @@ static void print_sums(const struct sums *sums)
         "swarm: %llu writes were acknowledged, cut and in a ledger, %llu more were of terms that "
         "nobody knows of\n",
         (unsigned long long)sums->losses.listed, (unsigned long long)sums->losses.unknown);
-    printf("swarm: %llu nodes joined, contracts were altered %llu times, nodes and replicas moved %llu "
+    printf("swarm: %llu nodes joined, contracts were altered %llu times, nodes and replicas moved "
+           "%llu "
            "times\n",
            (unsigned long long)sums->joined, (unsigned long long)sums->altered,
            (unsigned long long)sums->moved);

@@ -116,12 +116,13 @@ static void tell(struct admin *admin, struct node *node, const struct replica *r
     bool self = node_id_equal(member->node, node_formation(node)->self);
     bool leads = raft_view(replica_raft(replica))->role == RAFT_LEADER;
     char name[80], text[CONTROL_LINE_SIZE];
-    if (seen->state == ADMIN_STATE_UNKNOWN || seen->told == ADMIN_STATE_UNKNOWN || (self && leads)) {
+    if (seen->state == ADMIN_STATE_UNKNOWN || seen->told == ADMIN_STATE_UNKNOWN ||
+        (self && leads)) {
         seen->told = seen->state;
         return;
     }
-    snprintf(name, sizeof name, "state-%llu-%llu-%llx-%llx",
-             (unsigned long long)seen->group.value, (unsigned long long)seen->replica.value,
+    snprintf(name, sizeof name, "state-%llu-%llu-%llx-%llx", (unsigned long long)seen->group.value,
+             (unsigned long long)seen->replica.value,
              (unsigned long long)node_formation(node)->self.value,
              (unsigned long long)seen->since_ms);
     snprintf(text, sizeof text, "%s -> %s: %s", admin_state_name(seen->told),

@@ -76,8 +76,8 @@ static bool leads_system(struct control *control)
     return replica && replica_is_serving(replica);
 }
 
-/* What this node slept through, as a machine that was paused, is no silence of others: a look counts
- * as one pause of its own at most. */
+/* What this node slept through, as a machine that was paused, is no silence of others: a look
+ * counts as one pause of its own at most. */
 void away_tick(struct control *control)
 {
     struct away *away = &control->away;

@@ -37,11 +37,11 @@
  * CONTROL-14  Nothing that the catalogue says of a node holds for a directory that it does not know
  * by its ticket: one that began anew (NODE-10) has nothing before it is taken back, and then under
  * new replica ids alone (R4); one whose place another has taken stops.
- * CONTROL-16  A node's duty (drains, away, removed) and what each of its partitions is to become are
- * one entry; it is refused where a contract could not be kept. CONTROL-17  A node that is down is
- * replaced after replace_after_ns of being unheard by the leader of `system`, one fault domain at a
- * time (R18), and no replica of it goes that its own leader hears; back before that is done, it is
- * called back. CONTROL-18  A node that was removed gets no replica again, and does not start.
+ * CONTROL-16  A node's duty (drains, away, removed) and what each of its partitions is to become
+ * are one entry; it is refused where a contract could not be kept. CONTROL-17  A node that is down
+ * is replaced after replace_after_ns of being unheard by the leader of `system`, one fault domain
+ * at a time (R18), and no replica of it goes that its own leader hears; back before that is done,
+ * it is called back. CONTROL-18  A node that was removed gets no replica again, and does not start.
  * CONTROL-19  What becomes of a node or a replica is told as an event once, by whom it is known.
  * CONTROL-15  Who reaches a member that knows of a node hears of it, be that node the leader of
  * `system`, which can tell it to nobody who does not know it. */
@@ -70,7 +70,7 @@ struct control_options {
      * which is lost for good. */
     bool begins_anew;
     uint64_t replace_after_ns; /* a member that is down for so long is replaced; 0: none is */
-    uint64_t tag; /* io tags used: tag .. tag + CONTROL_PROBES_MAX - 1 */
+    uint64_t tag;              /* io tags used: tag .. tag + CONTROL_PROBES_MAX - 1 */
 };
 
 /* INVALID with one line: the list cannot be read, is too long, names an address twice. */
@@ -149,7 +149,8 @@ enum control_duty {
     CONTROL_DUTY_SERVES = 0,
     CONTROL_DUTY_DRAINS, /* its replicas go elsewhere, and none comes: NODE DRAIN */
     CONTROL_DUTY_AWAY,   /* the same, by itself: it was down for too long, and is expected back */
-    CONTROL_DUTY_REMOVED /* for good: it has no replica and gets none, its id is never given again */
+    CONTROL_DUTY_REMOVED /* for good: it has no replica and gets none, its id is never given again
+                          */
 };
 
 struct control_node {
@@ -220,7 +221,8 @@ void control_execute_keyspace(struct command_call *call);
 void control_execute_member(struct command_call *call);
 
 /* NODE DRAIN id | UNDRAIN id | REPLACE id BY id | REMOVE id [FORCE], and REPLICA MOVE
- * partition/replica TO node: data commands of the system group; admin/ has their rows. CONTROL-16 */
+ * partition/replica TO node: data commands of the system group; admin/ has their rows. CONTROL-16
+ */
 void control_execute_node(struct command_call *call);
 void control_execute_replica(struct command_call *call);
 

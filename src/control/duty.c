@@ -338,9 +338,11 @@ static bool swap(struct keyspace_work *work, const struct control_keyspace *keys
     enum cluster_spread spread = keyspace->contract.spread;
     size_t domains = cluster_domain_count(members, count, spread);
     if (has_node(wanted, to))
-        keyspace_fail(work, "ERR node %llu has a replica of partition %llu already: another node works, or NODE "
-                      "DRAIN, which chooses",
-                      (unsigned long long)to.value, (unsigned long long)partition->group.value);
+        keyspace_fail(
+            work,
+            "ERR node %llu has a replica of partition %llu already: another node works, or NODE "
+            "DRAIN, which chooses",
+            (unsigned long long)to.value, (unsigned long long)partition->group.value);
     else if (spread && domains < count)
         keyspace_fail(work,
                       "ERR SPREAD %s of keyspace %s: two replicas of partition %llu would be on "
@@ -489,7 +491,8 @@ static void move_replica(struct keyspace_work *work)
     struct replica_id replica;
     size_t at = 0;
     if (!take_name(call->arguments[2], &group, &replica)) {
-        keyspace_fail(work, "ERR a replica is named PARTITION/REPLICA, like 7/2: STATUS shows them");
+        keyspace_fail(work,
+                      "ERR a replica is named PARTITION/REPLICA, like 7/2: STATUS shows them");
         return;
     }
     while (at < catalogue->partition_count &&

@@ -30,12 +30,12 @@ bool control_tell_event(struct control *control, const struct control_event *eve
     if (control->reports.count >= CONTROL_REPORTS_MAX / 2)
         return false; /* what was lost goes before what happened */
     snprintf(key, sizeof key, KIND "%s", event->name);
-    json_t *root = json_pack(
-        "{s:i,s:I,s:s,s:o,s:o,s:o,s:s}", "version", RECORD_VERSION, "at_ms",
-        (json_int_t)event->at_ms, "kind", event->kind, "node",
-        or_null(event->node.value, event->node.value), "partition",
-        or_null(event->group.value, event->has_group), "replica",
-        or_null(event->replica.value, event->replica.value), "text", event->text);
+    json_t *root =
+        json_pack("{s:i,s:I,s:s,s:o,s:o,s:o,s:s}", "version", RECORD_VERSION, "at_ms",
+                  (json_int_t)event->at_ms, "kind", event->kind, "node",
+                  or_null(event->node.value, event->node.value), "partition",
+                  or_null(event->group.value, event->has_group), "replica",
+                  or_null(event->replica.value, event->replica.value), "text", event->text);
     char *text = json_dumps(root, JSON_COMPACT);
     bool taken = control_report(control, key, slice_of_text(text));
     free(text);

@@ -180,7 +180,7 @@ struct control {
     bool has_changes; /* the catalogue wants something of some group */
     bool is_changing; /* a group that is led here is not what the catalogue wants */
     uint64_t change_ticket, change_terms; /* the question that a change waits for; 0: none */
-    struct group_id told_group; /* the last placement that was told as an event */
+    struct group_id told_group;           /* the last placement that was told as an event */
     uint64_t told_change;
     char line[CONTROL_LINE_SIZE];
     uint64_t place_ticket; /* the question whether this node's place is another's; 0: none */
@@ -313,8 +313,8 @@ void wanted_write_birth(const struct control_catalogue *catalogue,
 /* What `partition` of `keyspace` is to become; as it was, the contract was that of `before`. */
 void wanted_set(const struct control_catalogue *catalogue, const struct control_keyspace *before,
                 const struct control_keyspace *keyspace, struct control_partition *partition);
-/* The same with nodes that were chosen elsewhere: contract.replicas of them, the first one the first
- * candidate. Its birth is written. */
+/* The same with nodes that were chosen elsewhere: contract.replicas of them, the first one the
+ * first candidate. Its birth is written. */
 void wanted_set_nodes(const struct control_keyspace *before,
                       const struct control_keyspace *keyspace, struct control_partition *partition,
                       const struct node_id *nodes);

@@ -130,8 +130,8 @@ static void tell_partition(struct reply *reply, const struct control_catalogue *
     reply_text(reply, "nodes");
     reply_array(reply, count);
     for (size_t i = 0; i < count; i++)
-        reply_integer(
-            reply, (int64_t)(first ? catalogue->members[i].member.id.value : wanted->members[i].node.value));
+        reply_integer(reply, (int64_t)(first ? catalogue->members[i].member.id.value
+                                             : wanted->members[i].node.value));
     pair(reply, "state", partition->settled < partition->change ? "changing" : "settled");
     tell_wait(reply, catalogue, partition);
 }

@@ -29,10 +29,8 @@ void wanted_write_birth(const struct control_catalogue *catalogue,
         initial->member_count = replicas;
         initial->commit_quorum = initial->election_quorum = replicas / 2 + 1;
         for (size_t i = 0; i < replicas; i++)
-            initial->members[i] =
-                (struct raft_member){.replica = {i + 1},
-                                     .node = catalogue->members[i].member.id,
-                                     .kind = RAFT_VOTER};
+            initial->members[i] = (struct raft_member){
+                .replica = {i + 1}, .node = catalogue->members[i].member.id, .kind = RAFT_VOTER};
     }
     if (partition->next_replica.value <= initial->member_count)
         partition->next_replica.value = initial->member_count + 1;
@@ -84,10 +82,10 @@ void wanted_set_nodes(const struct control_keyspace *before,
     wanted_present(partition, &present);
     if (sync || before->contract.sync != keyspace->contract.sync)
         sync = wanted_sync(&keyspace->contract);
-    partition->wanted = (struct raft_configuration){
-        .commit_quorum = cluster_commit_quorum(&keyspace->contract),
-        .election_quorum = cluster_election_quorum(&keyspace->contract),
-        .sync = sync};
+    partition->wanted =
+        (struct raft_configuration){.commit_quorum = cluster_commit_quorum(&keyspace->contract),
+                                    .election_quorum = cluster_election_quorum(&keyspace->contract),
+                                    .sync = sync};
     name_members(partition, &present, nodes, keyspace->contract.replicas);
     partition->before = present;
     partition->change++;

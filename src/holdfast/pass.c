@@ -38,7 +38,8 @@ static const struct verb {
      "  replace ID by ID  each of its replicas goes to that one node\n"
      "  remove ID         a drained node, for good: its number is never given again\n"
      "    --force         at once, whatever it has\n\n"
-     "A drained node hands requests on until it is stopped. What cannot be done without breaking a\n"
+     "A drained node hands requests on until it is stopped. What cannot be done without breaking "
+     "a\n"
      "contract is refused, with what would work.\n"},
     {"replica", NULL, "",
      "holdfast [-a HOST:PORT] replica VERB ... [--json]   one copy of one partition\n\n"

@@ -36,7 +36,7 @@ static const struct {
     {"wal-segment-size", "BYTES", "size of a log segment (default 64mb, less on a small disk)"},
 };
 #define REPLACE_AFTER_S 300
-#define KNOWN (sizeof known / sizeof known[0])
+#define KNOWN           (sizeof known / sizeof known[0])
 _Static_assert(KNOWN <= OPTIONS_MAX, "make OPTIONS_MAX larger");
 
 /* Named by the design, not served yet: refused with the reason instead of "unknown". */

@@ -22,9 +22,9 @@ struct options {
 MUST_USE enum status options_read(struct options *options, int count, char **words, char why[400]);
 const char *options_get(const struct options *options, const char *name); /* "" when not given */
 uint64_t options_size(const struct options *options,
-                      const char *name);                 /* bytes; 0 when not given */
+                      const char *name);                          /* bytes; 0 when not given */
 uint64_t options_replace_after_ns(const struct options *options); /* 0: never */
-unsigned options_workers(const struct options *options); /* auto is a number by now */
+unsigned options_workers(const struct options *options);          /* auto is a number by now */
 void options_print_help(void);
 
 #endif

@@ -112,7 +112,7 @@ struct raft {
     uint64_t elected_ns;
     uint64_t round_starts[RAFT_ROUNDS_MAX];
     bool transfer_to_any;
-    uint64_t transfer_failed_term;     /* in which one came to nothing; 0: none has */
+    uint64_t transfer_failed_term;        /* in which one came to nothing; 0: none has */
     uint64_t transfer_end_ns, run_now_ns; /* view.transfer_to: gives up; RUN_NOW was sent, 0: not */
 
     uint32_t ticket_first, ticket_count; /* a ring */

@@ -1,5 +1,5 @@
 /* Nodes are drained, called back, replaced, removed and given up while clients write (CONTROL-16,
- * CONTROL-17, CONTROL-18). */
+ * CONTROL-17, CONTROL-18), and what becomes of them is told (CONTROL-19). */
 #include "stage.h"
 
 #include "control/control.h"
@@ -39,8 +39,7 @@ static bool has_duty(struct stage *stage, void *argument)
 {
     const struct look *look = argument;
     const struct control_catalogue *catalogue = catalogue_on(stage, look->asked);
-    const struct control_node *node =
-        control_member(catalogue, (struct node_id){look->about + 1});
+    const struct control_node *node = control_member(catalogue, (struct node_id){look->about + 1});
     return node && strcmp(control_duty_word(catalogue, node), look->duty) == 0;
 }
 
@@ -105,9 +104,10 @@ static void a_node_is_drained(void **state)
         expect(stage, client, "SELECT carts", "OK");
         expect(stage, client, request, "OK");
         expect(stage, client, request, "OK"); /* again: the same */
-        for (unsigned i = 0; i < 200; i++) { /* who retries nothing sees no error */
+        for (unsigned i = 0; i < 200; i++) {  /* who retries nothing sees no error */
             stage_say(stage, client, "INCR visits");
-            assert_int_equal(i + 1, strtoul(stage_reply(stage, client, 5 * STAGE_SECOND), NULL, 10));
+            assert_int_equal(i + 1,
+                             strtoul(stage_reply(stage, client, 5 * STAGE_SECOND), NULL, 10));
         }
         wait_for(stage, asked, drained, "drained");
         assert_true(stage_wait(stage, has_no_replicas, &drained, 10 * STAGE_SECOND));
@@ -116,7 +116,8 @@ static void a_node_is_drained(void **state)
         /* who leads there hands over, and nobody has to find out that it has gone */
         assert_null(strstr(stage_ask(stage, client, "FAILOVERS COUNT 8"), "reason timeout"));
         assert_non_null(strstr(stage_ask(stage, client, "EVENTS COUNT 30"), "is drained: its"));
-        assert_non_null(strstr(stage_ask(stage, client, "EVENTS COUNT 24"), "replicas are on nodes"));
+        assert_non_null(
+            strstr(stage_ask(stage, client, "EVENTS COUNT 24"), "replicas are on nodes"));
         expect_all(stage, drained);
         expect_all(stage, asked);
         stage_destroy(stage);
@@ -137,7 +138,8 @@ static void what_would_break_a_contract_is_refused(void **state)
     expect_prefix(stage, client, "NODE DRAIN", "-ERR wrong number of arguments");
     expect_prefix(stage, client, "NODE EXPLODE 1", "-ERR unknown subcommand 'EXPLODE'");
     expect_prefix(stage, client, "NODE REPLACE 1 BY 1", "-ERR a node cannot take its own place");
-    expect_prefix(stage, client, "REPLICA MOVE 1/1 TO 2", "-ERR node 2 has a replica of partition 1");
+    expect_prefix(stage, client, "REPLICA MOVE 1/1 TO 2",
+                  "-ERR node 2 has a replica of partition 1");
     expect_prefix(stage, client, "REPLICA MOVE 7/1 TO 2", "-ERR there is no partition 7");
     expect_prefix(stage, client, "REPLICA MOVE x TO 2", "-ERR a replica is named");
     expect(stage, client, "SET a 1", "OK");
@@ -260,9 +262,9 @@ static void who_is_down_for_long_is_replaced(void **state)
     wait_for(stage, 0, 3, "away");
     assert_true(stage_wait(stage, all_settled, NULL, 30 * STAGE_SECOND));
     for (unsigned i = 0; i < 4; i++)
-        assert_null(raft_find_member_on(
-            partition_wanted(catalogue_find_group(catalogue_on(stage, 0), (struct group_id){2 + i})),
-            (struct node_id){4}));
+        assert_null(raft_find_member_on(partition_wanted(catalogue_find_group(
+                                            catalogue_on(stage, 0), (struct group_id){2 + i})),
+                                        (struct node_id){4}));
     /* R18: `system` had five voters, and four are left: it is not made smaller by itself */
     assert_int_equal(0, catalogue_find_group(catalogue_on(stage, 0), GROUP_SYSTEM)->change);
     expect_all(stage, 0);
@@ -294,7 +296,8 @@ static void who_is_heard_is_not_replaced(void **state)
     for (unsigned i = 0; i < 4; i++) {
         const struct control_partition *partition =
             catalogue_find_group(catalogue_on(stage, system), (struct group_id){2 + i});
-        bool led_by_the_cut = raft_replica_on(&partition->initial, (struct node_id){system + 1}).value;
+        bool led_by_the_cut =
+            raft_replica_on(&partition->initial, (struct node_id){system + 1}).value;
         if (!led_by_the_cut)
             assert_int_equal(partition->settled, changes[i]);
     }
