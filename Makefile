@@ -59,7 +59,7 @@ test-asan:
 STEADY = $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
 # Only folders that have threads, and real nodes of several workers: the rest is one thread by design.
-THREADED = $(or $(SUITE),$(foreach folder,io http,$(if $(wildcard test*/$(folder)/meson.build),$(folder))))
+THREADED = $(or $(SUITE),$(foreach folder,io http holdfastd,$(if $(wildcard test*/$(folder)/meson.build),$(folder))))
 
 TSAN = halt_on_error=1:history_size=7:second_deadlock_stack=1:suppressions=$(CURDIR)/tools/tsan.supp
 

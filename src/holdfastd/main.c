@@ -1,6 +1,8 @@
 /* holdfastd: options, its workers, their threads and loops, their end. */
 #include "base/memory.h"
+#include "holdfastd/log.h"
 #include "holdfastd/options.h"
+#include "holdfastd/service.h"
 #include "http/http.h"
 #include "io/real.h"
 #include "worker/worker.h"
@@ -12,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 _Static_assert(WORKER_COUNT_MAX <= HTTP_WORKERS_MAX, "each has its place in the facts");
@@ -36,6 +37,22 @@ static void on_signal(int number)
     stop_all();
 }
 
+/* Nobody is served yet, and a log that is being read may be left at any point. The kernel ends by
+ * itself any process but the first one of a container. */
+static void on_early_signal(int number)
+{
+    (void)number;
+    _exit(0);
+}
+
+static void install_early_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_early_signal};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+}
+
 static void install_signals(struct io *io)
 {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
@@ -45,17 +62,6 @@ static void install_signals(struct io *io)
     sigaction(SIGINT, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
-}
-
-static void log_line(const char *line)
-{
-    struct timespec now;
-    struct tm parts;
-    char text[32];
-    clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &parts);
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-    fprintf(stderr, "%s.%03ldZ %s\n", text, now.tv_nsec / 1000000, line);
 }
 
 static int fail(const char *line)
@@ -119,6 +125,7 @@ struct program {
     struct io *ios[WORKER_COUNT_MAX];
     struct http_facts facts;
     struct http *http;
+    struct service *service; /* borrowed; NULL: none */
 };
 
 /* Whether a worker is ready takes a look at each of its groups: not in every turn. */
@@ -161,6 +168,8 @@ static void give_metrics(struct share *share)
 static void stop(struct share *share)
 {
     struct program *program = share->program;
+    if (share->number == 0)
+        service_say_stopping(program->service);
     worker_stop(share->worker);
     for (unsigned i = 1; share->number == 0 && i < program->count; i++)
         io_wake(program->ios[i]);
@@ -258,11 +267,13 @@ static void run_all(struct program *program)
         pthread_join(program->shares[i].thread, NULL);
 }
 
-static int tell_end(const struct program *program)
+/* `why`: the failure that ended it; "" else. */
+static int tell_end(const struct program *program, char why[WORKER_LINE_SIZE])
 {
-    for (unsigned i = 0; i < program->count; i++)
-        if (worker_failure(program->shares[i].worker)[0])
-            return fail(worker_failure(program->shares[i].worker));
+    for (unsigned i = 0; i < program->count && !why[0]; i++)
+        snprintf(why, WORKER_LINE_SIZE, "%s", worker_failure(program->shares[i].worker));
+    if (why[0])
+        return fail(why);
     log_line("stopped");
     return 0;
 }
@@ -294,24 +305,36 @@ static enum status open_all(struct program *program, const struct options *optio
     return status;
 }
 
+/* It is open. Returns the exit code. */
+static int run_program(struct program *program, char why[WORKER_LINE_SIZE])
+{
+    why[0] = 0; /* what an earlier attempt has said */
+    install_signals(program->ios[0]);
+    log_line("started");
+    service_say_ready(program->service, &program->facts); /* SERVICE-1 */
+    run_all(program);
+    return tell_end(program, why);
+}
+
 static int serve(const struct options *options)
 {
     struct program program;
-    char why[WORKER_LINE_SIZE] = "";
+    struct service *service = NULL;
+    char why[WORKER_LINE_SIZE] = "", unheard[SERVICE_WHY_SIZE];
     int code = 1;
     enum status status;
+    if (service_start(&service, unheard))
+        log_line(unheard);
     while ((status = open_all(&program, options, why)) == STATUS_AGAIN) {
         log_line(why);
         destroy_all(&program);
     }
-    if (status) {
+    program.service = service;
+    if (status)
         fail(why);
-    } else {
-        install_signals(program.ios[0]);
-        log_line("started");
-        run_all(&program);
-        code = tell_end(&program);
-    }
+    else
+        code = run_program(&program, why);
+    service_stop(service, why);
     destroy_all(&program);
     return code;
 }
@@ -320,6 +343,7 @@ int main(int count, char **words)
 {
     struct options options = {0};
     char why[400] = "";
+    install_early_signals();
     if (options_read(&options, count, words, why)) {
         fprintf(stderr, "holdfastd: %s\n", why);
         return 2;

@@ -165,6 +165,7 @@ class Node:
         self.wrapper = []  # a command that starts the node: ip netns exec ..., strace ...
         self.join = None
         self.options = []
+        self.environment = {}  # beside that of the test
 
     @property
     def address(self):
@@ -185,7 +186,7 @@ class Node:
         assert self.process is None
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            preexec_fn=die_with_parent)
+                                            env={**os.environ, **self.environment}, preexec_fn=die_with_parent)
 
     def signal(self, number):
         self.process.send_signal(number)

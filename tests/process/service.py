@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""What a node tells its service manager, and that it can be the first process of a container."""
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import unittest
+
+from cluster import HOLDFASTD, Cluster, die_with_parent, wait_until
+
+
+class Manager:
+    """The other end of NOTIFY_SOCKET: an abstract name."""
+
+    def __init__(self, test):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        test.addCleanup(self.socket.close)
+        name = f"holdfast-test-{os.getpid()}-{id(self)}"
+        self.socket.bind("\0" + name)
+        self.environment = {"NOTIFY_SOCKET": "@" + name, "WATCHDOG_USEC": "1000000"}
+
+    def hear(self):
+        self.socket.settimeout(20)
+        return self.socket.recv(4096).decode().split("\n")
+
+    def wait_for(self, line):
+        """Everything up to the message with that line."""
+        heard = []
+        while line not in heard:
+            heard += self.hear()
+        return heard
+
+
+class Service(unittest.TestCase):
+    def test_a_life(self):
+        manager = Manager(self)
+        with Cluster(1) as cluster:
+            node = cluster.nodes[0]
+            node.environment = manager.environment
+            node.start()
+            self.assertIn("STATUS=recovers its log", manager.hear())
+            manager.wait_for("READY=1")
+            self.assertEqual(node.http("/livez"), 200)  # it listens by then
+            manager.wait_for("STATUS=ready")
+            for _ in range(3):
+                manager.wait_for("WATCHDOG=1")
+            node.signal(signal.SIGTERM)
+            self.assertNotIn("READY=1", manager.wait_for("STOPPING=1"))
+            self.assertEqual(node.wait_exit(), 0)
+
+    def test_a_cold_cluster_does_not_wait_for_itself(self):
+        """SERVICE-1: with READY=1 only at a quorum, machines that start one service after the other would wait for ever."""
+        manager = Manager(self)
+        with Cluster(3) as cluster:
+            alone = cluster.nodes[0]
+            alone.environment = manager.environment
+            alone.start()
+            manager.wait_for("READY=1")
+            self.assertEqual(alone.http("/readyz"), 503)
+            cluster.start()
+            manager.wait_for("STATUS=ready")
+
+    def test_a_stop_says_why(self):
+        manager = Manager(self)
+        with Cluster(1) as cluster, socket.socket() as taken:
+            node = cluster.nodes[0]
+            taken.bind((node.host, node.port))
+            taken.listen()
+            node.environment = manager.environment
+            node.start()
+            self.assertEqual(node.wait_exit(), 1)
+            said = manager.wait_for("STOPPING=1") + manager.hear()
+            self.assertTrue(any(line.startswith("STATUS=") and "in use" in line for line in said), said)
+
+    def test_a_name_that_is_no_socket(self):
+        with Cluster(1) as cluster:
+            node = cluster.nodes[0]
+            node.environment = {"NOTIFY_SOCKET": "nonsense"}
+            cluster.start()
+            self.assertIn("NOTIFY_SOCKET 'nonsense' is neither a path nor @ and a name", node.log())
+
+
+# ---- the first process of a container ----
+
+def caught(process):
+    """The signals that a process has handlers for, as bits."""
+    with open(f"/proc/{process}/status", encoding="ascii") as status:
+        return int(re.search(r"^SigCgt:\s+([0-9a-f]+)$", status.read(), re.M)[1], 16)
+
+
+class First(unittest.TestCase):
+    WORDS = ["unshare", "--pid", "--fork", "--kill-child=KILL"]
+
+    def setUp(self):
+        if not shutil.which("unshare") or subprocess.run(self.WORDS + ["true"], capture_output=True, check=False).returncode:
+            self.skipTest("this system gives no process namespace")
+
+    @staticmethod
+    def child_of(process):
+        def find():
+            with open(f"/proc/{process}/task/{process}/children", encoding="ascii") as children:
+                return children.read().split()
+        return int(wait_until(find, 10, "the node is started")[0])
+
+    def test_it_ends_when_it_is_told_to(self):
+        with Cluster(1) as cluster:
+            node = cluster.nodes[0]
+            node.wrapper = self.WORDS
+            cluster.start()
+            node.call("SET", "kept", "yes")
+            os.kill(self.child_of(node.process.pid), signal.SIGTERM)
+            self.assertEqual(node.wait_exit(), 0)
+            cluster.start()
+            self.assertEqual(node.call("GET", "kept"), b"yes")
+
+    def test_also_before_it_serves(self):
+        """The kernel gives the first process no signal that it has no handler for."""
+        with tempfile.TemporaryDirectory() as folder:
+            slow = os.path.join(folder, "slow.conf")
+            os.mkfifo(slow)  # reading it waits for a writer
+            process = subprocess.Popen(self.WORDS + [HOLDFASTD, slow], preexec_fn=die_with_parent)
+            child = self.child_of(process.pid)
+            wait_until(lambda: caught(child) >> (signal.SIGTERM - 1) & 1, 10, "it takes SIGTERM")
+            os.kill(child, signal.SIGTERM)
+            self.assertEqual(process.wait(10), 0)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
