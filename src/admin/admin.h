@@ -47,6 +47,8 @@ struct server_verbs admin_verbs(struct admin *admin);
 /* Once a turn: notices in which state each replica is, so that STATUS can say since when; cheap, it
  * looks ten times a second. Without it since_ms is null. */
 void admin_tick(struct admin *admin, struct node *node);
+/* The state of this node's own replica: its name, static. */
+const char *admin_own_state(const struct replica *replica);
 void admin_deinit(struct admin *admin);
 
 #endif

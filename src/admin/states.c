@@ -56,6 +56,11 @@ const char *admin_state_name(enum admin_state state)
     return names[state];
 }
 
+const char *admin_own_state(const struct replica *replica)
+{
+    return admin_state_name(own_state(replica));
+}
+
 const char *admin_state_because(const struct replica *replica, enum admin_state state, bool self)
 {
     bool led = raft_view(replica_raft(replica))->leader.value != 0;

@@ -1,5 +1,6 @@
 /* holdfastd: options, its workers, their threads and loops, their end. */
 #include "base/memory.h"
+#include "holdfastd/hooks.h"
 #include "holdfastd/log.h"
 #include "holdfastd/options.h"
 #include "holdfastd/service.h"
@@ -125,8 +126,20 @@ struct program {
     struct io *ios[WORKER_COUNT_MAX];
     struct http_facts facts;
     struct http *http;
-    struct service *service; /* borrowed; NULL: none */
+    struct service *service; /* borrowed, as the next; NULL: none */
+    struct hooks *hooks;
 };
+
+static void give_changes(struct share *share)
+{
+    struct worker_change change;
+    for (int i = 0; share->program->hooks && i < WORKER_NEWS_COUNT; i++) {
+        enum worker_news news = (enum worker_news)i;
+        while (worker_next_change(share->worker, news, &change) &&
+               hooks_give(share->program->hooks, news, &change))
+            worker_change_is_told(share->worker, news, change.partition);
+    }
+}
 
 /* Whether a worker is ready takes a look at each of its groups: not in every turn. */
 static void publish(struct share *share)
@@ -143,6 +156,7 @@ static void publish(struct share *share)
     atomic_store_explicit(&facts->turn_ns[share->number], now_ns, memory_order_relaxed);
     while (worker_take_line(share->worker, line))
         log_line(line);
+    give_changes(share);
 }
 
 /* Worker 0: the page, once all workers have given their numbers. */
@@ -247,6 +261,8 @@ static enum status create_workers(struct program *program, const struct options 
         .shown_count = options->shown_count,
         .process = (uint64_t)getpid(),
         .workers = program->count,
+        .watches = {[WORKER_NEWS_LEADER] = options_get(options, "on-leader-change")[0] != 0,
+                    [WORKER_NEWS_STATE] = options_get(options, "on-state-change")[0] != 0},
     };
     for (unsigned i = 0; !status && i < program->count; i++) {
         worker_options.worker = i;
@@ -305,14 +321,25 @@ static enum status open_all(struct program *program, const struct options *optio
     return status;
 }
 
+static struct hooks *start_hooks(const struct options *options)
+{
+    struct hooks_options hooks = {
+        .paths = {[WORKER_NEWS_LEADER] = options_get(options, "on-leader-change"),
+                  [WORKER_NEWS_STATE] = options_get(options, "on-state-change")}};
+    return hooks_start(&hooks);
+}
+
 /* It is open. Returns the exit code. */
-static int run_program(struct program *program, char why[WORKER_LINE_SIZE])
+static int run_program(struct program *program, const struct options *options,
+                       char why[WORKER_LINE_SIZE])
 {
     why[0] = 0; /* what an earlier attempt has said */
     install_signals(program->ios[0]);
+    program->hooks = start_hooks(options);
     log_line("started");
     service_say_ready(program->service, &program->facts); /* SERVICE-1 */
     run_all(program);
+    hooks_stop(program->hooks);
     return tell_end(program, why);
 }
 
@@ -333,7 +360,7 @@ static int serve(const struct options *options)
     if (status)
         fail(why);
     else
-        code = run_program(&program, why);
+        code = run_program(&program, options, why);
     service_stop(service, why);
     destroy_all(&program);
     return code;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const struct {
@@ -28,6 +29,9 @@ static const struct {
     {"workers", "N", "threads that serve, 1 to 16, or auto: one for each core (default 1)"},
     {"replace-after", "SECONDS",
      "a member that is down for so long is replaced elsewhere; 0: never (default 300)"},
+    {"on-leader-change", "PROGRAM",
+     "run when another node leads a partition; docs/deploy.md names its arguments"},
+    {"on-state-change", "PROGRAM", "run when the state of a replica of this node changes"},
     {"boot-id-file", "PATH", "instead of the kernel's boot id (tests of power cuts)"},
     {"proto-max-bulk-len", "BYTES",
      "longest value; a request may have twice as much (default 16mb)"},
@@ -234,6 +238,20 @@ static enum status check_yes(const char *name, const char *value, char why[400])
     return STATUS_INVALID;
 }
 
+/* It is started as it is named, wherever this process stands. */
+static enum status check_program(const char *name, const char *path, char why[400])
+{
+    struct stat found;
+    if (path[0] == '/' && stat(path, &found) == 0 && S_ISREG(found.st_mode) &&
+        access(path, X_OK) == 0)
+        return STATUS_OK;
+    snprintf(why, 400,
+             "--%s: '%.200s' is not the whole path of a program that this user may run: give one "
+             "that begins with /, or chmod +x it",
+             name, path);
+    return STATUS_INVALID;
+}
+
 static enum status check(const char *name, const char *value, char why[400])
 {
     if (strstr(name, "listen"))
@@ -254,6 +272,8 @@ static enum status check(const char *name, const char *value, char why[400])
         return check_size(name, value, 1u << 20, 512u << 20, why);
     if (strcmp(name, "site") == 0 || strcmp(name, "zone") == 0 || strcmp(name, "host") == 0)
         return check_name(name, value, why);
+    if (strncmp(name, "on-", 3) == 0)
+        return check_program(name, value, why);
     if (strcmp(name, "boot-id-file") == 0)
         return check_boot_id(name, value, why);
     return STATUS_OK;

@@ -30,6 +30,25 @@ struct others {
     bool measures;                                    /* samples are wanted */
 };
 
+/* A partition as it was last told, or is about to be. */
+struct watched {
+    struct group_id group;
+    struct node_id leader;
+    uint64_t term;
+    bool leads;
+    const char *state; /* static; NULL: not seen yet */
+    bool gone;         /* its replica is; forgotten once that is told */
+    bool news[WORKER_NEWS_COUNT];
+};
+
+struct watch {
+    bool wanted[WORKER_NEWS_COUNT];
+    struct watched *all; /* owned */
+    size_t count, capacity;
+    size_t next[WORKER_NEWS_COUNT]; /* where the next one is looked for */
+    uint64_t next_look_ns;
+};
+
 struct worker {
     struct io *io;
     struct control *control;
@@ -39,6 +58,7 @@ struct worker {
     struct command *rows; /* owned; behind the table */
     struct admin admin;
     struct others others;
+    struct watch watch;
     bool stopping, ending;
     uint64_t stop_deadline_ns, hand_over_until_ns;
     uint64_t due_ns; /* when the next turn was to begin at the latest */
@@ -59,5 +79,10 @@ void others_tick(struct worker *worker);
 const char *others_unready(const struct worker *worker);
 void others_deinit(struct worker *worker);
 void others_end(struct worker *worker); /* nothing of this worker comes after it */
+
+/* watch.c */
+void watch_tick(struct worker *worker);
+void watch_end(struct worker *worker); /* WORKER-4: it leads nothing any more */
+void watch_deinit(struct worker *worker);
 
 #endif

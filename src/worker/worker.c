@@ -156,6 +156,7 @@ enum status worker_create(struct io *io, const struct worker_options *options, s
     worker->others =
         (struct others){.self = options->worker, .count = options->workers ? options->workers : 1};
     worker->lines = memory_zeroed(WORKER_LINES_MAX, sizeof *worker->lines);
+    memcpy(worker->watch.wanted, options->watches, sizeof worker->watch.wanted);
     enum status status = build(worker, options, why);
     if (status) {
         worker_destroy(worker);
@@ -175,6 +176,7 @@ void worker_destroy(struct worker *worker)
     control_destroy(worker->control);
     admin_deinit(&worker->admin);
     others_deinit(worker);
+    watch_deinit(worker);
     command_table_destroy(worker->commands);
     memory_free(worker->rows);
     memory_free(worker->lines);
@@ -345,13 +347,16 @@ bool worker_turn(struct worker *worker, const struct io_event *events, size_t co
     server_release(worker->server);
     node_flush(worker->node);
     admin_tick(&worker->admin, worker->node);
+    watch_tick(worker);
     tell(worker);
     if (first_failure(worker)[0]) {
         snprintf(worker->failure, sizeof worker->failure, "%s", first_failure(worker));
+        watch_end(worker);
         return false;
     }
     if (worker->stopping && end_step(worker)) {
         others_end(worker);
+        watch_end(worker);
         return false;
     }
     worker->lag_ns = late_ns + set_timer(worker) - begun_ns;

@@ -12,7 +12,9 @@
  * Promises. WORKER-1: a worker waits for nothing but its events; worker_turn sets the one timer
  * that wakes it. WORKER-2: a worker begins once worker 0 has begun and this worker's own log holds
  * the identity; no other worker sends it anything before. WORKER-3: a directory is opened by as
- * many workers as made it, or not at all. */
+ * many workers as made it, or not at all. WORKER-4: of each partition with a replica here whoever
+ * asks for changes hears the newest leader and state, also when many changed before he asked; and
+ * a worker that ends leads nothing. */
 #ifndef HOLDFAST_WORKER_WORKER_H
 #define HOLDFAST_WORKER_WORKER_H
 
@@ -27,6 +29,25 @@
 #define WORKER_LINES_MAX 64
 
 struct worker;
+
+/* What hooks are run for. */
+enum worker_news {
+    WORKER_NEWS_LEADER,
+    WORKER_NEWS_STATE
+};
+#define WORKER_NEWS_COUNT (WORKER_NEWS_STATE + 1)
+
+/* Of a partition that has a replica on this worker, or had one until now. */
+struct worker_change {
+    struct group_id partition;
+    char keyspace[CLUSTER_NAME_SIZE];
+    /* LEADER: leader or follower, what this node is. STATE: of its replica, as in `status`, or
+     * dropped. Static. */
+    const char *what;
+    struct node_id node; /* LEADER: who leads, 0: not known. STATE: this node */
+    uint64_t term;
+    char address[WIRE_ADDRESS_SIZE]; /* of that node, for clients; "-": no node */
+};
 
 struct worker_options {
     const char *dir;
@@ -46,8 +67,9 @@ struct worker_options {
     uint32_t faults;                                 /* enum replica_fault; 0 in a program */
     const struct admin_option *shown;                /* CONFIG GET; borrowed for life */
     size_t shown_count;
-    uint64_t process;         /* id of this process, for INFO */
-    unsigned worker, workers; /* which of how many; 0 workers: 1 */
+    uint64_t process;                /* id of this process, for INFO */
+    unsigned worker, workers;        /* which of how many; 0 workers: 1 */
+    bool watches[WORKER_NEWS_COUNT]; /* changes of that kind are asked for */
 };
 
 /* Opens, recovers, listens. `why` is one line for people. Blocks. Worker 0 of a node first, then
@@ -71,6 +93,11 @@ bool worker_is_ready(const struct worker *worker);
 const char *worker_unready(const struct worker *worker);
 /* Lines for the operator's log, oldest first; false: none. */
 bool worker_take_line(struct worker *worker, char out[WORKER_LINE_SIZE]);
+
+/* A change that was not told yet; false: none. It stays until worker_change_is_told, or becomes
+ * newer. WORKER-4 */
+bool worker_next_change(struct worker *worker, enum worker_news news, struct worker_change *out);
+void worker_change_is_told(struct worker *worker, enum worker_news news, struct group_id partition);
 
 /* Its numbers now, for /metrics; the caller's. Between two turns. */
 struct metrics_sample *worker_measure(struct worker *worker);

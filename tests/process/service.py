@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a node tells its service manager, and that it can be the first process of a container."""
+"""What a node tells its service manager, the hooks that it runs, and that it can be the first process of a container."""
 import os
 import re
 import shutil
@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import unittest
 
-from cluster import HOLDFASTD, Cluster, die_with_parent, wait_until
+from cluster import HOLDFASTD, Cluster, Writers, die_with_parent, wait_until
 
 
 class Manager:
@@ -81,6 +81,94 @@ class Service(unittest.TestCase):
             node.environment = {"NOTIFY_SOCKET": "nonsense"}
             cluster.start()
             self.assertIn("NOTIFY_SOCKET 'nonsense' is neither a path nor @ and a name", node.log())
+
+
+# ---- hooks ----
+
+def write_hook(cluster, name, body):
+    path = os.path.join(cluster.folder, name)
+    with open(path, "w", encoding="utf-8") as hook:
+        hook.write("#!/bin/sh\n" + body)
+    os.chmod(path, 0o755)
+    return path
+
+
+def told(cluster, node):
+    """What the hooks of a node were told, oldest first."""
+    try:
+        with open(os.path.join(cluster.folder, f"told{node.number}"), encoding="utf-8") as lines:
+            return [line.split() for line in lines]
+    except FileNotFoundError:
+        return []
+
+
+def last_leader(cluster, node):
+    lines = [words for words in told(cluster, node) if words[:3] == ["leader-change", "default", "1"]]
+    return lines[-1] if lines else [None] * 7
+
+
+class Hooks(unittest.TestCase):
+    def furnish(self, cluster):
+        for node in cluster.nodes:
+            hook = write_hook(cluster, f"hook{node.number}", f'echo "$@" >>{cluster.folder}/told{node.number}\n')
+            node.options = ["--on-leader-change", hook, "--on-state-change", hook]
+
+    def wait_leads(self, cluster, node, leader):
+        what = "leader" if node is leader else "follower"
+        wait_until(lambda: (last_leader(cluster, node)[3], last_leader(cluster, node)[6]) == (what, leader.name), 10,
+                   f"node {node.number} has told that {leader.name} leads: {last_leader(cluster, node)}")
+
+    def test_a_failover_and_a_stop(self):
+        with Cluster(3) as cluster:
+            self.furnish(cluster)
+            cluster.start()
+            old = cluster.leader()
+            for node in cluster.nodes:
+                self.wait_leads(cluster, node, old)
+            old.kill()
+            leader = cluster.leader()
+            for node in cluster.others(old):
+                self.wait_leads(cluster, node, leader)
+            states = [words[3] for words in told(cluster, leader) if words[:3] == ["state-change", "default", "1"]]
+            self.assertEqual(states[-1], "ready")
+            self.assertEqual(leader.stop(), 0)
+            self.assertEqual(last_leader(cluster, leader)[3], "follower")  # before it has ended
+
+    def test_the_only_node_takes_its_leave(self):
+        with Cluster(1) as cluster:
+            self.furnish(cluster)
+            node = cluster.start().nodes[0]
+            self.wait_leads(cluster, node, node)
+            node.stop()
+            self.assertEqual(last_leader(cluster, node)[3:5] + last_leader(cluster, node)[6:], ["follower", "0", "-"])
+
+    def test_a_hook_that_hangs_stops_nobody(self):
+        """HOOK-1: writes go on, and the end does not wait for ever."""
+        with Cluster(3) as cluster:
+            hook = write_hook(cluster, "hangs", "exec sleep 30\n")
+            for node in cluster.nodes:
+                node.options = ["--on-leader-change", hook, "--on-state-change", hook]
+            cluster.start()
+            writers = Writers(cluster.nodes)
+            writers.wait_acked(200)
+            cluster.leader().kill()
+            writers.wait_acked(200)
+            writers.stop()
+            survivor = next(node for node in cluster.nodes if node.is_running())
+            self.assertEqual(survivor.http("/livez"), 200)
+            self.assertEqual(survivor.stop(deadline=25), 0)
+            self.assertRegex(survivor.log(), r"the hook \S+, run for leader-change of partition \d of \w+, .* killed")
+
+    def test_wrong_programs_are_refused(self):
+        with tempfile.TemporaryDirectory() as folder:
+            plain = os.path.join(folder, "plain")
+            open(plain, "w", encoding="utf-8").close()
+            for program in ("virtual-ip.sh", plain, folder, os.path.join(folder, "absent")):
+                done = subprocess.run([HOLDFASTD, "--dir", os.path.join(folder, "data"), "--on-leader-change", program],
+                                      capture_output=True, text=True, timeout=20, check=False)
+                self.assertEqual((done.returncode, len(done.stderr.splitlines())), (2, 1), done.stderr)
+                self.assertIn("not the whole path of a program that this user may run", done.stderr)
+            self.assertEqual(os.listdir(folder), ["plain"])
 
 
 # ---- the first process of a container ----

@@ -103,6 +103,22 @@ static void listen_to(struct stage_node *node)
     }
 }
 
+static void hear_changes(struct stage_node *node, struct worker *worker)
+{
+    static const char *const names[WORKER_NEWS_COUNT] = {"leader", "state"};
+    struct worker_change change;
+    for (int i = 0; i < WORKER_NEWS_COUNT; i++) {
+        enum worker_news news = (enum worker_news)i;
+        while (!node->holds_changes && worker_next_change(worker, news, &change)) {
+            size_t used = strlen(node->changes);
+            snprintf(node->changes + used, sizeof node->changes - used, "%s %s %llu %s %llu %s\n",
+                     names[i], change.keyspace, (unsigned long long)change.partition.value,
+                     change.what, (unsigned long long)change.node.value, change.address);
+            worker_change_is_told(worker, news, change.partition);
+        }
+    }
+}
+
 static void bury(struct stage *stage, struct stage_node *node)
 {
     destroy_workers(stage, node);
@@ -147,8 +163,9 @@ bool stage_start(struct stage *stage, unsigned at)
                                      .ack_timeout_ns = stage->options.ack_timeout_ns,
                                      .timing = stage->options.timing,
                                      .workers = node->workers,
+                                     .watches = {stage->options.watches, stage->options.watches},
                                      .faults = stage->options.faults};
-    node->why[0] = node->lines[0] = 0;
+    node->why[0] = node->lines[0] = node->changes[0] = 0;
     enum status status = create_workers(stage, node, &options);
     if (status == STATUS_AGAIN) { /* NODE-10 */
         memcpy(node->anew, node->why, sizeof node->anew);
@@ -325,6 +342,7 @@ static void node_turned(struct stage *stage, const struct world_turn *turn)
         if (!world_is_running(stage->world, node->machine))
             return; /* an armed crash took it: WORLD_DIED follows */
         listen_to(node);
+        hear_changes(node, worker);
         if (!lives) {
             snprintf(node->why, sizeof node->why, "%s", worker_failure(worker));
             world_stop_process(stage->world, node->machine);

@@ -42,7 +42,11 @@ struct stage_node {
     char why[WORKER_LINE_SIZE];  /* why it did not start or has stopped; "" else */
     char anew[WORKER_LINE_SIZE]; /* why it began anew, when it last did */
     char lines[STAGE_TEXT_SIZE]; /* what it told the operator since its start */
-    unsigned deaths;             /* by world_crash_at_call */
+    /* What hooks would be told since its start: "leader KEYSPACE PARTITION WHAT NODE ADDRESS\n", or
+     * "state ...". */
+    char changes[STAGE_TEXT_SIZE];
+    bool holds_changes; /* nobody takes them now */
+    unsigned deaths;    /* by world_crash_at_call */
 };
 
 struct stage_client {
@@ -60,6 +64,7 @@ struct stage_options {
     uint32_t faults;
     bool readindex_reads;
     uint64_t hold_ns, ack_timeout_ns;
+    bool watches;                                    /* see changes above */
     size_t bulk_size_max;                            /* 0: RESP_BULK_SIZE_MAX */
     uint64_t snapshot_log_bytes, snapshot_period_ns; /* 0: defaults */
     uint64_t replace_after_ns;                       /* 0: nobody is replaced by itself */
