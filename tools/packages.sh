@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what is missing of the named sets of Debian packages: build, run, test, check, bench.
+# Installs what is missing of the named sets of Debian packages: build, run, test, deploy, check, bench.
 # As root or with sudo; without either it names the packages in one line and ends with 1.
 set -eu
 
@@ -9,10 +9,11 @@ packages_of()
     build) echo gcc libc6-dev make meson ninja-build ccache pkg-config libevent-dev libxxhash-dev libzstd-dev \
         libcmocka-dev libjansson-dev libjemalloc-dev libedit-dev libncurses-dev ;;
     run) echo redis-tools ;;
-    test) echo python3 redis-tools iproute2 nftables procps strace ;;
+    test) echo python3 python3-yaml redis-tools iproute2 nftables procps strace ;;
+    deploy) echo curl nginx libnginx-mod-stream keepalived ;; # Debian starts nginx when it is installed: for CI, not for ./test
     check) echo python3 git clang-format clang-tidy clang ;;
     bench) echo python3 redis-server redis-tools etcd-server iproute2 nftables procps ;;
-    *) echo "packages.sh: no set called $1 (build run test check bench)" >&2; return 1 ;;
+    *) echo "packages.sh: no set called $1 (build run test deploy check bench)" >&2; return 1 ;;
     esac
 }
 
