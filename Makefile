@@ -13,7 +13,7 @@ SIM = $(BUILD)/holdfast-sim
 FOLDERS := $(sort $(wildcard src/*/meson.build src/*/*/meson.build sim/meson.build bench/meson.build \
     tests/*/meson.build tests/*/*/meson.build))
 
-.PHONY: all build programs run test test-asan test-tsan check analyze format sim swarm planted bench bench-growth sim-cost journey failover clean help
+.PHONY: all build programs deb run test test-asan test-tsan check analyze format sim swarm planted bench bench-growth sim-cost journey failover clean help
 
 all: build
 
@@ -39,6 +39,9 @@ build:
 programs:
 	$(call configure,$(BUILD))
 	flock $(BUILD) ninja -C $(BUILD) -j $(JOBS) holdfastd holdfast holdfast-sim
+
+deb: programs
+	tools/deb.sh $(BUILD)
 
 run: programs
 	$(BUILD)/holdfast dev --nodes $(NODES) $(ARGS)
@@ -112,6 +115,7 @@ clean:
 help:
 	@echo "make                    build into build/ (assertions on; ccache when there)"
 	@echo "make programs           the three programs, without tests"
+	@echo "make deb                a Debian package of the programs, in build/"
 	@echo "make run                a cluster of NODES=3 in the foreground"
 	@echo "make test               all tests; SUITE=raft for those of one folder"
 	@echo "make analyze            clang's analyzer on every source file: slow"

@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
-"""What is in deploy/ works: the examples for nginx and keepalived, the hooks."""
+"""What is in deploy/ works: the unit, the package, the manifests, the examples for nginx and keepalived, the hooks."""
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import unittest
 
-from cluster import Client, Cluster, NotConnected, Writers, free_port, run, wait_until
+from cluster import BUILD, HOLDFASTD, Client, Cluster, NotConnected, ReplyError, Writers, free_port, run, wait_until
 
 TOP = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 DEPLOY = os.path.join(TOP, "deploy")
+EXPOSURE_MAX = 15  # tenths: what systemd-analyze calls OK begins at 4.5; Debian's redis has about 1.5
 
 
 def need(*programs):
@@ -39,6 +41,327 @@ class Folder(unittest.TestCase):
 
     def place(self, *names):
         return os.path.join(self.folder, *names)
+
+
+# ---- systemd ----
+
+def allowed_calls(unit):
+    """The names that the unit's SystemCallFilter lets through."""
+    def names_of(word):
+        if not word.startswith("@"):
+            return {word}
+        code, out, err = run("systemd-analyze", "syscall-filter", word)
+        assert code == 0, err
+        words = [line.strip() for line in out.splitlines()[1:] if line.strip() and not line.strip().startswith("#")]
+        return set().union(*(names_of(name) for name in words))
+
+    allowed = set()
+    for line in re.findall(r"^SystemCallFilter=(.*)$", unit, re.M):
+        named = set().union(*(names_of(word) for word in line.lstrip("~").split()))
+        allowed = allowed - named if line.startswith("~") else allowed | named
+    return allowed
+
+
+class Unit(Folder):
+    def setUp(self):
+        super().setUp()
+        need("systemd-analyze")
+        self.text = read("systemd", "holdfast.service")
+
+    def unit(self, text):
+        return write(self.place("holdfast.service"), text.replace("/usr/bin/holdfastd", os.path.realpath(HOLDFASTD)))
+
+    def verify(self, text):
+        code, out, err = run("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", self.unit(text))
+        return code, out + err
+
+    def test_it_is_a_unit(self):
+        code, said = self.verify(self.text)
+        self.assertEqual((code, said), (0, ""))
+        _, said = self.verify(self.text.replace("WatchdogSec=30", "WatchdogSec=often"))
+        self.assertIn("Failed to parse sec value", said)
+
+    def test_it_is_hardened(self):
+        words = ("systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE_MAX}")
+        code, out, err = run(*words, self.unit(self.text))
+        self.assertEqual(code, 0, out + err)
+        self.assertNotEqual(run(*words, self.unit(self.text.replace("ProtectSystem=strict", "")
+                                                  .replace("PrivateDevices=yes", "")))[0], 0)
+
+    def test_no_call_is_made_that_the_unit_forbids(self):
+        need("strace")
+        allowed = allowed_calls(self.text)
+        self.assertIn("fdatasync", allowed)
+        self.assertNotIn("chown", allowed)
+        with Cluster(1) as cluster:
+            node = cluster.nodes[0]
+            hook = write(os.path.join(cluster.folder, "hook"), "#!/bin/sh\nexit 0\n", 0o755)
+            node.options = ["--on-leader-change", hook, "--workers", "2"]
+            trace = os.path.join(cluster.folder, "trace")
+            node.wrapper = ["strace", "-f", "-qq", "-o", trace]
+            cluster.start()
+            writers = Writers([node])
+            writers.wait_acked(200)
+            writers.stop()
+            with open(f"/proc/{node.process.pid}/task/{node.process.pid}/children", encoding="ascii") as children:
+                os.kill(int(children.read().split()[0]), signal.SIGTERM)
+            self.assertEqual(node.wait_exit(), 0)
+            with open(trace, encoding="utf-8", errors="replace") as lines:
+                made = set(re.findall(r"^\d+ +([a-z_0-9]+)\(", lines.read(), re.M))
+        self.assertIn("fdatasync", made)
+        self.assertEqual(made - allowed, set())
+
+    def test_what_it_is_told_is_asked_for(self):
+        """Type=notify, and a time to end that covers the hand-over and the hooks."""
+        values = dict(re.findall(r"^(\w+)=(.*)$", self.text, re.M))
+        self.assertEqual(values["Type"], "notify")
+        self.assertGreaterEqual(int(values["TimeoutStopSec"]), 1 + 3 + 2 + 10 + 5)
+        self.assertEqual(values["Restart"], "on-failure")
+
+
+class ExampleFile(Folder):
+    def test_every_line_of_it_is_understood(self):
+        """With what is commented out put in, too."""
+        text = read("holdfast.conf").replace("/var/lib/holdfast", self.place("data"))
+        text = text.replace("/usr/local/sbin/virtual-ip.sh", os.path.join(DEPLOY, "hooks", "virtual-ip.sh"))
+        all_options = re.sub(r"^#(?=[a-z])", "", text, flags=re.M)
+        self.assertGreater(all_options.count("\n") - text.count("\n#"), 5)
+        for lines in (text, all_options):
+            path = write(self.place("holdfast.conf"), lines)
+            code, _, err = run(HOLDFASTD, path, "--help")
+            self.assertEqual((code, err), (0, ""))
+        code, _, err = run(HOLDFASTD, write(path, all_options + "colour blue\n"), "--help")
+        self.assertEqual(code, 2, err)
+
+
+# ---- the package ----
+
+class Package(Folder):
+    package = None
+
+    def setUp(self):
+        super().setUp()
+        need("dpkg-deb", "dpkg-query", "objdump", "strip")
+        code, out, err = run(os.path.join(TOP, "tools", "deb.sh"), BUILD, self.folder, timeout=120)
+        self.assertEqual((code, err), (0, ""))
+        self.package = out.strip()
+
+    def field(self, name):
+        return run("dpkg-deb", "--field", self.package, name)[1].strip()
+
+    def test_what_is_in_it(self):
+        root = self.place("root")
+        self.assertEqual(run("dpkg-deb", "--extract", self.package, root)[0], 0)
+        version = run(HOLDFASTD, "--version")[1].split()[1]
+        self.assertEqual((self.field("Package"), self.field("Version")), ("holdfast", version))
+        for library in ("libc6 (>= ", "libevent-core-", "libjansson4 (>= ", "libjemalloc2 (>= ", "libzstd1 (>= "):
+            self.assertIn(library, self.field("Depends"))
+        for name in ("lib/systemd/system/holdfast.service", "etc/holdfast/holdfast.conf",
+                     "usr/share/doc/holdfast/examples/hooks/dns-update.sh"):
+            self.assertTrue(os.path.isfile(os.path.join(root, name)), name)
+        self.assertEqual(run("sh", "-c", f"cd {root} && dpkg-deb --ctrl-tarfile {self.package} | tar -xO ./md5sums | md5sum -c --quiet"),
+                         (0, "", ""))
+        self.manual(root)
+        self.runs(root)
+
+    def manual(self, root):
+        """Every option and verb that --help tells."""
+        for page, program, pattern in (("man8/holdfastd.8.gz", "holdfastd", r"^  --(?!help )([a-z-]+) "),
+                                       ("man1/holdfast.1.gz", "holdfast", r"^  ([a-z]+) +")):
+            text = run("gzip", "-dc", os.path.join(root, "usr/share/man", page))[1]
+            names = re.findall(pattern, run(os.path.join(BUILD, program), "--help")[1], re.M)
+            self.assertGreater(len(names), 5)
+            for name in names:
+                self.assertTrue(re.search(rf"^\.B[I]? (\\-\\-)?{name}\b", text, re.M), f"{page}: {name}")
+            self.assertNotIn("@", re.sub(r"\S+@\S+\.\S+", "", text))
+
+    def runs(self, root):
+        """The programs of the package, with its own config file but for the place and the port."""
+        conf = os.path.join(root, "etc/holdfast/holdfast.conf")
+        port = free_port()
+        with open(conf, encoding="utf-8") as file:
+            text = file.read().replace("/var/lib/holdfast", self.place("data")).replace("127.0.0.1:6379", f"127.0.0.1:{port}")
+        write(conf, text)
+        ports = ["--peer-listen", f"127.0.0.1:{free_port()}", "--http-listen", f"127.0.0.1:{free_port()}",
+                 "--wal-segment-size", "1mb"]
+        with subprocess.Popen([os.path.join(root, "usr/bin/holdfastd"), conf] + ports, stderr=subprocess.DEVNULL) as node:
+            try:
+                status = os.path.join(root, "usr/bin/holdfast"), "-a", f"127.0.0.1:{port}", "status"
+                wait_until(lambda: run(*status)[0] == 0, 20, "the node of the package is healthy")
+                with Client(("127.0.0.1", port)) as client:
+                    self.assertEqual(client.call("SET", "a", "1"), "OK")
+                node.terminate()
+                self.assertEqual(node.wait(15), 0)
+            finally:
+                node.kill()
+
+    def test_it_is_installed_and_removed(self):
+        """By dpkg, its scripts included, into a root of its own."""
+        if os.geteuid() != 0:
+            self.skipTest("needs root")
+        root = self.place("installed")
+        for folder in ("etc", "var/lib/dpkg/info", "var/lib/dpkg/updates"):
+            os.makedirs(os.path.join(root, folder))
+        for name in ("etc/passwd", "etc/group", "etc/shadow", "etc/gshadow", "var/lib/dpkg/status", "var/lib/dpkg/available"):
+            write(os.path.join(root, name), "")
+
+        def dpkg(*words):
+            code, out, err = run("dpkg", f"--root={root}", "--force-script-chrootless", "--force-depends", f"--log={root}/log", *words,
+                                 timeout=60)
+            self.assertEqual(code, 0, out + err)
+
+        def has_user():
+            with open(os.path.join(root, "etc/passwd"), encoding="utf-8") as users:
+                return "\nholdfast:" in "\n" + users.read()
+
+        dpkg("--install", self.package)
+        self.assertTrue(has_user())
+        conf = os.path.join(root, "etc/holdfast/holdfast.conf")
+        with open(conf, "a", encoding="utf-8") as file:
+            file.write("zone b\n")
+        dpkg("--force-confold", "--install", self.package)  # what the operator wrote stays
+        with open(conf, encoding="utf-8") as file:
+            self.assertTrue(file.read().endswith("zone b\n"))
+        os.makedirs(os.path.join(root, "var/lib/holdfast/wal"))
+        dpkg("--purge", "holdfast")
+        self.assertFalse(os.path.exists(os.path.join(root, "usr/bin/holdfastd")) or os.path.exists(conf))
+        self.assertTrue(os.path.isdir(os.path.join(root, "var/lib/holdfast/wal")))  # the data too
+
+
+# ---- Kubernetes ----
+
+def documents():
+    import yaml  # python3-yaml; only here
+    found = {}
+    for name in sorted(os.listdir(os.path.join(DEPLOY, "kubernetes"))):
+        for document in yaml.safe_load_all(read("kubernetes", name)):
+            found[document["kind"], document["metadata"]["name"]] = document
+    return found
+
+
+class Kubernetes(Folder):
+    def setUp(self):
+        super().setUp()
+        try:
+            self.all = documents()
+        except ImportError:
+            self.skipTest("needs python3-yaml")
+        self.set = self.all["StatefulSet", "holdfast"]["spec"]
+        self.pod = self.set["template"]["spec"]
+        self.container = self.pod["containers"][0]
+
+    def test_what_each_probe_asks(self):
+        paths = {kind: self.container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "liveness", "readiness")}
+        self.assertEqual(paths, {"startup": "/livez", "liveness": "/livez", "readiness": "/readyz"})
+        ports = {port["name"]: port["containerPort"] for port in self.container["ports"]}
+        self.assertEqual(ports, {"redis": 6379, "health": 7379, "peers": 16379})
+        startup = self.container["startupProbe"]
+        self.assertGreaterEqual(startup["periodSeconds"] * startup["failureThreshold"], 3600)
+
+    def test_a_node_that_waits_for_others_is_live(self):
+        """What the probes ask, of one node of three: HTTP-1."""
+        with Cluster(3) as cluster:
+            alone = cluster.nodes[0]
+            alone.start()
+            ask = {kind: self.container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "liveness", "readiness")}
+            wait_until(lambda: alone.http(ask["startup"]) == 200, 10, "it has started")
+            self.assertEqual((alone.http(ask["liveness"]), alone.http(ask["readiness"])), (200, 503))
+
+    def test_the_set(self):
+        self.assertEqual(self.set["podManagementPolicy"], "Parallel")
+        service = self.all["Service", self.set["serviceName"]]["spec"]
+        self.assertEqual((service["clusterIP"], service["publishNotReadyAddresses"]), ("None", True))
+        budget = self.all["PodDisruptionBudget", "holdfast"]["spec"]
+        self.assertEqual(budget["maxUnavailable"], 1)
+        labels = self.set["template"]["metadata"]["labels"]
+        for selector in (self.set["selector"]["matchLabels"], budget["selector"]["matchLabels"], service["selector"],
+                         self.all["Service", "holdfast-client"]["spec"]["selector"]):
+            self.assertEqual(selector, labels)
+        self.assertGreaterEqual(self.pod["terminationGracePeriodSeconds"], 16)
+        self.assertNotIn("lifecycle", self.container)  # SIGTERM is all that is needed
+        self.assertIn("kubernetes.io/hostname", [one["topologyKey"] for one in self.pod["topologySpreadConstraints"]])
+
+    def test_the_options_are_taken(self):
+        """With the longest name of a namespace that the comment allows, and refused where it gets too long."""
+        for size, code in ((16, 0), (18, 2)):
+            values = {"POD_NAME": "holdfast-0", "NAMESPACE": "n" * size, "NODE_NAME": "machine-1"}
+            args = [re.sub(r"\$\((\w+)\)", lambda match: values[match[1]], word) for word in self.container["args"]]
+            names = {one["name"] for one in self.container["env"]}
+            self.assertEqual(names, set(values))
+            self.assertEqual(run(HOLDFASTD, "--dir", self.place("data"), *args, "--help")[0], code)
+        join = self.container["args"][self.container["args"].index("--join") + 1].split(",")
+        self.assertEqual(len(join), self.set["replicas"])
+        self.assertEqual(self.container["args"][1].replace("$(POD_NAME)", "holdfast-0"), join[0])
+
+    def test_it_is_not_root(self):
+        context = self.pod["securityContext"]
+        image = read("container", "Containerfile")
+        self.assertTrue(context["runAsNonRoot"])
+        self.assertIn(f"USER {context['runAsUser']}:{context['runAsGroup']}\n", image)
+        self.assertEqual(self.container["volumeMounts"][0]["mountPath"], re.search(r"^VOLUME (\S+)$", image, re.M)[1])
+        self.assertTrue(self.container["securityContext"]["readOnlyRootFilesystem"])
+
+
+# ---- names, and addresses that change behind them ----
+
+class Names(unittest.TestCase):
+    def test_a_node_whose_address_changes_behind_its_name(self):
+        """As a pod that is started anew: --listen and --join name it, the name has another address."""
+        words = ["unshare", "--mount", "--propagation", "private", "sh", "-c",
+                 'mount --bind "$0" /etc/hosts && exec "$@"']
+        if os.geteuid() != 0 or not shutil.which("unshare"):
+            self.skipTest("needs root and unshare")
+        with Cluster(3) as cluster:
+            hosts = os.path.join(cluster.folder, "hosts")
+            write(hosts, "127.0.0.1 localhost\n")
+            if subprocess.run(words + [hosts, "true"], capture_output=True, check=False).returncode:
+                self.skipTest("this system gives no mount namespace")
+            addresses = [node.host for node in cluster.nodes]
+            self.tell_names(hosts, addresses)
+            for number, node in enumerate(cluster.nodes):
+                node.wrapper = words + [hosts]
+                node.options = ["--listen", self.name_of(number, node.port), "--peer-listen", self.name_of(number, node.peer_port)]
+                node.join = ",".join(self.name_of(i, other.port) for i, other in enumerate(cluster.nodes))
+            cluster.start()
+            moved = cluster.leader()
+            number = cluster.nodes.index(moved)
+            writers = Writers(cluster.others(moved))
+            writers.wait_acked(100)
+            moved.kill()
+            parts = addresses[number].split(".")
+            addresses[number] = moved.host = ".".join(parts[:3] + ["77"])
+            self.tell_names(hosts, addresses)
+            writers.wait_acked(100)
+            moved.start()
+            wait_until(moved.is_ready, 20, "it is back at another address")
+            for other in cluster.others(moved):  # the others reach it there: one of them alone is no majority
+                third = next(node for node in cluster.others(moved) if node is not other)
+                third.kill()
+                wait_until(lambda other=other: self.writes(other), 10, "the moved node and another are a majority")
+                third.start()
+                cluster.wait_ready()
+            writers.stop()
+            with moved.client() as client:
+                writers.check(client)
+
+    @staticmethod
+    def name_of(number, port):
+        return f"holdfast-{number}.test:{port}"
+
+    @staticmethod
+    def tell_names(hosts, addresses):
+        """In place: it is mounted."""
+        with open(hosts, "r+", encoding="utf-8") as file:
+            file.truncate()
+            file.write("127.0.0.1 localhost\n")
+            file.writelines(f"{address} holdfast-{i}.test\n" for i, address in enumerate(addresses))
+
+    @staticmethod
+    def writes(node):
+        try:
+            return node.call("SET", "written", "yes") == "OK"
+        except (OSError, NotConnected, ReplyError):
+            return False
 
 
 # ---- nginx, keepalived ----
