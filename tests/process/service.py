@@ -43,7 +43,7 @@ class Service(unittest.TestCase):
             node.start()
             self.assertIn("STATUS=recovers its log", manager.hear())
             manager.wait_for("READY=1")
-            self.assertEqual(node.http("/livez"), 200)  # it listens by then
+            self.assertEqual(node.call("PING"), "PONG")  # it listens by then
             manager.wait_for("STATUS=ready")
             for _ in range(3):
                 manager.wait_for("WATCHDOG=1")
