@@ -152,8 +152,10 @@ static void the_newest_is_told(void **state)
     struct place place;
     char text[TEXT_SIZE];
     (void)state;
-    make_hook(&place, "mkdir $gate.run || echo two at once >>$told; echo began $3 $6 >>$told\n"
-                      "while [ ! -e $gate ]; do sleep 0.01; done; rmdir $gate.run");
+    make_hook(
+        &place,
+        "mkdir $gate.run || echo two at once >>$told; echo began $3 $6 >>$told\n"
+        "while [ ! -e $gate ] && [ $((i += 1)) -lt 3000 ]; do sleep 0.01; done; rmdir $gate.run");
     struct hooks *hooks = start(place.hook, "", 0);
     give(hooks, WORKER_NEWS_LEADER, 1, "leader", 1);
     wait_told(&place, "began 1 1\n", text);
@@ -174,7 +176,8 @@ static void no_room(void **state)
     struct place place;
     char text[TEXT_SIZE];
     (void)state;
-    make_hook(&place, "echo began >>$told; while [ ! -e $gate ]; do sleep 0.01; done");
+    make_hook(&place, "echo began >>$told; while [ ! -e $gate ] && [ $((i += 1)) -lt 3000 ]; do "
+                      "sleep 0.01; done");
     struct hooks *hooks = start(place.hook, "", 0);
     give(hooks, WORKER_NEWS_LEADER, 0, "leader", 1);
     wait_told(&place, "began\n", text);
