@@ -15,9 +15,12 @@
  * arguments alone. CLUSTER-4  What cluster_explain says follows from the contract: who reads it and
  * the code that keeps it get the numbers of the same functions. CLUSTER-5  Growth by itself goes
  * from 1 to 3 to 5 voters, never through two or four, never down; a partition that is placed anew
- * keeps the nodes that it has. Non-promises: it knows nothing of states, moves or repair; it counts
- * nodes, up or down. Sources: DESIGN sections 2 and 10 (R1, R2, R18); flexible quorums: Howard,
- * Malkhi, Spiegelman 2016. */
+ * keeps the nodes that it has. CLUSTER-10  What the loss of nodes would mean is said as two bounds:
+ * it is between them whatever the nodes that nobody sees are like, and where they differ nobody is
+ * told a number. CLUSTER-11  A reason is one line that names the rule, whom it waits for, and since
+ * when; what of these is not known is said to be so. Non-promises: it knows nothing of moves or
+ * repair, and of a copy not how far behind it is; it counts nodes, up or down. Sources: DESIGN
+ * sections 2 and 10 (R1, R2, R18); flexible quorums: Howard, Malkhi, Spiegelman 2016. */
 #ifndef HOLDFAST_CLUSTER_CLUSTER_H
 #define HOLDFAST_CLUSTER_CLUSTER_H
 
@@ -144,5 +147,150 @@ unsigned cluster_growth(unsigned voters, size_t nodes, unsigned most);
 /* How many different values the nodes have at that level; a node that names none is its own. */
 size_t cluster_domain_count(const struct cluster_member *nodes, size_t count,
                             enum cluster_spread level);
+
+/* ---- lose.c, whatif.c, whatif_tell.c: what the loss of nodes would mean (CLUSTER-10) ----
+ *
+ *   LOSE node 2 AND zone b --cluster_lose_read--> nodes[].lost
+ *   each keyspace: cluster_outlook_init -> cluster_outlook_add, each group -> bounds, lines */
+
+enum cluster_sight { /* how a node is now, as whoever asks sees it */
+    CLUSTER_SIGHT_NONE = 0,
+    CLUSTER_SIGHT_UP,
+    CLUSTER_SIGHT_DOWN
+};
+
+struct cluster_seen_node {
+    struct cluster_member member;
+    enum cluster_sight sight;
+    bool lost; /* one of those that would be */
+};
+
+/* Reads LOSE node ID | zone NAME | site NAME | host NAME [AND ...] and marks whom it names.
+ * INVALID: `why` says which word and what would be right; the marks are then of no use. */
+MUST_USE enum status cluster_lose_read(const struct slice *words, size_t count,
+                                       struct cluster_seen_node *nodes, size_t node_count,
+                                       char why[CLUSTER_LINE_SIZE]);
+
+#define CLUSTER_VOTES_MAX (2 * CLUSTER_REPLICAS_MAX)
+
+struct cluster_vote { /* a member of a group; each node stands there once */
+    struct node_id node;
+    bool votes; /* in its configuration, of a joint one in the new half */
+    bool voted; /* in the old half of a joint one; in neither: it is a learner */
+};
+
+struct cluster_group {
+    bool joint;
+    bool is_open; /* joint, and nobody here knows how far: it may be of one half, or still be */
+    unsigned commit, election;         /* quorums */
+    unsigned old_commit, old_election; /* of the old half */
+    struct node_id leader;             /* 0: not known */
+    size_t vote_count;
+    struct cluster_vote votes[CLUSTER_VOTES_MAX];
+};
+
+struct cluster_range { /* equal: that is known */
+    unsigned least, most;
+};
+
+struct cluster_outlook {                              /* of one keyspace, after the loss */
+    const struct cluster_contract *contract, *before; /* borrowed; before: NULL, or while it changes
+                                                         the contract of then */
+    unsigned groups;
+    /* How many of them: keep both quorums; lose one; take neither reads nor writes. */
+    struct cluster_range keep, lose_commit, lose_election, stop;
+    struct cluster_range new_stop, new_lose_election; /* that did not before the loss */
+    /* Of how many acknowledged writes may be gone, if what is lost is lost with its disk; and
+     * everything for certain. */
+    struct cluster_range at_risk;
+    unsigned gone;
+    /* Of those that may go on: voters of the group that has the fewest; and so many more nodes may
+     * fail, whichever they are, before one of them stops. */
+    struct cluster_range copies, may_fail;
+    size_t fewest_count; /* nodes whose loss would stop one, as few as that takes; 0: not known */
+    struct node_id fewest[CLUSTER_VOTES_MAX];
+    struct node_id down, unseen; /* a voter that is missed now, or may be; 0: none */
+    size_t places_left;          /* nodes that would be left, or domains of SPREAD */
+};
+
+/* `before` as in the struct. Borrows the contracts. */
+void cluster_outlook_init(struct cluster_outlook *outlook, const struct cluster_contract *contract,
+                          const struct cluster_contract *before,
+                          const struct cluster_seen_node *nodes, size_t count);
+void cluster_outlook_add(struct cluster_outlook *outlook, const struct cluster_seen_node *nodes,
+                         size_t count, const struct cluster_group *group);
+
+/* Some partition goes on, or may. */
+bool cluster_outlook_goes_on(const struct cluster_outlook *outlook);
+
+struct cluster_levels {
+    size_t count;
+    char words[CLUSTER_REPLICAS_MAX + 4][CLUSTER_WORD_SIZE];
+};
+/* The ACK levels with which writes to the partitions that go on are acknowledged: those that work
+ * for certain, or `maybe` those of which nobody can say. */
+void cluster_outlook_acks(const struct cluster_outlook *outlook, bool maybe,
+                          struct cluster_levels *out);
+
+/* Lines for people, each with the keyspace in front. */
+void cluster_outlook_tell(const struct cluster_outlook *outlook, const char *name,
+                          struct buffer *out);
+/* True: something that works now would stop, or might, or be lost; `why` is the sentence with which
+ * to refuse. */
+bool cluster_outlook_refuses(const struct cluster_outlook *outlook, const char *name,
+                             char why[CLUSTER_LINE_SIZE]);
+
+/* ---- why.c: reasons, as nodes tell them to each other and to people (CLUSTER-11) ---- */
+
+/* In the order in which people are to read them. The numbers go from node to node: append only. */
+enum cluster_rule {
+    CLUSTER_WHY_NO_LEADER = 1,   /* have: voters that can be asked, need: votes of an election */
+    CLUSTER_WHY_MISSING = 2,     /* a voter that it takes cannot be reached: peer */
+    CLUSTER_WHY_NOT_ASKED = 3,   /* its leader, peer, cannot be asked */
+    CLUSTER_WHY_NOT_SERVING = 4, /* its leader waits for a commit, or hands over to peer */
+    CLUSTER_WHY_DISK_FULL = 5,
+    CLUSTER_WHY_SHORT = 6,     /* writes are refused; have, need: copies */
+    CLUSTER_WHY_DEGRADED = 7,  /* writes are acknowledged with fewer copies; have, need */
+    CLUSTER_WHY_UNREACHED = 8, /* a node */
+    CLUSTER_WHY_DAMAGED = 9,   /* a node begins anew, and is to be taken back */
+    CLUSTER_WHY_DOWN = 10,     /* a replica, which peer, its leader, does not hear */
+    CLUSTER_WHY_UNLED = 11,    /* a replica hears no leader, and there is one */
+    CLUSTER_WHY_UNSURE = 12,
+    CLUSTER_WHY_VOID = 13,
+    CLUSTER_WHY_BOOTSTRAPPING = 14, /* have: percent, need: 100; need 0: not known here */
+    CLUSTER_WHY_CATCHING_UP = 15,   /* have: entries that it has yet to apply */
+    CLUSTER_WHY_LAGGING = 16,       /* have: entries that it has yet to make durable */
+    CLUSTER_WHY_OUT_OF_SYNC = 17,
+    CLUSTER_WHY_LEARNER = 18,     /* have: entries that it lacks */
+    CLUSTER_WHY_CHANGE = 19,      /* a change of members waits for peer; have: entries
+                                     that its copy lacks, need 1: it is not reached. Peer 0: for
+                                     the leader; need 1: for that of `system` */
+    CLUSTER_WHY_UNCONFIRMED = 20, /* of the catalogue: the leader of `system` does not answer */
+    /* What is well. */
+    CLUSTER_WHY_READY = 21,   /* a replica */
+    CLUSTER_WHY_LED = 22,     /* a group: since all of it are ready; have: voters, need: term */
+    CLUSTER_WHY_FOLLOWS = 23, /* a replica knows a leader, peer; need: term */
+    CLUSTER_WHY_END
+};
+
+struct cluster_finding {
+    enum cluster_rule rule;
+    struct group_id group;
+    struct replica_id replica; /* 0: of the group, or of the node alone */
+    struct node_id node;       /* where that is, or who leads */
+    struct node_id peer;       /* for whom it waits; 0: for nobody */
+    int64_t since_ms;          /* wall clock; 0: not known */
+    uint64_t have, need;
+};
+
+const char *cluster_why_word(enum cluster_rule rule);
+/* True: nothing is wrong with it. */
+bool cluster_why_is_well(enum cluster_rule rule);
+/* The line, without its end. `keyspace` of its group; `address` of its peer, "" : not known. */
+void cluster_why_tell(const struct cluster_finding *finding, const char *keyspace,
+                      const char *address, struct buffer *out);
+#define CLUSTER_TIME_SIZE 24
+/* A wall clock as 2026-11-22T08:45:01Z. */
+void cluster_time_text(int64_t ms, char out[CLUSTER_TIME_SIZE]);
 
 #endif
