@@ -124,6 +124,7 @@ void control_destroy(struct control *control)
         buffer_deinit(&control->probes[i].input);
     }
     gather_deinit(control);
+    survey_deinit(control);
     replay_deinit(control);
     replay_ask_deinit(control);
     catalogue_deinit(&control->catalogue);

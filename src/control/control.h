@@ -283,6 +283,47 @@ void control_serve_ledger(struct control *control, const struct slice *arguments
  * system group; admin/ has its row. */
 void control_execute_loss(struct command_call *call);
 
+/* ---- a question to all nodes ---- */
+
+#define CONTROL_SURVEY_MAX 512 /* bytes of a question */
+#define CONTROL_ANSWER_MAX (64u << 20)
+struct control_answer {
+    struct node_id node;
+    unsigned worker;
+    bool is_there, is_awaited;
+    struct buffer bytes; /* the reply, as RESP2 */
+};
+/* Asks each worker of every other node, and the others of this one, `words`, which a verb of
+ * COMMAND_PEER answers at once. AGAIN: under way, to be called again. OK: each that is known, with
+ * its answer or without; *out is borrowed until the next call. */
+MUST_USE enum status control_survey(struct control *control, const struct slice *words,
+                                    size_t count, const struct control_answer **out, size_t *found);
+/* Its log was damaged or lost, and the cluster has not taken this node back yet (CONTROL-14). */
+bool control_waits_to_be_taken_back(const struct control *control);
+
+/* ---- what the loss of nodes would mean (CLUSTER-10) ---- */
+
+/* The nodes of the catalogue in its order, as this one sees them now. Whom it does not reach is
+ * down if `is_sure`, else nobody knows. Goes with memory_free. */
+struct cluster_seen_node *control_see_nodes(struct control *control, bool is_sure, size_t *count);
+
+/* Who is in a group, by the replica here or by its record; nobody where both are missing. */
+void control_see_group(struct control *control, struct group_id id, struct cluster_group *out);
+
+struct control_outlook {
+    const struct control_keyspace *keyspace; /* borrowed until the next event or tick */
+    struct cluster_outlook outlook;
+};
+/* For each keyspace what is left without the nodes that are marked. Returns how many; *out goes
+ * with memory_free. */
+size_t control_look_ahead(struct control *control, const struct cluster_seen_node *nodes,
+                          size_t count, struct control_outlook **out);
+/* "": the cluster bears the loss of those nodes; else the sentence with which to refuse a verb that
+ * brings it about. To be asked on the leader of `system`: it goes by the catalogue that this node
+ * has, and takes whom it does not reach for down. */
+void control_whatif(struct control *control, const struct node_id *lost, size_t count,
+                    char why[CONTROL_LINE_SIZE]);
+
 /* A line for the operator's log; false: none. */
 bool control_take_line(struct control *control, char out[CONTROL_LINE_SIZE]);
 

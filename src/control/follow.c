@@ -344,7 +344,7 @@ bool control_handle_peer(struct control *control, const struct peer_happening *h
     if (reply->session != QUESTION_SESSION(QUESTION_CATALOGUE))
         return report_handle_peer(control, reply) || gather_handle_peer(control, reply) ||
                replay_handle_peer(control, reply) || restored_handle_peer(control, reply) ||
-               gossip_handle_peer(control, reply);
+               gossip_handle_peer(control, reply) || survey_handle_peer(control, happening);
     if (!control->is_asking || reply->epoch != control->ask_epoch)
         return true; /* it came too late */
     control->is_asking = false;

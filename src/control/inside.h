@@ -111,6 +111,16 @@ struct restoring {
     uint64_t asked_ns, next_ns;
 };
 
+/* survey.c: the question to all that is under way, or was last */
+struct survey {
+    bool is_under_way;
+    struct buffer asked; /* its words */
+    uint32_t epoch;
+    uint64_t began_ns, ended_ns;
+    size_t count, waits_for;
+    struct control_answer *answers; /* owned */
+};
+
 /* gossip.c: the last question, and whose turn it is */
 struct gossip {
     uint32_t epoch;
@@ -188,6 +198,7 @@ struct control {
     struct restoring restoring;
     struct gossip gossip;
     struct away away;
+    struct survey survey;
     uint64_t next_ns;
     char failure[CONTROL_LINE_SIZE], waits_for[CONTROL_LINE_SIZE];
 };
@@ -336,14 +347,15 @@ void wanted_settle(struct command_call *call, uint64_t group, uint64_t change);
 
 /* question.c */
 enum question_session {
-    QUESTION_GOSSIP = 0, /* gossip.c */
+    QUESTION_SURVEY = 0, /* survey.c */
+    QUESTION_GOSSIP,     /* gossip.c */
     QUESTION_COMMITTED,  /* restored.c */
     QUESTION_REPLAY,     /* replay_ask.c */
     QUESTION_GATHER,     /* gather.c */
     QUESTION_REPORT,     /* report.c */
     QUESTION_CATALOGUE   /* follow.c */
 };
-#define QUESTION_SESSION(which) (UINT64_MAX - 5 + (which))
+#define QUESTION_SESSION(which) (UINT64_MAX - 6 + (which))
 struct question {
     uint64_t session; /* QUESTION_SESSION; the answer comes back with it and with the epoch */
     uint32_t epoch;
@@ -353,6 +365,10 @@ struct question {
 };
 /* False: that one is unknown, or cannot be reached now, or has enough to hear. */
 bool question_send(struct control *control, struct peer_id to, const struct question *question);
+
+/* survey.c */
+void survey_deinit(struct control *control);
+bool survey_handle_peer(struct control *control, const struct peer_happening *happening);
 
 /* gossip.c */
 void gossip_tick(struct control *control);

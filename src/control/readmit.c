@@ -26,6 +26,11 @@ bool readmit_is_over(const struct control *control)
     return !formation->anew || (self && self->ticket == formation->anew);
 }
 
+bool control_waits_to_be_taken_back(const struct control *control)
+{
+    return !readmit_is_over(control);
+}
+
 static void ask(struct control *control, const struct node_formation *formation)
 {
     char key[CONTROL_REPORT_KEY_SIZE], text[48];

@@ -429,6 +429,11 @@ struct server *worker_server(struct worker *worker)
     return worker->server;
 }
 
+struct control *worker_control(struct worker *worker)
+{
+    return worker->control;
+}
+
 void worker_validate(struct worker *worker)
 {
     node_validate(worker->node);
