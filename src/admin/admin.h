@@ -4,7 +4,8 @@
  * STATUS answers one JSON text: this node's own view (DESIGN section 9 names its fields; `holdfast
  * status` merges the views of all nodes). Promises. ADMIN-1 ROLE and INFO say master only while the
  * lease of `default` is valid at the moment of the answer (R11). ADMIN-2 what is not known is
- * absent or null, never 0. */
+ * absent or null, never 0. ADMIN-3 WHY names what stands in the way of whatever is not as it should
+ * be, as far as a node that can be asked knows it; who could not be asked is named, too. */
 #ifndef HOLDFAST_ADMIN_ADMIN_H
 #define HOLDFAST_ADMIN_ADMIN_H
 
@@ -33,6 +34,12 @@ struct admin {
     struct admin_seen *seen; /* owned */
     size_t seen_count, seen_capacity;
     uint64_t next_look_ns;
+    /* sights.c; the same */
+    struct admin_sight *sights; /* owned */
+    size_t sight_count;
+    int64_t disk_full_since_ms; /* 0: it is not */
+    /* confirm.c: what the leader of `system` is asked, since when, and by whom lately */
+    uint64_t ticket, asked_ns, wanted_ns;
 };
 
 #define ADMIN_TAGS (2 * PEER_WORKERS_MAX)

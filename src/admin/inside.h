@@ -116,8 +116,110 @@ enum admin_state admin_state_of(const struct replica *replica, const struct raft
                                 bool self, uint64_t now_ns);
 const char *admin_state_name(enum admin_state state);
 const char *admin_state_because(const struct replica *replica, enum admin_state state, bool self);
+/* What else is noticed of a replica, and since when. */
+enum admin_mark {
+    ADMIN_MARK_OUT_OF_SYNC = 0, /* of the in-sync set (R15) */
+    ADMIN_MARK_LEARNER,
+    ADMIN_MARK_UNLED, /* the one here knows no leader */
+    ADMIN_MARK_SHORT, /* the one here leads, and has too few copies for its ACK */
+    ADMIN_MARKS
+};
+/* Wall clock since which it has been so; 0: it is not so, or not known. */
+int64_t admin_mark_since_ms(const struct admin *admin, struct group_id group,
+                            struct replica_id replica, enum admin_mark mark);
+/* Leader: how many copies a write with the contract's ACK needs now. */
+unsigned admin_copies_needed(const struct admin *admin, const struct replica *replica);
+bool admin_degrades(const struct admin *admin, struct group_id group); /* SHORT */
+
 /* Wall clock at which it was first seen in `state`; 0: not known (ADMIN-2). */
 int64_t admin_state_since_ms(const struct admin *admin, struct group_id group,
                              struct replica_id replica, enum admin_state state);
+
+/* ---- sights.c: the links to other nodes and the disk, and since when they are as they are ---- */
+
+void admin_look_at_nodes(struct admin *admin, struct node *node);
+/* Wall clock since which that node cannot be reached from here; 0: it can be, or is not known. */
+int64_t admin_unreached_since_ms(const struct admin *admin, struct node_id node);
+bool admin_reaches(const struct admin *admin, struct node_id node); /* or is this one */
+
+/* ---- confirm.c ---- */
+
+/* True: the catalogue here is as new as the leader of `system` can say, or `is_sure` is false, for
+ * that one does not answer. False: it is asked, and call->later is set. Stays true until
+ * admin_confirm_end, with which whoever asked has his answer. */
+MUST_USE bool admin_confirm(struct server_call *call, bool *is_sure);
+void admin_confirm_end(struct server_call *call);
+
+/* ---- whatif.c ---- */
+
+void admin_serve_whatif(struct server_call *call);
+
+/* ---- why_find.c: what this worker knows of reasons ---- */
+
+/* Of what is asked: a keyspace, a partition, a node. */
+enum admin_scope_kind {
+    ADMIN_SCOPE_KEYSPACE = 0,
+    ADMIN_SCOPE_PARTITION,
+    ADMIN_SCOPE_NODE
+};
+struct admin_scope {
+    enum admin_scope_kind kind;
+    uint64_t id;
+};
+struct admin_findings {
+    struct cluster_finding *list; /* owned */
+    size_t count, capacity;
+};
+void admin_add_finding(struct admin_findings *findings, const struct cluster_finding *finding);
+/* Appends what is known here of the groups in that scope, good and bad. */
+void admin_find(struct admin *admin, const struct admin_scope *scope,
+                struct admin_findings *findings);
+/* WHY FACTS kind id, as one node asks another: writes and reads what admin_find has found. */
+void admin_tell_findings(const struct admin_findings *findings, struct reply *reply);
+/* False: bytes of another version; `findings` has none of them. */
+bool admin_read_findings(struct slice bytes, struct admin_findings *findings);
+
+/* ---- why_judge.c: what stands in the way, from what everybody has found ---- */
+
+struct admin_target {
+    struct admin_scope scope;
+    struct replica_id replica; /* 0: none in particular */
+};
+
+struct admin_told; /* a finding, and who said it */
+struct admin_inquiry {
+    struct admin *admin;
+    const struct control_catalogue *catalogue;
+    struct admin_target target;
+    struct admin_told *told; /* owned; by group */
+    size_t count;
+    struct node_id *asked, *not_asked; /* owned */
+    size_t asked_count, not_asked_count;
+    struct admin_findings out; /* what is wrong, in the order of its rules */
+    size_t groups;             /* that were judged */
+    struct node_id leader;     /* of the last of them; 0: none */
+    int64_t since_ms;          /* nothing is: since when; 0: not known */
+    bool is_known;             /* `since_ms` is of all of it */
+};
+
+/* `admin`, `catalogue` and `target` are set, the rest is 0. Takes what is found here and what the
+ * others have answered. */
+void admin_inquire(struct admin_inquiry *inquiry, const struct control_answer *answers,
+                   size_t count);
+void admin_inquiry_deinit(struct admin_inquiry *inquiry);
+/* It is about a replica that its group does not have. */
+bool admin_is_nobody(const struct admin_inquiry *inquiry);
+/* is_sure: of the catalogue. ADMIN-3 */
+void admin_judge(struct admin_inquiry *inquiry, bool is_sure);
+/* What it is about is a node, and not a partition. */
+bool admin_is_of_node(enum cluster_rule rule);
+
+/* ---- why.c ---- */
+
+void admin_serve_why(struct server_call *call);
+/* The same behind the name of what is asked for: KEYSPACE WHY name. Others of these verbs: false,
+ * and nothing was done. */
+bool admin_serves_why(struct server_call *call);
+void admin_pass_but_why(struct server_call *call);
 
 #endif

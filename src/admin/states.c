@@ -18,6 +18,7 @@ struct admin_seen {
     struct replica_id replica;
     enum admin_state state, told; /* told: of the last event about it */
     int64_t since_ms;
+    int64_t marks_ms[ADMIN_MARKS]; /* since when; 0: it is not so */
 };
 
 static enum admin_state own_state(const struct replica *replica)
@@ -144,17 +145,81 @@ static void tell(struct admin *admin, struct node *node, const struct replica *r
         seen->told = seen->state;
 }
 
+int64_t admin_mark_since_ms(const struct admin *admin, struct group_id group,
+                            struct replica_id replica, enum admin_mark mark)
+{
+    if (!admin->seen_capacity)
+        return 0;
+    const struct admin_seen *seen = place_of(admin->seen, admin->seen_capacity, group, replica);
+    return seen->replica.value ? seen->marks_ms[mark] : 0;
+}
+
+/* ---- looking ---- */
+
+static const struct cluster_contract *contract_of(const struct admin *admin, struct group_id group)
+{
+    const struct control_catalogue *catalogue = control_catalogue(admin->control);
+    const struct control_partition *partition = catalogue_find_group(catalogue, group);
+    const struct control_keyspace *keyspace =
+        partition && partition->keyspace > KEYSPACE_DEFAULT
+            ? catalogue_find_id(catalogue, partition->keyspace)
+            : NULL;
+    return keyspace ? &keyspace->contract : &cluster_contract_default;
+}
+
+/* As the server asks before a write (SHORT). */
+unsigned admin_copies_needed(const struct admin *admin, const struct replica *replica)
+{
+    const struct cluster_contract *contract = contract_of(admin, replica_group(replica));
+    unsigned commit = raft_configuration(replica_raft(replica))->commit_quorum;
+    unsigned copies = contract->ack == CLUSTER_ACK_ALL        ? replica_voters_in_sync(replica)
+                      : contract->ack == CLUSTER_ACK_SEMISYNC ? cluster_ack_copies(contract)
+                                                              : 0;
+    return copies > commit ? copies : commit;
+}
+
+bool admin_degrades(const struct admin *admin, struct group_id group)
+{
+    return contract_of(admin, group)->short_of == CLUSTER_SHORT_DEGRADE;
+}
+
+static bool is_marked(const struct admin *admin, const struct replica *replica,
+                      const struct raft_member *member, bool self, uint64_t now_ns,
+                      enum admin_mark mark)
+{
+    switch (mark) {
+    case ADMIN_MARK_OUT_OF_SYNC: return member->out_of_sync;
+    case ADMIN_MARK_LEARNER: return member->kind == RAFT_LEARNER;
+    case ADMIN_MARK_UNLED: return self && !raft_view(replica_raft(replica))->leader.value;
+    case ADMIN_MARK_SHORT:
+        return self && replica_is_serving(replica) &&
+               replica_voters_heard(replica, now_ns) < admin_copies_needed(admin, replica);
+    case ADMIN_MARKS: break;
+    }
+    return false;
+}
+
 static void look(struct admin *admin, struct node *node, const struct replica *replica,
                  const struct raft_member *member, enum admin_state state)
 {
+    bool self = node_id_equal(member->node, node_formation(node)->self);
+    uint64_t now_ns = node_turn(node)->now_ns;
     int64_t wall_ms = node_turn(node)->wall_us / 1000;
     struct group_id group = replica_group(replica);
     if (2 * admin->seen_count >= admin->seen_capacity)
         grow(admin, node);
     struct admin_seen *seen = place_of(admin->seen, admin->seen_capacity, group, member->replica);
     if (!seen->replica.value) {
-        *seen = (struct admin_seen){group, member->replica, state, state, wall_ms};
+        *seen = (struct admin_seen){.group = group,
+                                    .replica = member->replica,
+                                    .state = state,
+                                    .told = state,
+                                    .since_ms = wall_ms};
         admin->seen_count++;
+    }
+    for (enum admin_mark mark = 0; mark < ADMIN_MARKS; mark++) {
+        bool is = is_marked(admin, replica, member, self, now_ns, mark);
+        seen->marks_ms[mark] = !is ? 0 : seen->marks_ms[mark] ? seen->marks_ms[mark] : wall_ms;
     }
     if (seen->state != state) {
         seen->state = state;
@@ -170,6 +235,7 @@ void admin_tick(struct admin *admin, struct node *node)
     if (!node_is_started(node) || turn->now_ns < admin->next_look_ns)
         return;
     admin->next_look_ns = turn->now_ns + LOOK_EVERY_NS * (1 + node_group_count(node) / LOOK_GROUPS);
+    admin_look_at_nodes(admin, node);
     for (size_t i = 0; i < node_group_count(node); i++) {
         const struct replica *replica = node_group_at(node, i);
         const struct raft_configuration *members = raft_configuration(replica_raft(replica));
@@ -186,5 +252,8 @@ void admin_deinit(struct admin *admin)
     memory_free(admin->seen);
     admin->seen = NULL;
     admin->seen_count = admin->seen_capacity = 0;
+    memory_free(admin->sights);
+    admin->sights = NULL;
+    admin->sight_count = 0;
     admin_forget_shares(admin);
 }

@@ -135,7 +135,7 @@ static void serve_node(struct server_call *call)
     else if (slice_is_word(word, "LIST") && call->count == 2)
         admin_serve_nodes(call);
     else
-        call->pass = true; /* to the leader of `system` */
+        call->pass = !admin_serves_why(call); /* to the leader of `system` */
 }
 
 #define ROW(number_, name_, arity_, summary_, function)                                            \
@@ -165,7 +165,8 @@ static const struct server_verb rows[] = {
              .flags = COMMAND_WRITE | COMMAND_WHOLE | COMMAND_ADMIN | COMMAND_SYSTEM |
                       COMMAND_LOADING | COMMAND_PEER,
              .categories = "@admin @slow @dangerous",
-             .summary = "LIST, DRAIN, UNDRAIN, REPLACE and REMOVE: the members of the cluster.",
+             .summary = "LIST, DRAIN, UNDRAIN, REPLACE and REMOVE: the members of the cluster; WHY: "
+                        "what stands in a node's way.",
              .group = "server",
              .since = "1.0.0",
              .execute = control_execute_node},
@@ -175,20 +176,22 @@ static const struct server_verb rows[] = {
              .arity = -2,
              .flags = COMMAND_WRITE | COMMAND_WHOLE | COMMAND_ADMIN | COMMAND_SYSTEM,
              .categories = "@admin @slow @dangerous",
-             .summary = "MOVE: a replica to another node.",
+             .summary = "MOVE: a replica to another node; WHY: what stands in its way.",
              .group = "server",
              .since = "1.0.0",
-             .execute = control_execute_replica}},
+             .execute = control_execute_replica},
+     .serve = admin_pass_but_why},
     {.row = {.number = 1207,
              .name = "KEYSPACE",
              .arity = -2,
              .flags = COMMAND_WRITE | COMMAND_WHOLE | COMMAND_ADMIN | COMMAND_SYSTEM,
              .categories = "@admin @slow @dangerous",
              .summary =
-                 "CREATE, LIST, INFO, EXPLAIN, ALTER and DROP: keyspaces and their contracts.",
+                 "CREATE, LIST, INFO, EXPLAIN, WHY, ALTER and DROP: keyspaces and their contracts.",
              .group = "server",
              .since = "1.0.0",
-             .execute = control_execute_keyspace}},
+             .execute = control_execute_keyspace},
+     .serve = admin_pass_but_why},
     {.row = {.number = 2030,
              .name = "LOSS",
              .arity = -2,
@@ -209,6 +212,18 @@ static const struct server_verb rows[] = {
              .group = "server",
              .since = "1.0.0"},
      .serve = admin_serve_ledger},
+    ROW(2070, "WHATIF", -2, "LOSE node, host, zone or site ... [AND ...]: what would be left.",
+        admin_serve_whatif),
+    {.row = {.number = 2072,
+             .name = "WHY",
+             .arity = -2,
+             .flags = COMMAND_CONNECTION | COMMAND_ADMIN | COMMAND_LOADING | COMMAND_PEER,
+             .categories = "@admin @slow @dangerous",
+             .summary = "KEYSPACE, NODE, PARTITION or REPLICA: what stands in its way, whom it "
+                        "waits for, since when.",
+             .group = "server",
+             .since = "1.0.0"},
+     .serve = admin_serve_why},
     {.row = {.number = 2041,
              .name = "FAILOVERS",
              .arity = -1,

@@ -255,7 +255,7 @@ void control_execute_keyspace(struct command_call *call)
     else if (i == count)
         keyspace_fail(&work,
                       "ERR unknown subcommand '%.*s': KEYSPACE knows CREATE, LIST, INFO, EXPLAIN, "
-                      "ALTER and DROP",
+                      "WHY, ALTER and DROP",
                       (int)(word.size < 64 ? word.size : 64), (const char *)word.at);
     else if (call->count < verbs[i].least || call->count > verbs[i].most)
         keyspace_fail(&work, "ERR wrong number of arguments: KEYSPACE %s takes %s", verbs[i].name,
