@@ -22,6 +22,7 @@ static int wait_for_change(const struct request *request);
 enum shape {
     SHAPE_OK,   /* a status */
     SHAPE_TEXT, /* lines */
+    SHAPE_TOLD, /* a map with lines in it */
     SHAPE_ONE,  /* a map */
     SHAPE_LIST  /* maps */
 };
@@ -36,6 +37,7 @@ static const struct form {
     {"list", false, false, SHAPE_LIST, NULL},
     {"info", true, false, SHAPE_ONE, NULL},
     {"explain", true, false, SHAPE_TEXT, NULL},
+    {"why", true, false, SHAPE_TOLD, NULL},
     {"alter", true, true, SHAPE_OK, wait_for_change},
     {"drop", true, false, SHAPE_OK, NULL},
 };
@@ -49,6 +51,7 @@ static void print_help(void)
         "  list                       all of them\n"
         "  info NAME                  its contract and where it is\n"
         "  explain NAME               what the contract promises, in plain words\n"
+        "  why NAME                   what stands in its way now, whom it waits for, since when\n"
         "  alter NAME [option ...]    all options but --mode and --partitions; returns when every\n"
         "                             partition has the new contract\n"
         "  drop NAME                  it and all that is in it\n\n"
@@ -110,8 +113,8 @@ static int take_verb(struct request *request, const char *word)
         if (strcmp(word, forms[i].verb) == 0)
             request->form = &forms[i];
     if (!request->form)
-        return complain(EXIT_USAGE, "keyspace needs one of create, list, info, explain, alter and "
-                                    "drop; holdfast keyspace --help tells more");
+        return complain(EXIT_USAGE, "keyspace needs one of create, list, info, explain, why, alter "
+                                    "and drop; holdfast keyspace --help tells more");
     request->words[request->count++] = slice_of_text("KEYSPACE");
     request->words[request->count++] = slice_of_text(word);
     return EXIT_GOOD;
@@ -166,7 +169,8 @@ static int read_words(struct request *request, int count, char **words)
 /* What is only a word or a text gets its name, for --json. */
 static json_t *name_answer(const struct request *request, json_t *answer)
 {
-    if (request->form->shape == SHAPE_LIST || request->form->shape == SHAPE_ONE)
+    enum shape shape = request->form->shape;
+    if (shape == SHAPE_LIST || shape == SHAPE_ONE || shape == SHAPE_TOLD)
         return answer;
     json_t *made = json_object();
     json_object_set_new(made, "name", json_string(request->name));
@@ -214,7 +218,7 @@ static void show(const struct request *request, const json_t *answer)
         list_print(answer, titles, names);
     } else if (request->form->shape == SHAPE_ONE) {
         print_one(answer);
-    } else if (request->form->shape == SHAPE_TEXT) {
+    } else if (request->form->shape == SHAPE_TEXT || request->form->shape == SHAPE_TOLD) {
         printf("%s", merge_text(answer, "text"));
     } else {
         printf("%s\n", merge_text(answer, "result"));

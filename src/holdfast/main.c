@@ -12,9 +12,11 @@ static void print_help(void)
 {
     printf("holdfast [-a HOST:PORT] VERB ...   the command line of a replicated state server\n\n"
            "  status     the health of the cluster; --watch keeps it on the screen\n"
-           "  keyspace   create, list, info, explain, alter, drop\n"
+           "  keyspace   create, list, info, explain, why, alter, drop\n"
            "  node       the members: list, drain, undrain, replace, remove\n"
-           "  replica    one copy of one partition: move\n"
+           "  replica    one copy of one partition: move, why\n"
+           "  why        what stands in the way of a keyspace, a node, a replica, a partition\n"
+           "  whatif     what would be left without some nodes: holdfast whatif lose node 2\n"
            "  loss       acknowledged writes that a failover cut: list, show, replay, discard\n"
            "  events     what has become of nodes and replicas\n"
            "  failovers  a record of each change of leader\n"
@@ -38,7 +40,7 @@ static int run_simulator(char **words)
 
 static int refuse_verb(const char *verb)
 {
-    static const char *const later[] = {"top", "partition", "whatif", "backup"};
+    static const char *const later[] = {"top", "partition", "backup"};
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++)
         if (strcmp(verb, later[i]) == 0)
             return complain(EXIT_USAGE, "%s: not available in this version", verb);

@@ -18,6 +18,7 @@ static const struct verb {
     const char *alone;   /* the word when none is given; NULL: one must be */
     const char *nothing; /* said for an empty list */
     const char *help;
+    const char *shown; /* of the answer's names the one that people see; NULL: all */
 } verbs[] = {
     {"loss", NULL, "nothing was lost",
      "holdfast [-a HOST:PORT] loss VERB ... [--json]   acknowledged writes that a failover cut\n\n"
@@ -28,7 +29,8 @@ static const struct verb {
      "and is named\n"
      "    --overwrite     they run over what was written since, too\n"
      "  discard ID        settles a record: its writes are forgotten\n\n"
-     "Only keyspaces with FAILOVER available can lose an acknowledged write; EXPLAIN says so.\n"},
+     "Only keyspaces with FAILOVER available can lose an acknowledged write; EXPLAIN says so.\n",
+     NULL},
     {"node", NULL, "there is no node",
      "holdfast [-a HOST:PORT] node VERB ... [--json]   the members of the cluster\n\n"
      "  list              each, its duty, and how many replicas it has\n"
@@ -40,18 +42,44 @@ static const struct verb {
      "    --force         at once, whatever it has\n\n"
      "A drained node hands requests on until it is stopped. What cannot be done without breaking "
      "a\n"
-     "contract is refused, with what would work.\n"},
-    {"replica", NULL, "",
-     "holdfast [-a HOST:PORT] replica VERB ... [--json]   one copy of one partition\n\n"
-     "  move PARTITION/REPLICA to NODE   it goes to that node; holdfast status shows the names\n"},
+     "contract is refused, with what would work. holdfast why node ID says what stands in its way.\n",
+     NULL},
     {"events", "", "nothing has happened yet",
      "holdfast [-a HOST:PORT] events [--count=N] [KEYSPACE] [--json]\n\n"
-     "What has become of nodes and replicas, the newest first; the last 2,000 are kept.\n"},
+     "What has become of nodes and replicas, the newest first; the last 2,000 are kept.\n",
+     NULL},
     {"failovers", "", "there was no failover",
      "holdfast [-a HOST:PORT] failovers [KEYSPACE] [--count N] [--json]\n\n"
      "A record of each change of leader, of the last 1,000; of the newest N with --count.\n"
      "How it was noticed, who voted, when the first write was acknowledged, what was cut.\n"
-     "--json has the votes, too.\n"},
+     "--json has the votes, too.\n",
+     NULL},
+    {"why", NULL, "",
+     "holdfast [-a HOST:PORT] why WHAT NAME [--json]   what stands in its way, whom it waits for, "
+     "since when\n\n"
+     "  keyspace NAME   why it takes no reads or writes, or has fewer copies than it is to have\n"
+     "  node ID         why its replicas are not ready, or do not leave it\n"
+     "  replica P/R     why that one is not ready, does not vote, is out of the in-sync set\n"
+     "  partition P     the same for all of one partition\n\n"
+     "One line for each reason, or \"nothing\". Any node is asked, and asks the others; a leader "
+     "that\ncannot be asked from there is named. KEYSPACE WHY, NODE WHY and REPLICA WHY are the "
+     "same.\n",
+     "text"},
+    {"whatif", NULL, "",
+     "holdfast [-a HOST:PORT] whatif lose WHAT NAME [and WHAT NAME ...] [--json]\n\n"
+     "What would be left of each keyspace without some nodes: which partitions stop, with which "
+     "ACK and\nREAD levels the others go on, how many more nodes may fail, whether acknowledged "
+     "writes may be gone.\nNothing is changed by it.\n\n"
+     "  node ID, host NAME, zone NAME, site NAME   who is lost\n\n"
+     "  holdfast whatif lose node 2 and zone b\n\n"
+     "A number that depends on nodes that cannot be seen from there is told as a range, and is "
+     "null with\n--json.\n",
+     "text"},
+    {"replica", NULL, "",
+     "holdfast [-a HOST:PORT] replica VERB ... [--json]   one copy of one partition\n\n"
+     "  move PARTITION/REPLICA to NODE   it goes to that node; holdfast status shows the names\n"
+     "  why PARTITION/REPLICA            what stands in its way\n",
+     "text"},
 };
 
 static const struct verb *find_verb(const char *name)
@@ -127,10 +155,11 @@ int pass_main(int count, char **words, const char *address)
     json_t *answer = answer_ask(request.address, request.words, request.count, &code);
     if (!answer)
         return code;
+    const char *shown = request.verb->shown;
     if (request.json)
         answer_print_json(answer);
     else
-        answer_print(answer, request.verb->nothing);
+        answer_print(shown ? json_object_get(answer, shown) : answer, request.verb->nothing);
     json_decref(answer);
     return EXIT_GOOD;
 }

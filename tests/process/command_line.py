@@ -51,7 +51,7 @@ class CommandLine(unittest.TestCase):
         self.refused(1, "is holdfastd running there?", HOLDFAST, "-a", f"127.0.0.1:{free_port()}", "keyspace", "list")
 
     def test_verbs_of_later_versions(self):
-        for verb in ("top", "node", "replica", "partition", "events", "whatif", "backup"):
+        for verb in ("top", "node", "partition", "events", "backup"):
             self.refused(2, f"{verb}: not available in this version", HOLDFAST, verb)
 
     def test_help(self):
