@@ -20,15 +20,17 @@ struct cluster_seen_node *control_see_nodes(struct control *control, bool is_sur
 {
     const struct control_catalogue *catalogue = &control->catalogue;
     struct cluster_seen_node *nodes = memory_zeroed(catalogue->node_count + 1, sizeof *nodes);
-    *count = catalogue->node_count;
+    *count = 0;
     for (size_t i = 0; i < catalogue->node_count; i++) {
         const struct node_member *member = &catalogue->members[i].member;
-        struct cluster_member *out = &nodes[i].member;
+        struct cluster_member *out = &nodes[*count].member;
+        if (catalogue->members[i].duty == CONTROL_DUTY_REMOVED)
+            continue;
         out->id = member->id;
         memcpy(out->site, member->site, sizeof out->site);
         memcpy(out->zone, member->zone, sizeof out->zone);
         memcpy(out->host, member->host, sizeof out->host);
-        nodes[i].sight = sight_of(control, member->id, is_sure);
+        nodes[(*count)++].sight = sight_of(control, member->id, is_sure);
     }
     return nodes;
 }

@@ -159,7 +159,8 @@ int pass_main(int count, char **words, const char *address)
     if (request.json)
         answer_print_json(answer);
     else
-        answer_print(shown ? json_object_get(answer, shown) : answer, request.verb->nothing);
+        answer_print(shown && json_is_object(answer) ? json_object_get(answer, shown) : answer,
+                     request.verb->nothing);
     json_decref(answer);
     return EXIT_GOOD;
 }

@@ -419,11 +419,6 @@ struct node *worker_node(struct worker *worker)
     return worker->node;
 }
 
-struct control *worker_control(struct worker *worker)
-{
-    return worker->control;
-}
-
 struct server *worker_server(struct worker *worker)
 {
     return worker->server;

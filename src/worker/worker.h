@@ -112,7 +112,6 @@ bool worker_is_settled(const struct worker *worker);
 struct node *worker_node(struct worker *worker);
 struct control *worker_control(struct worker *worker);
 struct server *worker_server(struct worker *worker);
-struct control *worker_control(struct worker *worker);
 void worker_validate(struct worker *worker);
 
 #endif
