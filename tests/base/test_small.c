@@ -1,4 +1,5 @@
 #include "base/checksum.h"
+#include "base/durations.h"
 #include "base/list.h"
 #include "base/memory.h"
 #include "base/random.h"
@@ -115,6 +116,26 @@ static void every_status_has_a_text(void **state)
     }
 }
 
+static void durations_fall_into_buckets(void **state)
+{
+    struct durations durations = {0}, sum = {0};
+    (void)state;
+    durations_add(&durations, 0);
+    durations_add(&durations, 50 * 1000); /* an end belongs to its bucket */
+    durations_add(&durations, 50 * 1000 + 1);
+    durations_add(&durations, 60 * 1000000000ull);
+    assert_int_equal(2, durations.in[0]);
+    assert_int_equal(1, durations.in[1]);
+    assert_int_equal(1, durations.in[DURATIONS_BUCKETS - 1]);
+    durations_join(&sum, &durations);
+    durations_join(&sum, &durations);
+    assert_int_equal(8, sum.count);
+    assert_int_equal(4, sum.in[0]);
+    assert_true(sum.sum_ns == 2 * (60 * 1000000000ull + 100 * 1000 + 1));
+    for (size_t i = 1; i < DURATIONS_BUCKETS - 1; i++)
+        assert_true(durations_end_us[i] > durations_end_us[i - 1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -124,6 +145,7 @@ int main(void)
         cmocka_unit_test(lists),
         cmocka_unit_test(memory),
         cmocka_unit_test(every_status_has_a_text),
+        cmocka_unit_test(durations_fall_into_buckets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
