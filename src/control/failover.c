@@ -17,17 +17,6 @@
 #define FAILOVER_COUNT    100 /* told when nobody says how many */
 #define RECORD_VERSION    1
 
-static const char *reason_of(enum replica_suspicion suspicion)
-{
-    switch (suspicion) {
-    case REPLICA_LEADER_SILENT: return "timeout";
-    case REPLICA_LEADER_REFUSED: return "refused link";
-    case REPLICA_LEADER_HANDED_OVER: return "hand-over";
-    case REPLICA_LEADER_ASKED_TO_RUN: return "asked to run";
-    }
-    return "timeout";
-}
-
 /* ---- what this node reports ---- */
 
 /* Milliseconds from one reading of the clock to another; null: not yet. */
@@ -57,17 +46,18 @@ static json_t *json_of_flight(struct control *control, struct group_id group,
 {
     const struct replica_turn *turn = node_turn(control->node);
     int64_t begun_ms = (turn->wall_us - (int64_t)((turn->now_ns - flight->begun_ns) / 1000)) / 1000;
-    return json_pack(
-        "{s:i,s:I,s:I,s:I,s:I,s:s,s:I,s:o,s:i,s:I,s:I,s:o,s:o,s:o,s:o}", "version", RECORD_VERSION,
-        "partition", (json_int_t)group.value, "term", (json_int_t)flight->term, "leader",
-        (json_int_t)node_formation(control->node)->self.value, "previous",
-        (json_int_t)flight->previous.value, "reason", reason_of(flight->suspicion), "detected_ms",
-        (json_int_t)begun_ms, "silent_ms", between(flight->heard_ns, flight->begun_ns), "attempts",
-        (int)flight->attempts, "last_index", (json_int_t)flight->last_index, "last_term",
-        (json_int_t)flight->last_term, "votes", votes_of(flight), "elected_after_ms",
-        between(flight->begun_ns, flight->elected_ns), "serving_after_ms",
-        between(flight->begun_ns, flight->serving_ns), "first_write_after_ms",
-        between(flight->begun_ns, flight->first_write_ns));
+    return json_pack("{s:i,s:I,s:I,s:I,s:I,s:s,s:I,s:o,s:i,s:I,s:I,s:o,s:o,s:o,s:o}", "version",
+                     RECORD_VERSION, "partition", (json_int_t)group.value, "term",
+                     (json_int_t)flight->term, "leader",
+                     (json_int_t)node_formation(control->node)->self.value, "previous",
+                     (json_int_t)flight->previous.value, "reason",
+                     replica_suspicion_name(flight->suspicion), "detected_ms", (json_int_t)begun_ms,
+                     "silent_ms", between(flight->heard_ns, flight->begun_ns), "attempts",
+                     (int)flight->attempts, "last_index", (json_int_t)flight->last_index,
+                     "last_term", (json_int_t)flight->last_term, "votes", votes_of(flight),
+                     "elected_after_ms", between(flight->begun_ns, flight->elected_ns),
+                     "serving_after_ms", between(flight->begun_ns, flight->serving_ns),
+                     "first_write_after_ms", between(flight->begun_ns, flight->first_write_ns));
 }
 
 /* Takes `record`. False: to be said later. */
@@ -97,7 +87,7 @@ static void note_line(struct control *control, struct group_id group,
                  " after node %" PRIu64
                  " (%s): not heard for %.0f ms, elected after %.0f ms, serving after %.0f ms",
                  group.value, keyspace_of(&control->catalogue, group), flight->term,
-                 flight->previous.value, reason_of(flight->suspicion),
+                 flight->previous.value, replica_suspicion_name(flight->suspicion),
                  (double)(flight->begun_ns - flight->heard_ns) / 1e6,
                  (double)(flight->elected_ns - flight->begun_ns) / 1e6,
                  (double)(flight->serving_ns - flight->begun_ns) / 1e6);

@@ -23,6 +23,15 @@ static struct beats *beats_to(struct node *node, struct peer_id to)
     return &node->beats[node->beats_count++];
 }
 
+static uint64_t behind_of(const struct replica *replica, struct replica_id member)
+{
+    struct raft_progress progress;
+    if (raft_progress(replica_raft(replica), member, &progress))
+        return 0; /* this replica itself */
+    uint64_t bytes = replica_peer_behind(replica, &progress);
+    return bytes < WIRE_BEHIND_UNKNOWN ? bytes : WIRE_BEHIND_UNKNOWN;
+}
+
 static void gather(struct node *node, const struct replica *replica)
 {
     const struct raft_view *view = raft_view(replica_raft(replica));
@@ -36,7 +45,8 @@ static void gather(struct node *node, const struct replica *replica)
                                  .to = member->replica,
                                  .term = view->term,
                                  .round = view->round,
-                                 .commit = view->commit};
+                                 .commit = view->commit,
+                                 .behind = behind_of(replica, member->replica)};
         if (!node_id_equal(member->node, node->formation.self))
             add_beat(beats_to(node, peer_of(node->peers, member->node, beat.group)), &beat);
     }

@@ -98,6 +98,29 @@ struct group *group_find(const struct node *node, struct group_id id)
     return group;
 }
 
+/* ---- what other threads see ---- */
+
+static struct replica_shown *find_place(struct node *node)
+{
+    struct replica_sight sight;
+    while (node->options.shown && node->shown_next < NODE_GROUPS_MAX) {
+        struct replica_shown *place = &node->options.shown[node->shown_next++];
+        if (!replica_look(place, &sight))
+            return place;
+    }
+    return NULL;
+}
+
+static void leave_place(struct node *node, struct group *group)
+{
+    if (!group->shown)
+        return;
+    replica_hide(group->shown);
+    size_t place = (size_t)(group->shown - node->options.shown);
+    if (place < node->shown_next)
+        node->shown_next = place;
+}
+
 void group_remove(struct node *node, struct group *group)
 {
     struct group **at = bucket_of(node, group->id);
@@ -112,6 +135,7 @@ void group_remove(struct node *node, struct group *group)
     memmove(node->groups + i, node->groups + i + 1,
             (node->group_count - i) * sizeof node->groups[0]);
     replica_retire(group->replica, &node->turn);
+    leave_place(node, group);
     memory_free(group);
     share_cache(node);
     node->turn.moved++; /* who waits for a reply of it hears of its end */
@@ -121,6 +145,7 @@ void groups_deinit(struct node *node)
 {
     for (size_t i = 0; i < node->group_count; i++) {
         replica_destroy(node->groups[i]->replica);
+        leave_place(node, node->groups[i]);
         memory_free(node->groups[i]);
     }
     memory_free(node->groups);
@@ -151,6 +176,7 @@ struct replica *node_create_replica(struct node *node, const struct node_partiti
     };
     struct group *group = add(node, partition->group);
     options.awake = &group->awake;
+    options.shown = group->shown = find_place(node);
     group->replica = replica_create(&options);
     if (node->snapshots.files && !node->started) /* recovering */
         replica_recover_snapshot(group->replica, node->snapshots.files);

@@ -23,6 +23,7 @@ struct group {
     size_t place;        /* in node.due */
     uint64_t willing_ns; /* leads: since then another could that is wanted; 0: none */
     unsigned returns;    /* how often it was handed to that one */
+    struct replica_shown *shown; /* its place among the node's; NULL: none */
 };
 
 /* Heartbeats to one worker of another node, or answers, before they are put into its frame. */
@@ -90,6 +91,7 @@ struct node {
     struct group **due;     /* a heap by due_ns, each group once */
     struct list awake, leading;
     size_t cache_share;  /* bytes of entries for each group */
+    size_t shown_next;   /* no place before it is free to show a group in */
     size_t awake_count;  /* of the last turn, for tests */
     struct beats *beats; /* one for each peer that there were any for */
     size_t beats_count;

@@ -105,6 +105,9 @@ struct node_options {
     unsigned timer_peer;
     unsigned worker, workers; /* which share of the node this is; 0 workers: 1 */
     uint32_t faults;          /* enum replica_fault; 0 in a program */
+    /* NODE_GROUPS_MAX places, zeroed, in which its replicas are shown to other threads; borrowed
+     * for life. NULL: nobody looks. */
+    struct replica_shown *shown;
 };
 
 struct node;

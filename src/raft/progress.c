@@ -76,6 +76,7 @@ enum status raft_progress(const struct raft *raft, struct replica_id replica,
         .catch_up_ns = peer->catch_up_ns,
         .caught_up = is_caught_up(raft, peer),
         .behind_since_ns = peer->behind_ns,
+        .advanced_ns = peer->advanced_ns,
     };
     return STATUS_OK;
 }

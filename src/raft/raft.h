@@ -438,6 +438,8 @@ struct raft_progress {
     bool caught_up;
     uint64_t behind_since_ns; /* it has not persisted what the log had then; 0: it has. To a
                                  heartbeat (R15: insync-timeout) */
+    uint64_t advanced_ns;     /* when it last accepted or persisted something new, or this one began
+                                 to lead */
 };
 MUST_USE enum status raft_progress(const struct raft *raft, struct replica_id peer,
                                    struct raft_progress *out);

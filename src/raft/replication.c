@@ -31,7 +31,8 @@ void raft_reset_progress(struct raft *raft)
         peer->behind_ns = peer->behind_index = 0;
         raft_start_probing(peer);
         peer->next = raft->view.last_index + 1; /* a guess that holds for a follower in step */
-        peer->contact_ns = peer->stalled_ns = peer->moved_ns = raft->now_ns;
+        peer->contact_ns = peer->stalled_ns = raft->now_ns;
+        peer->moved_ns = peer->advanced_ns = raft->now_ns;
     }
 }
 
@@ -208,7 +209,7 @@ static void peer_matched(struct raft *raft, struct peer *peer, const struct raft
 {
     if (message->written > peer->written) {
         peer->written = message->written;
-        peer->stalled_ns = peer->moved_ns = raft->now_ns;
+        peer->stalled_ns = peer->moved_ns = peer->advanced_ns = raft->now_ns;
         release_batches(peer, peer->written);
         raft_transfer_tick(raft);
     }
@@ -223,7 +224,7 @@ static void peer_matched(struct raft *raft, struct peer *peer, const struct raft
     }
     if (message->persisted > peer->persisted) {
         peer->persisted = message->persisted;
-        peer->moved_ns = raft->now_ns;
+        peer->moved_ns = peer->advanced_ns = raft->now_ns;
         raft_try_commit(raft);
     }
     raft_note_progress(raft, peer);

@@ -41,7 +41,8 @@ struct peer {
     uint64_t written, persisted, next;
     uint64_t round, commit_sent;
     uint64_t contact_ns, stalled_ns, probe_ns;
-    uint64_t moved_ns; /* the last news of what it has written or durable */
+    uint64_t moved_ns;    /* the last news of what it has written or durable */
+    uint64_t advanced_ns; /* the same, and nothing else */
     bool probing, probe_sent;
     uint64_t snapshot;                        /* the newest that was offered */
     uint64_t catch_up_start_ns, catch_up_end; /* the round under way; start 0: none */

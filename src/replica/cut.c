@@ -33,6 +33,9 @@ static void set_aside(struct replica *replica, struct replica_turn *turn, uint64
         return;
     }
     ledger_set_aside(turn->ledger, turn->wal, replica_sync(replica), &loss, turn->wall_us);
+    replica->counts.cut_acknowledged += loss.verdict == LEDGER_ACKNOWLEDGED;
+    replica->counts.cut_unacknowledged += loss.verdict == LEDGER_NOT;
+    replica->counts.cut_possibly += loss.verdict == LEDGER_POSSIBLY;
 }
 
 void replica_set_aside(struct replica *replica, struct replica_turn *turn, uint64_t from,

@@ -130,6 +130,9 @@ void flight_serve(struct replica *replica, struct replica_turn *turn)
     flight->record.serving_ns = turn->now_ns;
     flight->news |= REPLICA_NEWS_FAILOVER;
     turn->flights++;
+    replica->counts.failovers++;
+    turn->tally.failovers[flight->record.suspicion]++;
+    durations_add(&turn->tally.failover_times, turn->now_ns - flight->record.heard_ns);
 }
 
 void flight_cut(struct replica *replica, struct replica_turn *turn, uint64_t from)
@@ -144,9 +147,22 @@ void flight_cut(struct replica *replica, struct replica_turn *turn, uint64_t fro
         .executed = replica->executed >= from ? replica->executed - from + 1 : 0};
     flight->news |= REPLICA_NEWS_CUT;
     turn->flights++;
+    replica->counts.cut_entries += flight->cut.entries;
 }
 
 /* ---- the door ---- */
+
+const char *replica_suspicion_name(enum replica_suspicion suspicion)
+{
+    static const char *const names[REPLICA_SUSPICIONS] = {"timeout", "refused link", "hand-over",
+                                                          "asked to run"};
+    return names[suspicion];
+}
+
+const struct replica_counts *replica_counts(const struct replica *replica)
+{
+    return &replica->counts;
+}
 
 unsigned replica_news(const struct replica *replica)
 {

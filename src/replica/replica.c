@@ -19,6 +19,7 @@ struct replica *replica_create(const struct replica_options *options)
     gate_table_init(&replica->gates);
     replica->bootstrap = memory_zeroed(1, sizeof *replica->bootstrap);
     bootstrap_init(replica->bootstrap);
+    shown_init(replica);
     replica->configuration_capacity = 4;
     replica->configurations = memory_zeroed(4, sizeof *replica->configurations);
     replica->configurations[0] = replica->initial;
@@ -347,6 +348,7 @@ void replica_step(struct replica *replica, struct replica_turn *turn, struct raf
         fault_small_quorum(replica, turn);
     note_role(replica, turn);
     replica_note_leaderships(replica, turn);
+    shown_step(replica);
 }
 
 /* ---- what others ask ---- */

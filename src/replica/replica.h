@@ -24,15 +24,19 @@
  * gone when it is cut; a restart finds the newest one in the log. REPLICA-9  The newest
  * configuration says how the entries behind it are synced: a level that rises holds for everything
  * before it once it is committed, one that falls from a durable entry on; a start after a power cut
- * judges by it (R4). Non-promises: it keeps no connections and no order between requests; it never
- * points to its worker.
+ * judges by it (R4). REPLICA-10  A lease that is shown to other threads counts until its own end,
+ * however late they look, and no longer than it is held: it is taken back before anything leaves
+ * that lets another replica lead. Non-promises: it keeps no connections and no order between
+ * requests; it never points to its worker.
  *
  * Life: replica_create; replica_recover_* for each log record; replica_start; then steps with a
  * `struct replica_turn`. */
 #ifndef HOLDFAST_REPLICA_REPLICA_H
 #define HOLDFAST_REPLICA_REPLICA_H
 
+#include "base/durations.h"
 #include "base/ids.h"
+#include "base/shared.h"
 #include "base/status.h"
 #include "command/command.h"
 #include "io/io.h"
@@ -43,6 +47,7 @@
 #include "wire/wire.h"
 
 struct replica;
+struct replica_shown;
 struct ledger; /* replica/ledger/ledger.h */
 
 struct replica_options {
@@ -59,6 +64,7 @@ struct replica_options {
     const size_t
         *cache_share;   /* but not more than the owner has for each now; NULL: no such bound */
     struct list *awake; /* the owner's: joins turn->awake with each step; NULL: nobody asks */
+    struct replica_shown *shown; /* where other threads look; outlives it; NULL: nobody does */
 };
 
 /* What the replicas of a node share for their snapshots: the node's, lent to each turn. One is
@@ -72,6 +78,13 @@ struct replica_snapshots {
     uint64_t next_step_ns;        /* not before; UINT64_MAX: an event comes first */
     uint64_t wake_ns;             /* out: when replica_rest is to be called again */
     char line[SNAPSHOT_WHY_SIZE]; /* out: for the operator; "": nothing */
+};
+
+/* Of all replicas of a worker since it began; numbers that only rise. */
+#define REPLICA_SUSPICIONS 4
+struct replica_tally {
+    uint64_t failovers[REPLICA_SUSPICIONS]; /* that made one of them the leader, by why */
+    struct durations failover_times;        /* from the old leader's last word to serving */
 };
 
 /* What a step may use; made anew for each turn by the node. Everything is borrowed. */
@@ -92,10 +105,11 @@ struct replica_turn {
     /* out, for who waits at gates: commit, confirmed round, term or role of some replica have
      * moved; a copy of something has arrived at some disk. They only rise. */
     uint64_t moved, copied;
-    uint64_t flights;  /* out: some replica has news of a failover. It only rises */
-    bool round_wanted; /* out: a heartbeat round should begin this turn */
-    bool damaged;      /* out: the log on the disk does not hold; the node must stop */
-    uint32_t faults;   /* planted faults, see replica_fault; 0 in a program */
+    uint64_t flights;           /* out: some replica has news of a failover. It only rises */
+    struct replica_tally tally; /* out */
+    bool round_wanted;          /* out: a heartbeat round should begin this turn */
+    bool damaged;               /* out: the log on the disk does not hold; the node must stop */
+    uint32_t faults;            /* planted faults, see replica_fault; 0 in a program */
 };
 
 /* Faults built in on purpose for `make planted`: each must be found by the simulator. */
@@ -327,6 +341,7 @@ enum replica_suspicion {
     REPLICA_LEADER_HANDED_OVER,  /* it asked this replica to lead */
     REPLICA_LEADER_ASKED_TO_RUN, /* another candidate did: this one's log is better (R17) */
 };
+const char *replica_suspicion_name(enum replica_suspicion suspicion);
 
 struct replica_flight_vote {
     struct node_id node;
@@ -366,6 +381,63 @@ unsigned replica_news(const struct replica *replica); /* of enum replica_news */
 void replica_news_told(struct replica *replica, enum replica_news news);
 const struct replica_flight *replica_flight(const struct replica *replica);
 const struct replica_flight_cut *replica_flight_cut(const struct replica *replica);
+
+/* Since its start; numbers that only rise. */
+struct replica_counts {
+    uint64_t failovers;   /* in which it became the leader */
+    uint64_t cut_entries; /* from the end of its log, for another leader's */
+    /* Writes among them that may have been acknowledged before their commit, and were set aside. */
+    uint64_t cut_acknowledged, cut_unacknowledged, cut_possibly;
+};
+const struct replica_counts *replica_counts(const struct replica *replica);
+
+/* ---- what other threads may read ---- */
+
+#define REPLICA_UNKNOWN UINT64_MAX
+/* Who is further behind is not ready; of whom nothing was heard for so long is down. */
+#define REPLICA_READY_LAG 1000 /* entries */
+#define REPLICA_SILENT_NS 1500000000ull
+
+enum replica_shown_flag {
+    REPLICA_SHOWN_LEADS = 1,
+    REPLICA_SHOWN_LOADS = 2,
+    REPLICA_SHOWN_UNSURE = 4
+};
+
+/* One replica, written by its worker alone, read by any thread at any time with replica_look.
+ * Zeroed: nobody's. */
+struct replica_shown {
+    struct shared group; /* + 1; 0: nobody's */
+    struct shared term, lease_until_ns, heard_ns, level_ns, lag_entries, lag_bytes, flags;
+};
+
+/* Times are readings of io_now_ns, and 0 where there was none. */
+struct replica_sight {
+    struct group_id group;
+    uint64_t term;
+    uint64_t lease_until_ns;         /* leader, and it may serve: until then nobody else leads */
+    uint64_t heard_ns;               /* follower: its leader, last */
+    uint64_t level_ns;               /* follower: its data have all that was committed then */
+    uint64_t lag_entries, lag_bytes; /* committed by its leader and not applied here, as far as it
+                                        has heard; REPLICA_UNKNOWN: it has not, or cannot say */
+    bool leads, loads, unsure; /* loads: it receives or loads a snapshot, or begins anew (R4) */
+};
+
+/* False: nobody's. What it says belongs together: one group, one term. */
+bool replica_look(const struct replica_shown *shown, struct replica_sight *out);
+/* Nobody's from now on. By the worker that shows it, when the replica is gone. */
+void replica_hide(struct replica_shown *shown);
+/* Its own, also where no other thread looks. */
+const struct replica_shown *replica_shown(const struct replica *replica);
+/* It lacks nothing that it has heard of, or has applied something within five seconds. */
+bool replica_is_progressing(const struct replica *replica, uint64_t now_ns);
+/* Leader: the same of a member, by what raft_progress says of it: it accepts or persists. */
+bool replica_peer_is_progressing(const struct raft_progress *progress, uint64_t commit,
+                                 uint64_t now_ns);
+/* Leader: bytes of the committed entries that the member has not accepted, as far as is known; of
+ * what is no longer near the log's end an estimate. REPLICA_UNKNOWN: its next entry is gone from
+ * the log, or it has not answered yet. */
+uint64_t replica_peer_behind(const struct replica *replica, const struct raft_progress *progress);
 
 /* ---- for people and tests ---- */
 /* The time of the newest entry in the log (REPLICA-4). */

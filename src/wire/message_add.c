@@ -6,7 +6,7 @@
  * index; log_term; last_index; commit; acked; written; persisted; round; lease_remaining_ns; i64
  * wall_us; with flag 16: term and index of the history; then the entries of an APPEND HEARTBEAT i64
  * wall_us; u32 count, u8 state, 0 x 3; count times: group; from; to; term; round; commit; and
- * ..ANSWER   u8 agreed, 0 x 7 FORWARD        group; session; sequence; u32 epoch, u8 flags, u8
+ * ..ANSWER   u8 agreed, u56 behind FORWARD        group; session; sequence; u32 epoch, u8 flags, u8
  * database, 0 x 2; token term, index; the request FORWARD_REPLY session; sequence; leader; u32
  * epoch, u8 outcome, 0 x 3; token term, index; the reply FORWARD_CLOSE  session
  *
@@ -14,8 +14,8 @@
  * size; keys; content; then the bytes
  *
  * Version 1 grew before it was released: raft kinds 8 and 9 (snapshot offer, answer), flags 4,
- * 8 and 16. A build that does not know them finds the frame INVALID and drops the link; it guesses
- * nothing. */
+ * 8 and 16, what a receiver of heartbeats is behind. A build that does not know them finds the
+ * frame INVALID and drops the link; it guesses nothing. */
 #include "wire/layout.h"
 
 #include <assert.h>
@@ -112,8 +112,7 @@ static void beat_put(uint8_t **at, const struct wire_beat *beat)
     put_u64(at, beat->term);
     put_u64(at, beat->round);
     put_u64(at, beat->commit);
-    put_u8(at, beat->agreed);
-    put_zeros(at, 7);
+    put_u64(at, (uint64_t)beat->agreed | beat->behind << 8);
 }
 
 void wire_add_heartbeat(struct wire_frame *frame, bool answer, uint8_t state, int64_t wall_us,

@@ -93,13 +93,15 @@ static bool beat_read(const uint8_t *at, bool answer, struct wire_beat *out)
     out->term = get_u64(&at);
     out->round = get_u64(&at);
     out->commit = get_u64(&at);
-    uint8_t agreed = get_u8(&at);
-    out->agreed = agreed;
-    return agreed <= 1 && get_zeros(&at, 7) && wire_beat_is_valid(out, answer);
+    uint64_t last = get_u64(&at);
+    out->agreed = last & 1;
+    out->behind = last >> 8;
+    return (last & 0xff) <= 1 && wire_beat_is_valid(out, answer);
 }
 
 static enum status heartbeat_take(struct slice body, struct wire_message *out)
 {
+    bool answer = out->kind == WIRE_HEARTBEAT_ANSWER;
     if (body.size < WIRE_HEARTBEAT_SIZE)
         return STATUS_INVALID;
     const uint8_t *at = body.at;
@@ -112,7 +114,7 @@ static enum status heartbeat_take(struct slice body, struct wire_message *out)
         return STATUS_INVALID;
     for (uint32_t i = 0; i < out->heartbeat.count; i++) {
         struct wire_beat beat;
-        if (!beat_read(at + (size_t)i * WIRE_BEAT_SIZE, out->kind == WIRE_HEARTBEAT_ANSWER, &beat))
+        if (!beat_read(at + (size_t)i * WIRE_BEAT_SIZE, answer, &beat) || (answer && beat.behind))
             return STATUS_INVALID;
     }
     out->heartbeat.beats = slice_of(at, (size_t)out->heartbeat.count * WIRE_BEAT_SIZE);

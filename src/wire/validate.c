@@ -46,7 +46,8 @@ bool wire_raft_is_valid(const struct raft_message *m)
 bool wire_beat_is_valid(const struct wire_beat *beat, bool answer)
 {
     return beat->from.value != 0 && beat->to.value != 0 && is_number(beat->term) &&
-           is_number(beat->round) && is_number(beat->commit) && (answer || !beat->agreed);
+           is_number(beat->round) && is_number(beat->commit) &&
+           beat->behind <= WIRE_BEHIND_UNKNOWN && (!beat->agreed || (answer && !beat->behind));
 }
 
 bool wire_forward_is_valid(const struct wire_forward *forward)

@@ -141,12 +141,16 @@ enum wire_node_state {
     WIRE_NODE_STATES = 3
 };
 
+#define WIRE_BEHIND_UNKNOWN ((1ull << 56) - 1)
+
 struct wire_beat { /* R6: one of each group that the sender leads (HEARTBEAT) or that the answer is
                       about */
     struct group_id group;
     struct replica_id from, to;
     uint64_t term, round, commit;
-    bool agreed; /* ANSWER */
+    uint64_t behind; /* HEARTBEAT: bytes of the committed entries that the receiver has not accepted
+                        yet, as far as the sender has heard */
+    bool agreed;     /* ANSWER */
 };
 
 enum wire_forward_flag {

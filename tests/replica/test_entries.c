@@ -126,6 +126,71 @@ static void ring_grows(void **state)
     memory_free(model);
 }
 
+/* ---- bytes between two indexes ---- */
+
+static uint64_t between(const struct entries *entries, uint64_t after, uint64_t through)
+{
+    return positions_between(&entries->positions, after, through);
+}
+
+static void add_many(struct entries *entries, uint64_t *next, unsigned count, size_t size)
+{
+    static const uint8_t bytes[1u << 20];
+    for (unsigned i = 0; i < count; i++, ++*next) {
+        struct buffer *room = entries_room(entries, size);
+        uint8_t *at = room->at + room->size;
+        assert_int_equal(STATUS_OK, buffer_append(room, bytes, size));
+        entries_add(entries, *next, slice_of(at, size));
+        entries_trim(entries, *next, 4096);
+    }
+}
+
+static void bytes_between_indexes(void **state)
+{
+    struct entries entries;
+    uint64_t next = 1;
+    (void)state;
+    entries_init(&entries);
+    assert_int_equal(0, between(&entries, 0, 0));
+    add_many(&entries, &next, 1000, 100);
+    assert_int_equal(100 * 1000, between(&entries, 0, 1000));
+    assert_int_equal(100 * 20, between(&entries, 980, 1000));
+    assert_int_equal(0, between(&entries, 1000, 1000));
+    assert_int_equal(100 * 20, between(&entries, 980, 5000)); /* what is not there counts nothing */
+    add_many(&entries, &next, 1, 1u << 20); /* a long one is itself, and no other looks longer */
+    assert_int_equal(1u << 20, between(&entries, 1000, 1001));
+    assert_int_equal(100 * 20, between(&entries, 980, 1000));
+    add_many(&entries, &next, 100000, 500);
+    assert_in_range(between(&entries, next - 101, next - 1), 50000, 50000);
+    assert_in_range(between(&entries, 1, next - 1), 49000000, 53000000); /* far back: about */
+    assert_in_range(between(&entries, 50001, next - 1), 24000000, 27000000);
+    entries_truncate(&entries, 90002);
+    assert_int_equal(0, between(&entries, 90001, 95000));
+    next = 90002;
+    add_many(&entries, &next, 100, 700);
+    assert_in_range(between(&entries, 90001, 90101), 60000, 80000);
+    entries_deinit(&entries);
+}
+
+/* Behind a snapshot nothing is known of what came before it. */
+static void bytes_before_a_snapshot(void **state)
+{
+    struct entries entries;
+    uint64_t next = 1;
+    (void)state;
+    entries_init(&entries);
+    add_many(&entries, &next, 1000, 100);
+    entries_truncate(&entries, 0);
+    assert_int_equal(0, between(&entries, 1000, 1000));
+    next = 5001;
+    add_many(&entries, &next, 10, 100);
+    assert_true(between(&entries, 4999, 5010) == UINT64_MAX);
+    assert_int_equal(1000, between(&entries, 5000, 5010));
+    entries_truncate(&entries, 5005);
+    assert_int_equal(400, between(&entries, 5000, 5010));
+    entries_deinit(&entries);
+}
+
 /* However many entries pass through, chunks in memory stay as few as what is kept needs. */
 static void memory_is_bounded(void **state)
 {
@@ -198,6 +263,8 @@ int main(void)
         cmocka_unit_test(memory_is_bounded),
         cmocka_unit_test(nothing_past_the_bound_is_trimmed),
         cmocka_unit_test(little_is_kept_in_little),
+        cmocka_unit_test(bytes_between_indexes),
+        cmocka_unit_test(bytes_before_a_snapshot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

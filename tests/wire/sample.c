@@ -132,6 +132,7 @@ static void heartbeat_of(struct sample *sample, struct wire_message *out)
             .term = number(sample),
             .round = number(sample),
             .commit = number(sample),
+            .behind = out->kind == WIRE_HEARTBEAT ? number(sample) & WIRE_BEHIND_UNKNOWN : 0,
             .agreed = out->kind == WIRE_HEARTBEAT_ANSWER && below(sample, 2),
         };
     /* Decoding gives bytes, not beats: the sample borrows the array in that place. */
@@ -300,7 +301,7 @@ static bool beats_equal(const struct wire_beat *a, const struct wire_beat *b)
 {
     return group_id_equal(a->group, b->group) && replica_id_equal(a->from, b->from) &&
            replica_id_equal(a->to, b->to) && a->term == b->term && a->round == b->round &&
-           a->commit == b->commit && a->agreed == b->agreed;
+           a->commit == b->commit && a->behind == b->behind && a->agreed == b->agreed;
 }
 
 /* `sent` borrows beats, `got` borrows bytes. */

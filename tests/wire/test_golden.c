@@ -167,6 +167,12 @@ static void say_links(struct buffer *text)
     message.kind = WIRE_HEARTBEAT_ANSWER;
     message.heartbeat.count = 2;
     say_message(text, "frame with a heartbeat answer about two groups", &message);
+    const struct wire_beat late = {
+        .group = {1}, .from = {2}, .to = {3}, .term = 4, .commit = 6, .behind = 0x0d0e0f};
+    message.kind = WIRE_HEARTBEAT;
+    message.heartbeat.count = 1;
+    message.heartbeat.beats = slice_of(&late, sizeof late);
+    say_message(text, "frame with a heartbeat for one that is behind", &message);
 }
 
 static void say_forwards(struct buffer *text)

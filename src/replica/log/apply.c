@@ -124,6 +124,8 @@ bool replica_apply(struct replica *replica, struct replica_turn *turn)
         fault_local_expiry(replica, turn);
     begin_serving(replica);
     flight_serve(replica, turn);
+    shown_step(replica);
+    shown_apply(replica, turn);
     uint64_t applied_index = replica_applied(replica);
     entries_trim(&replica->entries, applied_index, replica_cache_size(replica));
     return replica->executed < view->commit;
@@ -143,6 +145,7 @@ static void apply_read(struct replica *replica, struct replica_turn *turn, struc
             return;
         }
     }
+    shown_apply(replica, turn);
 }
 
 static void send_read(struct replica *replica, struct replica_turn *turn, struct slice entries,

@@ -43,6 +43,7 @@ void entries_deinit(struct entries *entries)
         chunk_destroy(chunk_of(entries->chunks.next));
     memory_free(entries->ring);
     memory_free(entries->marks);
+    positions_deinit(&entries->positions);
 }
 
 static size_t next_size(const struct entries *entries)
@@ -93,6 +94,8 @@ void entries_add(struct entries *entries, uint64_t index, struct slice bytes)
     if (entries->last + 1 == entries->first) {
         entries->first = index;
         entries->last = index - 1;
+        if (entries->positions.end.index + 1 != index)
+            positions_begin(&entries->positions, index - 1);
     }
     assert(index == entries->last + 1);
     if (entries->last + 1 - entries->first == entries->capacity)
@@ -101,6 +104,7 @@ void entries_add(struct entries *entries, uint64_t index, struct slice bytes)
     entries->marks[index & (entries->capacity - 1)] = 0;
     entries->last = index;
     entries->size += bytes.size;
+    positions_add(&entries->positions, index, bytes.size);
     chunk_of(entries->chunks.previous)->last = index;
 }
 
@@ -136,6 +140,7 @@ void entries_truncate(struct entries *entries, uint64_t from)
     for (struct list *link = entries->chunks.next; link != &entries->chunks; link = link->next)
         if (chunk_of(link)->last > entries->last)
             chunk_of(link)->last = entries->last;
+    positions_truncate(&entries->positions, from);
 }
 
 void entries_trim(struct entries *entries, uint64_t through, size_t size_max)

@@ -7,17 +7,40 @@
 #include "replica/replica.h"
 #include "store/store.h"
 
+/* ---- where an index is in the log, in bytes ---- */
+
+struct position {
+    uint64_t index, bytes; /* of all entries behind `begin` through this one */
+};
+
+struct positions {
+    struct position begin, end; /* what is before `begin` is not known; the newest entry */
+    struct position *marks;     /* owned; NULL before the first: most partitions are idle */
+    size_t count;
+    uint64_t unmarked; /* bytes since the last mark */
+};
+
+void positions_deinit(struct positions *positions);
+/* Nothing is known of what stands before or at `index`. */
+void positions_begin(struct positions *positions, uint64_t index);
+void positions_add(struct positions *positions, uint64_t index, size_t size); /* the next one */
+void positions_truncate(struct positions *positions, uint64_t from);
+/* Bytes of the entries after + 1 .. through, as far as they are there: exact to some 64 KiB near
+ * the end, farther back to a part of the distance. UINT64_MAX: it does not reach back so far. */
+uint64_t positions_between(const struct positions *positions, uint64_t after, uint64_t through);
+
 /* ---- entries kept in memory: one owner of their bytes; everybody else borrows until the next trim
  * or truncate ---- */
 
 struct entries {
-    struct slice *ring;   /* by index & (capacity - 1) */
-    uint8_t *marks;       /* beside it: acknowledged before its commit */
-    size_t capacity;      /* a power of two */
-    uint64_t first, last; /* kept: first .. last; empty when last + 1 == first */
-    struct list chunks;   /* the first is small, the next ones larger */
-    size_t size;          /* bytes of the entries kept */
-    size_t size_max;      /* of the last trim: chunks are a part of it */
+    struct slice *ring;         /* by index & (capacity - 1) */
+    uint8_t *marks;             /* beside it: acknowledged before its commit */
+    size_t capacity;            /* a power of two */
+    uint64_t first, last;       /* kept: first .. last; empty when last + 1 == first */
+    struct list chunks;         /* the first is small, the next ones larger */
+    size_t size;                /* bytes of the entries kept */
+    size_t size_max;            /* of the last trim: chunks are a part of it */
+    struct positions positions; /* of all that passed through, kept or not */
 };
 
 void entries_init(struct entries *entries);
@@ -81,6 +104,31 @@ void flight_step(struct replica *replica, struct replica_turn *turn,
 void flight_serve(struct replica *replica, struct replica_turn *turn);
 void flight_cut(struct replica *replica, struct replica_turn *turn, uint64_t from);
 
+/* ---- what is shown to other threads (shown.c) ---- */
+
+struct shown {
+    struct replica_shown own, *at;        /* at: where it is shown */
+    uint64_t said, said_term, behind;     /* by its leader: committed; bytes that it lacks */
+    uint64_t begun, begun_ns, begun_term; /* the newest word of one that knows all, and when */
+    uint64_t mark, mark_ns;       /* a word of it that was not applied yet when it came; 0: none */
+    uint64_t applied, applied_ns; /* the last move */
+};
+
+/* What a leader says with a heartbeat or an append. */
+struct shown_word {
+    struct replica_id from;
+    uint64_t term, commit;
+    bool says_behind;
+    uint64_t behind; /* wire_beat */
+};
+
+void shown_init(struct replica *replica);
+/* After each step of raft; after a leader's word was stepped; after something was applied. */
+void shown_step(struct replica *replica);
+void shown_hear(struct replica *replica, const struct replica_turn *turn,
+                const struct shown_word *word);
+void shown_apply(struct replica *replica, const struct replica_turn *turn);
+
 /* ---- the replica ---- */
 
 enum log_reader {
@@ -139,6 +187,8 @@ struct replica {
     size_t unsent_bytes;
     bool send_again; /* a peer could have been sent more, had its link or the log had room */
     struct flight flight;
+    struct shown shown;
+    struct replica_counts counts;
     uint64_t next_expiry_ns;
     enum log_reader reader; /* the one disk read under way */
     struct replica_id reader_peer;

@@ -213,13 +213,14 @@ void replica_receive(struct replica *replica, struct replica_turn *turn,
     if (message->kind != RAFT_APPEND)
         return;
     replica_hear_acknowledged(replica, message);
-    if (!entries.size)
-        return;
-    uint64_t from = raft_view(replica->raft)->accepted_from;
-    if (!from)
-        return;
-    keep(replica, turn, entries, from);
-    replica->unnoted = true;
+    uint64_t from = entries.size ? raft_view(replica->raft)->accepted_from : 0;
+    if (from) {
+        keep(replica, turn, entries, from);
+        replica->unnoted = true;
+    }
+    struct shown_word word = {
+        .from = message->from, .term = message->term, .commit = message->commit};
+    shown_hear(replica, turn, &word);
 }
 
 /* ---- heartbeats, links, log ---- */
@@ -230,9 +231,11 @@ void replica_fetch(struct replica *const *replicas, size_t count)
     assert(count <= REPLICA_FETCH_MAX);
     for (size_t i = 0; i < count; i++) {
         const struct replica *replica = replicas[i];
-        const void *const lines[] = {
-            &replica->options,   &replica->raft,  &replica->executed,    &replica->written_ticket,
-            &replica->told_term, &replica->heard, &replica->flight.role, &replica->next_expiry_ns};
+        const void *const lines[] = {&replica->options,     &replica->raft,
+                                     &replica->executed,    &replica->written_ticket,
+                                     &replica->told_term,   &replica->heard,
+                                     &replica->flight.role, &replica->next_expiry_ns,
+                                     replica->shown.at,     &replica->shown.said};
         for (size_t k = 0; k < sizeof lines / sizeof lines[0]; k++)
             memory_touch(lines[k]);
     }
@@ -252,6 +255,13 @@ void replica_beat(struct replica *replica, struct replica_turn *turn, const stru
                                .agreed = beat->agreed};
     event.message.wall_us = wall_us;
     replica_step(replica, turn, &event);
+    struct shown_word word = {.from = beat->from,
+                              .term = beat->term,
+                              .commit = beat->commit,
+                              .says_behind = true,
+                              .behind = beat->behind};
+    if (!answer)
+        shown_hear(replica, turn, &word);
 }
 
 void replica_begin_round(struct replica *replica, struct replica_turn *turn)
