@@ -4,20 +4,47 @@
 
 #include "metrics/metrics.h"
 
+enum metrics_state {
+    METRICS_BOOTSTRAPPING,
+    METRICS_CATCHING_UP,
+    METRICS_READY,
+    METRICS_STATES
+};
+extern const char *const metrics_state_names[METRICS_STATES];
+
+enum metrics_follower_state {
+    METRICS_FOLLOWER_BOOTSTRAPPING,
+    METRICS_FOLLOWER_LAGGING,
+    METRICS_FOLLOWER_READY,
+    METRICS_FOLLOWER_DOWN,
+    METRICS_FOLLOWER_STATES
+};
+extern const char *const metrics_follower_state_names[METRICS_FOLLOWER_STATES];
+
 /* A member of a group that is led here, as its leader sees it. */
 struct metrics_follower {
     struct node_id node;
     bool heard; /* else nothing is known of it */
+    enum metrics_follower_state state;
+    bool progresses;
     uint64_t lag_entries, lag_ns;
+    uint64_t lag_bytes; /* REPLICA_UNKNOWN: nobody can say */
 };
 
 struct metrics_partition {
     struct group_id group;
     uint64_t keyspace; /* its id */
     bool led;          /* a leader is known */
-    bool loads;        /* receives or loads a snapshot */
+    bool loads;        /* receives or loads a snapshot, */
+    unsigned percent;  /* so much of it */
     uint64_t leads;    /* 0 or 1 */
+    enum metrics_state state;
+    uint64_t lease_ns; /* that it still has as leader */
+    /* Of a follower, behind its leader; REPLICA_UNKNOWN: it cannot say. */
+    uint64_t lag_entries, lag_bytes, lag_ns;
+    bool progresses;
     uint64_t term, commit, applied, last, elections, keys, bytes;
+    struct replica_counts counts;
     size_t first_follower, follower_count; /* in metrics_sample.followers */
 };
 
@@ -34,6 +61,9 @@ struct metrics_link {
 };
 
 struct metrics_sample {
+    unsigned worker;
+    struct durations turns;
+    struct replica_tally tally;
     uint64_t up_ns, incarnation;
     struct node_id self; /* 0: part of no cluster yet */
     struct cluster_id cluster;
@@ -61,6 +91,9 @@ enum metrics_type {
 void metrics_family(struct buffer *out, const char *name, enum metrics_type type, const char *help);
 /* One label's value with what the format wants escaped, in quotes. */
 void metrics_quoted(struct buffer *out, const char *text);
+/* The values of a histogram; `labels` as they stand in the braces, "" for none. */
+void metrics_durations(struct buffer *out, const char *name, const char *labels,
+                       const struct durations *durations);
 /* A family of one value without labels. */
 void metrics_one(struct buffer *out, const char *name, enum metrics_type type, const char *help,
                  uint64_t value);

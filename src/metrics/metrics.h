@@ -27,10 +27,20 @@ struct metrics_process {
 
 struct metrics_sample;
 
-/* One worker's numbers now. `dir` is where its log lies. The caller's, one allocation: it may be
- * posted, and goes with memory_free. */
-struct metrics_sample *metrics_take(struct io *io, struct server *server, struct node *node,
-                                    struct control *control, const char *dir);
+/* The parts of a worker that are looked at; all are borrowed. */
+struct metrics_of {
+    struct io *io;
+    struct server *server;
+    struct node *node;
+    struct control *control;
+    const char *dir; /* where its log lies */
+    unsigned worker;
+    const struct durations *turns;
+};
+
+/* One worker's numbers now. The caller's, one allocation: it may be posted, and goes with
+ * memory_free. */
+struct metrics_sample *metrics_take(const struct metrics_of *of);
 
 /* Appends the page; `out` is bounded by METRICS_PAGE_SIZE_MAX or more. */
 void metrics_render(const struct metrics_process *process,

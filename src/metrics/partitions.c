@@ -5,14 +5,20 @@
 #include "base/memory.h"
 
 #include <stddef.h>
+#include <stdio.h>
 
 #define NS_PER_SECOND 1e9
 
 struct sum {
     const char *name;              /* of the keyspace, borrowed */
     uint64_t partitions, replicas; /* as the contract says */
-    uint64_t here, leaders, unled, loading, elections, keys, bytes;
-    uint64_t lag_entries, lag_ns; /* the most of any follower of what is led here */
+    uint64_t here, leaders, unled, loading, elections, keys, bytes, failovers, cut;
+    uint64_t lag_entries, lag_bytes, lag_ns; /* the most of any follower of what is led here */
+    uint64_t own_lag_ns;                     /* the most of any replica here that follows */
+    uint64_t
+        stalled; /* that are behind and do not progress: of those here and of those followers */
+    uint64_t states[METRICS_STATES], follower_states[METRICS_FOLLOWER_STATES];
+    uint64_t cut_acknowledged, cut_unacknowledged, cut_possibly;
 };
 
 struct column { /* one family: a number of each row */
@@ -43,6 +49,18 @@ static const struct column of_keyspaces[] = {
     {"keyspace_lag_entries_most",
      "Entries that the slowest follower of what is led here has yet to make durable.",
      offsetof(struct sum, lag_entries), METRICS_GAUGE},
+    {"keyspace_lag_bytes_most",
+     "Bytes of log that the slowest follower of what is led here has yet to accept.",
+     offsetof(struct sum, lag_bytes), METRICS_GAUGE},
+    {"keyspace_stalled_here",
+     "Replicas here, and followers of what is led here, that are behind and have not moved for 5 "
+     "s.",
+     offsetof(struct sum, stalled), METRICS_GAUGE},
+    {"keyspace_failovers_total", "Failovers that made a replica of this node the leader.",
+     offsetof(struct sum, failovers), METRICS_COUNTER},
+    {"keyspace_cut_entries_total",
+     "Entries that replicas of this node cut from the end of their logs for another leader's.",
+     offsetof(struct sum, cut), METRICS_COUNTER},
 };
 
 static const struct column of_partitions[] = {
@@ -78,6 +96,27 @@ static const char *name_of(const struct metrics_sample *sample, uint64_t keyspac
     return keyspace == KEYSPACE_SYSTEM ? "system" : keyspace == KEYSPACE_DEFAULT ? "default" : "";
 }
 
+static void keep_most(uint64_t *most, uint64_t number)
+{
+    if (number > *most)
+        *most = number;
+}
+
+/* One that never answered counts as down. */
+static void add_follower(struct sum *sum, const struct metrics_follower *follower)
+{
+    if (!follower->heard) {
+        sum->follower_states[METRICS_FOLLOWER_DOWN]++;
+        return;
+    }
+    sum->follower_states[follower->state]++;
+    sum->stalled += !follower->progresses && follower->state != METRICS_FOLLOWER_BOOTSTRAPPING;
+    keep_most(&sum->lag_entries, follower->lag_entries);
+    keep_most(&sum->lag_ns, follower->lag_ns);
+    if (follower->lag_bytes != REPLICA_UNKNOWN)
+        keep_most(&sum->lag_bytes, follower->lag_bytes);
+}
+
 static void add_partition(struct sum *sum, const struct metrics_sample *sample,
                           const struct metrics_partition *partition)
 {
@@ -88,13 +127,17 @@ static void add_partition(struct sum *sum, const struct metrics_sample *sample,
     sum->elections += partition->elections;
     sum->keys += partition->keys;
     sum->bytes += partition->bytes;
-    for (size_t i = 0; i < partition->follower_count; i++) {
-        const struct metrics_follower *follower = &sample->followers[partition->first_follower + i];
-        if (follower->lag_entries > sum->lag_entries)
-            sum->lag_entries = follower->lag_entries;
-        if (follower->lag_ns > sum->lag_ns)
-            sum->lag_ns = follower->lag_ns;
-    }
+    sum->failovers += partition->counts.failovers;
+    sum->cut += partition->counts.cut_entries;
+    sum->cut_acknowledged += partition->counts.cut_acknowledged;
+    sum->cut_unacknowledged += partition->counts.cut_unacknowledged;
+    sum->cut_possibly += partition->counts.cut_possibly;
+    sum->states[partition->state]++;
+    sum->stalled += !partition->progresses && !partition->leads && !partition->loads;
+    if (partition->lag_ns != REPLICA_UNKNOWN)
+        keep_most(&sum->own_lag_ns, partition->lag_ns);
+    for (size_t i = 0; i < partition->follower_count; i++)
+        add_follower(sum, &sample->followers[partition->first_follower + i]);
 }
 
 static struct sum sum_of(const struct metrics_sample *const *samples, size_t count, size_t at)
@@ -109,6 +152,66 @@ static struct sum sum_of(const struct metrics_sample *const *samples, size_t cou
     return sum;
 }
 
+/* `own`: of the replicas here, else of the followers of what is led here. */
+static void render_seconds(const struct sum *sums, size_t count, bool own, struct buffer *out)
+{
+    const char *name = own ? "keyspace_replica_lag_seconds_most" : "keyspace_lag_seconds_most";
+    metrics_family(out, name, METRICS_GAUGE,
+                   own ? "How old the oldest data of a replica here are that follows."
+                       : "Since when the slowest follower of what is led here is behind.");
+    for (size_t k = 0; k < count; k++) {
+        buffer_print(out, "holdfast_%s{keyspace=", name);
+        metrics_quoted(out, sums[k].name);
+        buffer_print(out, "} %.6f\n",
+                     (double)(own ? sums[k].own_lag_ns : sums[k].lag_ns) / NS_PER_SECOND);
+    }
+}
+
+/* A family with a second label: numbers that stand side by side in the row. */
+struct split {
+    struct column column;
+    const char *label;
+    const char *const *values;
+    size_t count;
+};
+
+static const char *const verdicts[] = {"yes", "no", "possibly"};
+static const struct split by_state = {{"keyspace_state_here",
+                                       "Replicas on this node, by their state.",
+                                       offsetof(struct sum, states), METRICS_GAUGE},
+                                      "state",
+                                      metrics_state_names,
+                                      METRICS_STATES};
+static const struct split by_follower_state = {
+    {"keyspace_followers", "Followers of what is led here, by their state.",
+     offsetof(struct sum, follower_states), METRICS_GAUGE},
+    "state",
+    metrics_follower_state_names,
+    METRICS_FOLLOWER_STATES};
+static const struct split by_verdict = {
+    {"keyspace_cut_writes_total",
+     "Writes among the entries that were cut here that could be acknowledged before their commit, "
+     "by whether they were.",
+     offsetof(struct sum, cut_acknowledged), METRICS_COUNTER},
+    "acknowledged",
+    verdicts,
+    COUNT_OF(verdicts)};
+
+static void render_split(const struct sum *sums, size_t count, const struct split *split,
+                         struct buffer *out)
+{
+    const struct column *column = &split->column;
+    metrics_family(out, column->name, column->type, column->help);
+    for (size_t k = 0; k < count; k++)
+        for (size_t i = 0; i < split->count; i++) {
+            buffer_print(out, "holdfast_%s{keyspace=", column->name);
+            metrics_quoted(out, sums[k].name);
+            buffer_print(
+                out, ",%s=\"%s\"} %llu\n", split->label, split->values[i],
+                (unsigned long long)number_at(&sums[k], column->offset + i * sizeof(uint64_t)));
+        }
+}
+
 static void render_sums(const struct sum *sums, size_t count, struct buffer *out)
 {
     for (size_t i = 0; i < COUNT_OF(of_keyspaces); i++) {
@@ -120,13 +223,11 @@ static void render_sums(const struct sum *sums, size_t count, struct buffer *out
             buffer_print(out, "} %llu\n", (unsigned long long)number_at(&sums[k], column->offset));
         }
     }
-    metrics_family(out, "keyspace_lag_seconds_most", METRICS_GAUGE,
-                   "Since when the slowest follower of what is led here is behind.");
-    for (size_t k = 0; k < count; k++) {
-        buffer_print(out, "holdfast_keyspace_lag_seconds_most{keyspace=");
-        metrics_quoted(out, sums[k].name);
-        buffer_print(out, "} %.6f\n", (double)sums[k].lag_ns / NS_PER_SECOND);
-    }
+    render_seconds(sums, count, false, out);
+    render_seconds(sums, count, true, out);
+    render_split(sums, count, &by_state, out);
+    render_split(sums, count, &by_follower_state, out);
+    render_split(sums, count, &by_verdict, out);
 }
 
 static void add_labels(struct buffer *out, const struct metrics_sample *sample,
@@ -150,22 +251,137 @@ static void render_column(const struct metrics_sample *const *samples, size_t co
         }
 }
 
-/* `in_time`: seconds, else entries. A follower that never answered is left out (METRICS-2). */
-static void render_lags(const struct metrics_sample *sample,
-                        const struct metrics_partition *partition, bool in_time, struct buffer *out)
+/* A number of a replica that follows, or of a follower as its leader sees it. */
+enum measure {
+    LAG_ENTRIES,
+    LAG_BYTES,
+    LAG_SECONDS,
+    PROGRESSING,
+    MEASURES
+};
+
+struct lag {
+    uint64_t entries, bytes, ns;
+    bool progresses;
+};
+
+static const char *const measure_names[MEASURES] = {"lag_entries", "lag_bytes", "lag_seconds",
+                                                    "progressing"};
+static const char *const replica_helps[MEASURES] = {
+    "Entries that its leader has committed and this replica has yet to apply.",
+    "Bytes of log that its leader has committed and this replica has yet to apply.",
+    "How old the replica's data are.",
+    "1 when the replica lacks nothing, or has applied something within 5 s."};
+static const char *const follower_helps[MEASURES] = {
+    "Committed entries that the follower has yet to make durable.",
+    "Bytes of committed log that the follower has yet to accept.",
+    "Since when the follower is behind; 0 when it is not.",
+    "1 when the follower lacks nothing, or has accepted or stored something within 5 s."};
+
+/* Behind the labels. */
+static void print_measure(struct buffer *out, const struct lag *lag, enum measure measure)
+{
+    switch (measure) {
+    case LAG_ENTRIES: buffer_print(out, "} %llu\n", (unsigned long long)lag->entries); break;
+    case LAG_BYTES: buffer_print(out, "} %llu\n", (unsigned long long)lag->bytes); break;
+    case LAG_SECONDS: buffer_print(out, "} %.6f\n", (double)lag->ns / NS_PER_SECOND); break;
+    default: buffer_print(out, "} %d\n", lag->progresses); break;
+    }
+}
+
+/* METRICS-2 */
+static bool is_known(const struct lag *lag, enum measure measure)
+{
+    return (measure != LAG_ENTRIES || lag->entries != REPLICA_UNKNOWN) &&
+           (measure != LAG_BYTES || lag->bytes != REPLICA_UNKNOWN) &&
+           (measure != LAG_SECONDS || lag->ns != REPLICA_UNKNOWN);
+}
+
+static void render_own(const struct metrics_sample *sample,
+                       const struct metrics_partition *partition, enum measure measure,
+                       struct buffer *out)
+{
+    struct lag lag = {partition->lag_entries, partition->lag_bytes, partition->lag_ns,
+                      partition->progresses};
+    if (partition->leads || partition->loads || !is_known(&lag, measure))
+        return;
+    buffer_print(out, "holdfast_replica_%s", measure_names[measure]);
+    add_labels(out, sample, partition);
+    print_measure(out, &lag, measure);
+}
+
+static void render_followers(const struct metrics_sample *sample,
+                             const struct metrics_partition *partition, enum measure measure,
+                             struct buffer *out)
 {
     for (size_t i = 0; i < partition->follower_count; i++) {
         const struct metrics_follower *follower = &sample->followers[partition->first_follower + i];
-        if (!follower->heard)
+        struct lag lag = {follower->lag_entries, follower->lag_bytes, follower->lag_ns,
+                          follower->progresses};
+        if (!follower->heard || !is_known(&lag, measure))
             continue;
-        buffer_print(out, "holdfast_follower_lag_%s", in_time ? "seconds" : "entries");
+        buffer_print(out, "holdfast_follower_%s", measure_names[measure]);
         add_labels(out, sample, partition);
-        buffer_print(out, ",node=\"%llu\"} ", (unsigned long long)follower->node.value);
-        if (in_time)
-            buffer_print(out, "%.6f\n", (double)follower->lag_ns / NS_PER_SECOND);
-        else
-            buffer_print(out, "%llu\n", (unsigned long long)follower->lag_entries);
+        buffer_print(out, ",node=\"%llu\"", (unsigned long long)follower->node.value);
+        print_measure(out, &lag, measure);
     }
+}
+
+/* Each of the two in turn, for all partitions: a family stands together. */
+static void render_lags(const struct metrics_sample *const *samples, size_t count, bool own,
+                        struct buffer *out)
+{
+    for (unsigned measure = 0; measure < MEASURES; measure++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s_%s", own ? "replica" : "follower", measure_names[measure]);
+        metrics_family(out, name, METRICS_GAUGE,
+                       own ? replica_helps[measure] : follower_helps[measure]);
+        for (size_t i = 0; i < count; i++)
+            for (size_t k = 0; k < samples[i]->partition_count; k++)
+                (own ? render_own : render_followers)(samples[i], &samples[i]->partitions[k],
+                                                      (enum measure)measure, out);
+    }
+}
+
+static void print_states(struct buffer *out, const struct metrics_sample *sample,
+                         const struct metrics_partition *partition)
+{
+    for (unsigned state = 0; state < METRICS_STATES; state++) {
+        buffer_print(out, "holdfast_replica_state");
+        add_labels(out, sample, partition);
+        buffer_print(out, ",state=\"%s\"} %d\n", metrics_state_names[state],
+                     partition->state == (enum metrics_state)state);
+    }
+}
+
+static void print_lease(struct buffer *out, const struct metrics_sample *sample,
+                        const struct metrics_partition *partition)
+{
+    if (!partition->leads)
+        return;
+    buffer_print(out, "holdfast_lease_remaining_seconds");
+    add_labels(out, sample, partition);
+    buffer_print(out, "} %.6f\n", (double)partition->lease_ns / NS_PER_SECOND);
+}
+
+static void print_bootstrap(struct buffer *out, const struct metrics_sample *sample,
+                            const struct metrics_partition *partition)
+{
+    if (!partition->loads)
+        return;
+    buffer_print(out, "holdfast_replica_bootstrap_ratio");
+    add_labels(out, sample, partition);
+    buffer_print(out, "} %.2f\n", partition->percent / 100.0);
+}
+
+static void render_each(const struct metrics_sample *const *samples, size_t count,
+                        void (*print)(struct buffer *out, const struct metrics_sample *sample,
+                                      const struct metrics_partition *partition),
+                        struct buffer *out)
+{
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < samples[i]->partition_count; k++)
+            print(out, samples[i], &samples[i]->partitions[k]);
 }
 
 static void render_partitions(const struct metrics_sample *const *samples, size_t count,
@@ -173,17 +389,16 @@ static void render_partitions(const struct metrics_sample *const *samples, size_
 {
     for (size_t i = 0; i < COUNT_OF(of_partitions); i++)
         render_column(samples, count, &of_partitions[i], out);
-    for (int in_time = 0; in_time < 2; in_time++) {
-        if (in_time)
-            metrics_family(out, "follower_lag_seconds", METRICS_GAUGE,
-                           "Since when the follower is behind; 0 when it is not.");
-        else
-            metrics_family(out, "follower_lag_entries", METRICS_GAUGE,
-                           "Committed entries that the follower has yet to make durable.");
-        for (size_t i = 0; i < count; i++)
-            for (size_t k = 0; k < samples[i]->partition_count; k++)
-                render_lags(samples[i], &samples[i]->partitions[k], in_time, out);
-    }
+    metrics_family(out, "replica_state", METRICS_GAUGE, "1 for the state that the replica is in.");
+    render_each(samples, count, print_states, out);
+    metrics_family(out, "replica_bootstrap_ratio", METRICS_GAUGE,
+                   "How much of a snapshot the replica has received or loaded, while it does.");
+    render_each(samples, count, print_bootstrap, out);
+    metrics_family(out, "lease_remaining_seconds", METRICS_GAUGE,
+                   "How long the leader's lease still runs; 0: it is over.");
+    render_each(samples, count, print_lease, out);
+    render_lags(samples, count, true, out);
+    render_lags(samples, count, false, out);
 }
 
 void metrics_render_keyspaces(const struct metrics_sample *const *samples, size_t count,

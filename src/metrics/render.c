@@ -2,6 +2,7 @@
 #include "metrics/inside.h"
 
 #include <stddef.h>
+#include <stdio.h>
 
 #define NS_PER_SECOND   1e9
 #define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
@@ -129,21 +130,11 @@ static void render_links(const struct metrics_sample *const *samples, size_t cou
     }
 }
 
-/* Buckets of the format are sums: each holds all that is faster, too. */
-static void render_syncs(const struct wal_facts *log, struct buffer *out)
+static void render_times(struct buffer *out, const char *name, const char *help,
+                         const struct durations *durations)
 {
-    uint64_t through = 0;
-    metrics_family(out, "log_sync_seconds", METRICS_HISTOGRAM,
-                   "Time from the start of a sync of the log to the turn that hears of its end.");
-    for (size_t i = 0; i < WAL_SYNC_BUCKETS - 1; i++) {
-        through += log->syncs_in[i];
-        buffer_print(out, "holdfast_log_sync_seconds_bucket{le=\"%g\"} %llu\n",
-                     (double)wal_sync_bucket_us[i] / 1e6, (unsigned long long)through);
-    }
-    buffer_print(out, "holdfast_log_sync_seconds_bucket{le=\"+Inf\"} %llu\n",
-                 (unsigned long long)log->syncs);
-    buffer_print(out, "holdfast_log_sync_seconds_sum %.9f\nholdfast_log_sync_seconds_count %llu\n",
-                 (double)log->syncs_ns / NS_PER_SECOND, (unsigned long long)log->syncs);
+    metrics_family(out, name, METRICS_HISTOGRAM, help);
+    metrics_durations(out, name, "", durations);
 }
 
 static void render_log(const struct metrics_sample *const *samples, size_t count,
@@ -156,10 +147,8 @@ static void render_log(const struct metrics_sample *const *samples, size_t count
         const struct wal_facts *one = &samples[i]->log;
         log.batches += one->batches;
         log.written_bytes += one->written_bytes;
-        log.syncs += one->syncs;
-        log.syncs_ns += one->syncs_ns;
-        for (size_t k = 0; k < WAL_SYNC_BUCKETS; k++)
-            log.syncs_in[k] += one->syncs_in[k];
+        durations_join(&log.syncs, &one->syncs);
+        durations_join(&log.waits, &one->waits);
         room += samples[i]->room;
         full |= samples[i]->disk_is_full;
     }
@@ -167,7 +156,11 @@ static void render_log(const struct metrics_sample *const *samples, size_t count
                 log.batches);
     metrics_one(out, "log_written_bytes_total", METRICS_COUNTER,
                 "Bytes written to the log, with headers and padding.", log.written_bytes);
-    render_syncs(&log, out);
+    render_times(out, "log_sync_seconds",
+                 "Time from the start of a sync of the log to the turn that hears of its end.",
+                 &log.syncs);
+    render_times(out, "log_wait_seconds",
+                 "Time from a batch's first record to the turn that writes it.", &log.waits);
     metrics_one(out, "log_room_bytes", METRICS_GAUGE,
                 "Bytes that the log takes without another file.", room);
     metrics_one(out, "disk_full", METRICS_GAUGE,
@@ -177,6 +170,37 @@ static void render_log(const struct metrics_sample *const *samples, size_t count
                     samples[0]->free_bytes);
 }
 
+static void render_turns(const struct metrics_sample *const *samples, size_t count,
+                         struct buffer *out)
+{
+    metrics_family(out, "turn_seconds", METRICS_HISTOGRAM, "Time that a worker's turns took.");
+    for (size_t i = 0; i < count; i++) {
+        char label[32];
+        snprintf(label, sizeof label, "worker=\"%u\"", samples[i]->worker);
+        metrics_durations(out, "turn_seconds", label, &samples[i]->turns);
+    }
+}
+
+static void render_failovers(const struct metrics_sample *const *samples, size_t count,
+                             struct buffer *out)
+{
+    struct durations times = {0};
+    metrics_family(out, "failovers_total", METRICS_COUNTER,
+                   "Failovers that made a replica of this node the leader, by how the old one was "
+                   "missed.");
+    for (unsigned why = 0; why < REPLICA_SUSPICIONS; why++) {
+        uint64_t sum = 0;
+        for (size_t i = 0; i < count; i++)
+            sum += samples[i]->tally.failovers[why];
+        buffer_print(out, "holdfast_failovers_total{reason=\"%s\"} %llu\n",
+                     replica_suspicion_name((enum replica_suspicion)why), (unsigned long long)sum);
+    }
+    for (size_t i = 0; i < count; i++)
+        durations_join(&times, &samples[i]->tally.failover_times);
+    render_times(out, "failover_seconds",
+                 "Time from the old leader's last word to the new one's serving.", &times);
+}
+
 void metrics_render(const struct metrics_process *process,
                     const struct metrics_sample *const *samples, size_t count, struct buffer *out)
 {
@@ -184,5 +208,7 @@ void metrics_render(const struct metrics_process *process,
     render_clients(samples, count, out);
     render_links(samples, count, out);
     render_log(samples, count, out);
+    render_turns(samples, count, out);
+    render_failovers(samples, count, out);
     metrics_render_keyspaces(samples, count, out);
 }

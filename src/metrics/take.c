@@ -56,12 +56,41 @@ static void take_keyspaces(struct metrics_sample *sample, const struct control *
     }
 }
 
+const char *const metrics_state_names[METRICS_STATES] = {"bootstrapping", "catching_up", "ready"};
+const char *const metrics_follower_state_names[METRICS_FOLLOWER_STATES] = {
+    "bootstrapping", "lagging", "ready", "down"};
+
+static enum metrics_follower_state follower_state(const struct raft_progress *progress,
+                                                  uint64_t commit, uint64_t now_ns)
+{
+    if (now_ns > progress->last_contact_ns + REPLICA_SILENT_NS)
+        return METRICS_FOLLOWER_DOWN;
+    if (progress->snapshot_index)
+        return METRICS_FOLLOWER_BOOTSTRAPPING;
+    return progress->persisted + REPLICA_READY_LAG < commit ? METRICS_FOLLOWER_LAGGING
+                                                            : METRICS_FOLLOWER_READY;
+}
+
+static void measure_follower(struct metrics_follower *follower, const struct replica *replica,
+                             const struct raft_progress *progress, uint64_t now_ns)
+{
+    uint64_t commit = raft_view(replica_raft(replica))->commit;
+    follower->heard = true;
+    follower->state = follower_state(progress, commit, now_ns);
+    follower->progresses = replica_peer_is_progressing(progress, commit, now_ns);
+    follower->lag_bytes = replica_peer_behind(replica, progress);
+    if (commit > progress->persisted)
+        follower->lag_entries = commit - progress->persisted;
+    if (follower->lag_entries && progress->behind_since_ns && now_ns > progress->behind_since_ns)
+        follower->lag_ns = now_ns - progress->behind_since_ns;
+}
+
 /* What a leader knows of its followers; nothing of one that never answered (METRICS-2). */
 static void take_followers(struct metrics_sample *sample, struct metrics_partition *partition,
-                           const struct raft *raft, uint64_t now_ns)
+                           const struct replica *replica, uint64_t now_ns)
 {
+    const struct raft *raft = replica_raft(replica);
     const struct raft_configuration *members = raft_configuration(raft);
-    uint64_t commit = raft_view(raft)->commit;
     partition->first_follower = sample->follower_count;
     sample->followers =
         memory_resize(sample->followers,
@@ -72,15 +101,36 @@ static void take_followers(struct metrics_sample *sample, struct metrics_partiti
         if (node_id_equal(members->members[i].node, sample->self))
             continue;
         *follower = (struct metrics_follower){.node = members->members[i].node};
-        follower->heard = !raft_progress(raft, members->members[i].replica, &progress) &&
-                          progress.last_contact_ns;
-        if (follower->heard && commit > progress.persisted)
-            follower->lag_entries = commit - progress.persisted;
-        if (follower->lag_entries && progress.behind_since_ns && now_ns > progress.behind_since_ns)
-            follower->lag_ns = now_ns - progress.behind_since_ns;
+        if (!raft_progress(raft, members->members[i].replica, &progress) &&
+            progress.last_contact_ns)
+            measure_follower(follower, replica, &progress, now_ns);
         sample->follower_count++;
         partition->follower_count++;
     }
+}
+
+/* What it says of itself. */
+static void take_own(struct metrics_partition *partition, const struct replica *replica,
+                     uint64_t now_ns)
+{
+    struct replica_sight sight = {0};
+    int percent = replica_bootstrap_percent(replica);
+    (void)!replica_look(replica_shown(replica), &sight);
+    bool ready = sight.leads || (!sight.unsure && sight.lag_entries <= REPLICA_READY_LAG);
+    partition->loads = percent >= 0;
+    partition->percent = percent >= 0 ? (unsigned)percent : 0;
+    partition->state = sight.loads ? METRICS_BOOTSTRAPPING
+                       : ready     ? METRICS_READY
+                                   : METRICS_CATCHING_UP;
+    if (sight.lease_until_ns > now_ns)
+        partition->lease_ns = sight.lease_until_ns - now_ns;
+    bool follows = !sight.leads && !sight.loads;
+    partition->lag_entries = follows ? sight.lag_entries : REPLICA_UNKNOWN;
+    partition->lag_bytes = follows ? sight.lag_bytes : REPLICA_UNKNOWN;
+    partition->lag_ns = REPLICA_UNKNOWN;
+    if (follows && sight.level_ns)
+        partition->lag_ns = now_ns > sight.level_ns ? now_ns - sight.level_ns : 0;
+    partition->progresses = replica_is_progressing(replica, now_ns);
 }
 
 static void take_partition(struct metrics_sample *sample, struct replica *replica,
@@ -97,20 +147,21 @@ static void take_partition(struct metrics_sample *sample, struct replica *replic
         .keyspace = place ? place->keyspace : group.value, /* the first two are their keyspaces */
         .leads = view->role == RAFT_LEADER,
         .led = view->leader.value != 0,
-        .loads = replica_bootstrap_percent(replica) >= 0,
         .term = view->term,
         .commit = view->commit,
         .applied = replica_applied(replica),
         .last = view->last_index,
         .elections = view->elections,
         .bytes = store_memory_bytes(store),
+        .counts = *replica_counts(replica),
     };
+    take_own(partition, replica, now_ns);
     if (place && place->dropped)
         return; /* on its way out */
     for (uint8_t database = 0; database < STORE_DATABASES; database++)
         partition->keys += store_count(store, database);
     if (partition->leads)
-        take_followers(sample, partition, raft, now_ns);
+        take_followers(sample, partition, replica, now_ns);
     sample->partition_count++;
 }
 
@@ -147,26 +198,29 @@ static struct metrics_sample *pack(struct metrics_sample *loose)
     return sample;
 }
 
-struct metrics_sample *metrics_take(struct io *io, struct server *server, struct node *node,
-                                    struct control *control, const char *dir)
+struct metrics_sample *metrics_take(const struct metrics_of *of)
 {
     struct metrics_sample *sample = memory_zeroed(1, sizeof *sample);
+    struct node *node = of->node;
     const struct wal *wal = node_wal(node);
-    uint64_t now_ns = io_now_ns(io);
-    server_facts(server, &sample->server);
-    server_address(server, sample->address);
+    uint64_t now_ns = io_now_ns(of->io);
+    server_facts(of->server, &sample->server);
+    server_address(of->server, sample->address);
+    sample->worker = of->worker;
+    sample->turns = *of->turns;
+    sample->tally = node_turn(node)->tally;
     sample->up_ns = now_ns - sample->server.started_ns;
     sample->log = *wal_facts(wal);
     sample->room = wal_room(wal);
     sample->disk_is_full = wal_disk_is_full(wal);
-    sample->free_is_known = io_space(io, dir, &sample->free_bytes) == STATUS_OK;
+    sample->free_is_known = io_space(of->io, of->dir, &sample->free_bytes) == STATUS_OK;
     take_self(sample, node);
-    take_keyspaces(sample, control);
+    take_keyspaces(sample, of->control);
     if (!sample->self.value)
         return pack(sample);
     take_links(sample, node);
     sample->partitions = memory_zeroed(node_group_count(node) + 1, sizeof *sample->partitions);
     for (size_t i = 0; i < node_group_count(node); i++)
-        take_partition(sample, node_group_at(node, i), control_catalogue(control), now_ns);
+        take_partition(sample, node_group_at(node, i), control_catalogue(of->control), now_ns);
     return pack(sample);
 }

@@ -22,6 +22,26 @@ void metrics_quoted(struct buffer *out, const char *text)
     buffer_print(out, "\"");
 }
 
+/* Buckets of the format are sums: each holds all that is faster, too. */
+void metrics_durations(struct buffer *out, const char *name, const char *labels,
+                       const struct durations *durations)
+{
+    const char *comma = labels[0] ? "," : "", *open = labels[0] ? "{" : "";
+    const char *close = labels[0] ? "}" : "";
+    uint64_t through = 0;
+    for (size_t i = 0; i < DURATIONS_BUCKETS - 1; i++) {
+        through += durations->in[i];
+        buffer_print(out, "holdfast_%s_bucket{%s%sle=\"%g\"} %llu\n", name, labels, comma,
+                     (double)durations_end_us[i] / 1e6, (unsigned long long)through);
+    }
+    buffer_print(out, "holdfast_%s_bucket{%s%sle=\"+Inf\"} %llu\n", name, labels, comma,
+                 (unsigned long long)durations->count);
+    buffer_print(out, "holdfast_%s_sum%s%s%s %.9f\n", name, open, labels, close,
+                 (double)durations->sum_ns / 1e9);
+    buffer_print(out, "holdfast_%s_count%s%s%s %llu\n", name, open, labels, close,
+                 (unsigned long long)durations->count);
+}
+
 void metrics_one(struct buffer *out, const char *name, enum metrics_type type, const char *help,
                  uint64_t value)
 {

@@ -256,6 +256,7 @@ void node_persist(struct node *node)
 {
     uint64_t ticket;
     placed_save(node);
+    wal_note_turn(node->wal, node->turn.now_ns);
     send_due_beats(node);
     node->gate_shut = node->started && !batch_may_leave(node);
     if (node->gate_shut)

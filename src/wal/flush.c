@@ -26,20 +26,6 @@ void wal_sync_begin(struct wal *wal)
     wal->end = wal_round_up(wal->end, IO_BLOCK_SIZE);
 }
 
-const uint64_t wal_sync_bucket_us[WAL_SYNC_BUCKETS - 1] = {
-    50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000, 500000, 2000000};
-
-static void measure_sync(struct wal *wal)
-{
-    uint64_t took_ns = io_now_ns(wal->io) - wal->sync_began_ns;
-    size_t bucket = 0;
-    while (bucket < WAL_SYNC_BUCKETS - 1 && took_ns > wal_sync_bucket_us[bucket] * 1000)
-        bucket++;
-    wal->facts.syncs++;
-    wal->facts.syncs_ns += took_ns;
-    wal->facts.syncs_in[bucket]++;
-}
-
 static enum status sync_done(struct wal *wal, enum status status)
 {
     if (status) {
@@ -47,7 +33,7 @@ static enum status sync_done(struct wal *wal, enum status status)
         return STATUS_IO;
     }
     wal->syncing = false;
-    measure_sync(wal);
+    durations_add(&wal->facts.syncs, io_now_ns(wal->io) - wal->sync_began_ns);
     wal->durable_ticket = wal->sync_ticket; /* WAL-1 */
     wal->durable_position = wal->sync_position;
     wal->first_life_durable = wal->first_life;
@@ -250,6 +236,20 @@ static void sync_by_level(struct wal *wal)
         wal->interval_due_ns = io_now_ns(wal->io) + wal->interval_ns;
 }
 
+void wal_note_turn(struct wal *wal, uint64_t now_ns)
+{
+    wal->turn_ns = now_ns;
+    if (wal->open.count && !wal->waits_since_ns)
+        wal->waits_since_ns = now_ns;
+}
+
+static void measure_wait(struct wal *wal)
+{
+    if (wal->waits_since_ns)
+        durations_add(&wal->facts.waits, wal->turn_ns - wal->waits_since_ns);
+    wal->waits_since_ns = 0;
+}
+
 enum status wal_flush(struct wal *wal, uint64_t *ticket)
 {
     assert(wal->phase == WAL_READY);
@@ -268,6 +268,7 @@ enum status wal_flush(struct wal *wal, uint64_t *ticket)
     IO_NOTE(wal->io, "persist");
     wal->lax_unsynced |= wal->open.lax;
     sync_by_level(wal);
+    measure_wait(wal);
     wal_batch_reset(&wal->open);
     *ticket = wal->written_ticket;
     return STATUS_OK;

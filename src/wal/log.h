@@ -152,6 +152,7 @@ struct wal {
     bool syncing;
     uint64_t sync_ticket, sync_position, sync_began_ns;
     uint64_t interval_due_ns;
+    uint64_t turn_ns, waits_since_ns; /* the open batch has records since then; 0: not measured */
 
     bool preparing, disk_is_full;
     uint64_t prepare_file_id, prepare_wanted, prepare_retry_ns;

@@ -36,6 +36,7 @@
 #define HOLDFAST_WAL_WAL_H
 
 #include "base/bytes.h"
+#include "base/durations.h"
 #include "base/ids.h"
 #include "base/status.h"
 #include "io/io.h"
@@ -135,6 +136,9 @@ size_t wal_batch_size(const struct wal *wal); /* bytes in the open batch; 0: not
  * *ticket becomes the batch's number. AGAIN: nothing written (empty, a sync is in flight, or the
  * next segment is not ready yet). NO_SPACE: kept; call again later. IO: fatal for the caller. */
 MUST_USE enum status wal_flush(struct wal *wal, uint64_t *ticket);
+/* Once a turn, whether it flushes or not: how long batches wait is measured by it. `now_ns` is the
+ * turn's. */
+void wal_note_turn(struct wal *wal, uint64_t now_ns);
 
 /* Tickets are 1, 2, 3 ...; the ticket that the open batch will get is wal_next_ticket. written: in
  * the kernel. durable: synced. A batch of WAL_SYNC_OS records only starts no sync: its ticket gets
@@ -160,13 +164,11 @@ uint64_t wal_room(const struct wal *wal);
 bool wal_disk_is_full(const struct wal *wal);
 
 /* What the log has done since it was opened, for whoever measures. A sync's time is from its start
- * to the turn that hears of its end. */
-#define WAL_SYNC_BUCKETS 14
-extern const uint64_t wal_sync_bucket_us[WAL_SYNC_BUCKETS - 1]; /* upper ends; the last has none */
+ * to the turn that hears of its end; a wait is from the turn with a batch's first record to the one
+ * that writes it, by wal_note_turn. */
 struct wal_facts {
     uint64_t batches, written_bytes; /* with headers and padding */
-    uint64_t syncs, syncs_ns;
-    uint64_t syncs_in[WAL_SYNC_BUCKETS];
+    struct durations syncs, waits;
 };
 const struct wal_facts *wal_facts(const struct wal *wal);
 

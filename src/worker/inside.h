@@ -69,6 +69,7 @@ struct worker {
     char waits_for[CONTROL_LINE_SIZE];
     struct node_id leader;
     bool said_ready, said_full;
+    struct durations turns; /* how long they took */
 };
 
 /* others.c */

@@ -82,6 +82,7 @@ static enum status open_node(struct worker *worker, const struct worker_options 
         .worker = worker->others.self,
         .workers = worker->others.count,
         .faults = options->faults,
+        .shown = options->replicas_shown,
     };
     return node_open(worker->io, &node, &worker->node, why);
 }
@@ -359,7 +360,9 @@ bool worker_turn(struct worker *worker, const struct io_event *events, size_t co
         watch_end(worker);
         return false;
     }
-    worker->lag_ns = late_ns + set_timer(worker) - begun_ns;
+    uint64_t took_ns = set_timer(worker) - begun_ns;
+    worker->lag_ns = late_ns + took_ns;
+    durations_add(&worker->turns, took_ns);
     return true;
 }
 
@@ -410,13 +413,20 @@ bool worker_is_settled(const struct worker *worker)
 
 struct metrics_sample *worker_measure(struct worker *worker)
 {
-    return metrics_take(worker->io, worker->server, worker->node, worker->control,
-                        worker->admin.dir);
+    const struct metrics_of parts = {worker->io,      worker->server,    worker->node,
+                                     worker->control, worker->admin.dir, worker->others.self,
+                                     &worker->turns};
+    return metrics_take(&parts);
 }
 
 struct node *worker_node(struct worker *worker)
 {
     return worker->node;
+}
+
+const struct control_catalogue *worker_catalogue(const struct worker *worker)
+{
+    return control_catalogue(worker->control);
 }
 
 struct server *worker_server(struct worker *worker)

@@ -67,9 +67,10 @@ struct worker_options {
     uint32_t faults;                                 /* enum replica_fault; 0 in a program */
     const struct admin_option *shown;                /* CONFIG GET; borrowed for life */
     size_t shown_count;
-    uint64_t process;                /* id of this process, for INFO */
-    unsigned worker, workers;        /* which of how many; 0 workers: 1 */
-    bool watches[WORKER_NEWS_COUNT]; /* changes of that kind are asked for */
+    uint64_t process;                     /* id of this process, for INFO */
+    unsigned worker, workers;             /* which of how many; 0 workers: 1 */
+    bool watches[WORKER_NEWS_COUNT];      /* changes of that kind are asked for */
+    struct replica_shown *replicas_shown; /* see node_options.shown; NULL: nobody looks */
 };
 
 /* Opens, recovers, listens. `why` is one line for people. Blocks. Worker 0 of a node first, then
@@ -111,6 +112,8 @@ size_t worker_take_samples(struct worker *worker, struct metrics_sample *out[WOR
 bool worker_is_settled(const struct worker *worker);
 struct node *worker_node(struct worker *worker);
 struct control *worker_control(struct worker *worker);
+/* The newest that it knows; borrowed until its next turn. */
+const struct control_catalogue *worker_catalogue(const struct worker *worker);
 struct server *worker_server(struct worker *worker);
 void worker_validate(struct worker *worker);
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define LINE_MAX  512
+#define DEFAULT   "{keyspace=\"default\",partition=\"1\""
 #define LINES_MAX 4096
 
 /* ---- the reader ---- */
@@ -153,8 +154,21 @@ static void of_a_leader_and_a_follower(void **state)
     assert_true(value_of(&page, "holdfast_log_sync_seconds_count") > 0);
     assert_true(value_of(&page, "holdfast_log_sync_seconds_bucket{le=\"+Inf\"}") ==
                 value_of(&page, "holdfast_log_sync_seconds_count"));
+    assert_true(value_of(&page, "holdfast_log_wait_seconds_count") > 0);
+    assert_true(value_of(&page, "holdfast_turn_seconds_count{worker=\"0\"}") > 0);
+    assert_true(value_of(&page, "holdfast_lease_remaining_seconds" DEFAULT "}") > 0.2);
+    assert_true(value_of(&page, "holdfast_replica_state" DEFAULT ",state=\"ready\"}") == 1);
+    assert_true(value_of(&page, "holdfast_replica_state" DEFAULT ",state=\"catching_up\"}") == 0);
+    assert_true(value_of(&page, "holdfast_replica_lag_entries" DEFAULT "}") == -1); /* it leads */
+    assert_true(
+        value_of(&page, "holdfast_keyspace_followers{keyspace=\"default\",state=\"ready\"}") == 2);
     memory_free(page.lines);
     measure(stage, follower, &page);
+    assert_true(value_of(&page, "holdfast_lease_remaining_seconds" DEFAULT "}") == -1);
+    assert_true(value_of(&page, "holdfast_replica_lag_entries" DEFAULT "}") == 0);
+    assert_true(value_of(&page, "holdfast_replica_lag_bytes" DEFAULT "}") == 0);
+    assert_true(value_of(&page, "holdfast_replica_lag_seconds" DEFAULT "}") < 0.2);
+    assert_true(value_of(&page, "holdfast_replica_progressing" DEFAULT "}") == 1);
     assert_true(value_of(&page, "holdfast_forwarded_total") >= 1);
     assert_true(value_of(&page, "holdfast_errors_total{prefix=\"ERR\"}") == 1);
     assert_true(value_of(&page, "holdfast_connections") == 1);
@@ -195,6 +209,61 @@ static void a_follower_that_is_cut_off_lags(void **state)
     stage_destroy(stage);
 }
 
+/* What it lacks is told in entries, bytes and time, and that it stands still. */
+static void one_that_stands_still_is_told(void **state)
+{
+    struct page page;
+    char line[LINE_MAX];
+    (void)state;
+    struct stage *stage = stage_formed(3);
+    unsigned leader = stage_leader(stage), follower = stage_follower(stage);
+    unsigned client = stage_connect(stage, leader);
+    stage_isolate(stage, follower);
+    for (int i = 0; i < 100; i++)
+        stage_ask(stage, client, "APPEND a 0123456789012345678901234567890123456789");
+    stage_run(stage, 2 * STAGE_SECOND);
+    measure(stage, leader, &page);
+    snprintf(line, sizeof line, "holdfast_follower_lag_bytes" DEFAULT ",node=\"%u\"}",
+             follower + 1);
+    assert_in_range((uint64_t)value_of(&page, line), 100 * 80, 100 * 160);
+    snprintf(line, sizeof line, "holdfast_follower_progressing" DEFAULT ",node=\"%u\"}",
+             follower + 1);
+    assert_true(value_of(&page, line) == 1); /* not for long yet */
+    memory_free(page.lines);
+    stage_run(stage, 4 * STAGE_SECOND);
+    measure(stage, leader, &page);
+    assert_true(value_of(&page, line) == 0);
+    assert_true(value_of(&page, "holdfast_keyspace_stalled_here{keyspace=\"default\"}") == 1);
+    assert_true(
+        value_of(&page, "holdfast_keyspace_followers{keyspace=\"default\",state=\"down\"}") == 1);
+    memory_free(page.lines);
+    measure(stage, follower, &page);
+    assert_true(value_of(&page, "holdfast_replica_lag_seconds" DEFAULT "}") > 5);
+    memory_free(page.lines);
+    stage_destroy(stage);
+}
+
+/* Of a new leader, how the old one was missed and how long it took. */
+static void a_failover_is_counted(void **state)
+{
+    struct page page;
+    (void)state;
+    struct stage *stage = stage_formed(3);
+    unsigned old = stage_leader(stage);
+    stage_kill(stage, old);
+    assert_true(stage_wait(stage, stage_has_other_leader, &old, 10 * STAGE_SECOND));
+    measure(stage, stage_leader(stage), &page);
+    assert_true(value_of(&page, "holdfast_failovers_total{reason=\"refused link\"}") >= 1);
+    assert_true(value_of(&page, "holdfast_failovers_total{reason=\"hand-over\"}") == 0);
+    assert_true(value_of(&page, "holdfast_keyspace_failovers_total{keyspace=\"default\"}") == 1);
+    assert_true(value_of(&page, "holdfast_failover_seconds_count") >= 1);
+    double mean = value_of(&page, "holdfast_failover_seconds_sum") /
+                  value_of(&page, "holdfast_failover_seconds_count");
+    assert_true(mean > 0.05 && mean < 1.5);
+    memory_free(page.lines);
+    stage_destroy(stage);
+}
+
 static void before_a_cluster_is_formed(void **state)
 {
     struct page page;
@@ -219,7 +288,7 @@ static size_t series_with(size_t count)
     struct page page;
     struct metrics_keyspace keyspace = {
         .id = 7, .name = "a \"b\" \\c", .partitions = 2048, .replicas = 3};
-    struct metrics_sample samples[2] = {{.self = {1}}, {.self = {1}}};
+    struct metrics_sample samples[2] = {{.self = {1}}, {.self = {1}, .worker = 1}};
     const struct metrics_sample *const both[] = {&samples[0], &samples[1]};
     for (size_t i = 0; i < 2; i++) {
         struct metrics_sample *sample = &samples[i];
@@ -258,7 +327,7 @@ static void many_partitions_are_few_series(void **state)
     (void)state;
     size_t few = series_with(1), some = series_with(METRICS_PARTITIONS_MAX / 2);
     size_t many = series_with(METRICS_PARTITIONS_MAX / 2 + 1), most = series_with(1024);
-    assert_int_equal(some, few + 10 * (METRICS_PARTITIONS_MAX - 2));
+    assert_int_equal(some, few + 18 * (METRICS_PARTITIONS_MAX - 2));
     assert_true(many < few); /* METRICS-1 */
     assert_int_equal(many, most);
 }
@@ -268,6 +337,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(of_a_leader_and_a_follower),
         cmocka_unit_test(a_follower_that_is_cut_off_lags),
+        cmocka_unit_test(one_that_stands_still_is_told),
+        cmocka_unit_test(a_failover_is_counted),
         cmocka_unit_test(before_a_cluster_is_formed),
         cmocka_unit_test(many_partitions_are_few_series),
     };
