@@ -124,6 +124,8 @@ struct program {
     unsigned count;
     struct share shares[WORKER_COUNT_MAX];
     struct io *ios[WORKER_COUNT_MAX];
+    struct replica_shown *shown[WORKER_COUNT_MAX]; /* owned; NODE_GROUPS_MAX of each worker */
+    uint64_t map_epoch; /* worker 0's: of the catalogue that the health thread has; + 1 */
     struct http_facts facts;
     struct http *http;
     struct service *service; /* borrowed, as the next; NULL: none */
@@ -141,6 +143,18 @@ static void give_changes(struct share *share)
     }
 }
 
+/* Worker 0, once it is part of a cluster. */
+static void give_map(struct share *share)
+{
+    struct program *program = share->program;
+    struct node *node = worker_node(share->worker);
+    const struct control_catalogue *catalogue = worker_catalogue(share->worker);
+    if (program->map_epoch == catalogue->epoch + 1 || !node_is_started(node))
+        return;
+    program->map_epoch = catalogue->epoch + 1;
+    http_give_map(program->http, http_map_of(catalogue, node_formation(node)->self));
+}
+
 /* Whether a worker is ready takes a look at each of its groups: not in every turn. */
 static void publish(struct share *share)
 {
@@ -152,6 +166,7 @@ static void publish(struct share *share)
         const char *reason = worker_unready(share->worker);
         atomic_store_explicit(&facts->reason, reason, memory_order_relaxed);
         atomic_store_explicit(&facts->ready, !reason, memory_order_relaxed);
+        give_map(share);
     }
     atomic_store_explicit(&facts->turn_ns[share->number], now_ns, memory_order_relaxed);
     while (worker_take_line(share->worker, line))
@@ -228,6 +243,7 @@ static void *run(void *argument)
 
 /* ---- all of them ---- */
 
+/* And where their workers' replicas are shown. */
 static void create_ios(struct program *program, const struct options *options)
 {
     const char *boot_id_file = options_get(options, "boot-id-file");
@@ -235,7 +251,10 @@ static void create_ios(struct program *program, const struct options *options)
     for (unsigned i = 0; i < program->count; i++) {
         io_options.worker = i;
         program->ios[i] = io_create(&io_options);
+        program->shown[i] = memory_zeroed(NODE_GROUPS_MAX, sizeof *program->shown[i]);
+        program->facts.shown[i] = program->shown[i];
     }
+    program->facts.shown_count = NODE_GROUPS_MAX;
     io_connect_workers(program->ios, program->count);
 }
 
@@ -266,6 +285,7 @@ static enum status create_workers(struct program *program, const struct options 
     };
     for (unsigned i = 0; !status && i < program->count; i++) {
         worker_options.worker = i;
+        worker_options.replicas_shown = program->shown[i];
         program->shares[i] = (struct share){.program = program, .number = i};
         status = worker_create(program->ios[i], &worker_options, &program->shares[i].worker, why);
     }
@@ -303,8 +323,10 @@ static void destroy_all(struct program *program)
     for (unsigned i = 0; i < program->count; i++)
         while ((message = io_take_lost_message(program->ios[i])) != NULL)
             memory_free(message);
-    for (unsigned i = 0; i < program->count; i++)
+    for (unsigned i = 0; i < program->count; i++) {
         io_destroy(program->ios[i]);
+        memory_free(program->shown[i]);
+    }
 }
 
 /* AGAIN: a log was damaged, and everything is to be opened once more. */

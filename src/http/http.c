@@ -1,4 +1,5 @@
-#include "http/http.h"
+/* The server: its thread, its listener, and the paths. */
+#include "http/inside.h"
 
 #include "base/memory.h"
 
@@ -25,6 +26,24 @@
 #define WAITING_MAX 16 /* requests for metrics at one time */
 #define PATIENCE_S  2
 #define PAGE_TYPE   "text/plain; version=0.0.4; charset=utf-8"
+#define JSON_TYPE   "application/json"
+#define JSON_MAX    (64u << 10)
+#define METHODS     (EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_OPTIONS)
+
+/* A path that asks for a role. */
+struct route {
+    struct http *http;
+    enum health_kind kind;
+};
+#define ROUTES (sizeof paths / sizeof paths[0])
+static const struct {
+    const char *path;
+    enum health_kind kind;
+} paths[] = {{"/primary", HEALTH_PRIMARY},
+             {"/leader", HEALTH_PRIMARY},
+             {"/replica", HEALTH_REPLICA},
+             {"/read-only", HEALTH_READ_ONLY},
+             {"/health", HEALTH_RUNNING}};
 
 struct http {
     struct event_base *base;
@@ -35,36 +54,54 @@ struct http {
     pthread_t thread;
     struct evhttp_request *waiting[WAITING_MAX]; /* for a page of metrics */
     size_t waiting_count;
-    pthread_mutex_t lock; /* of `page` */
+    pthread_mutex_t lock; /* of `page` and `fresh` */
     struct buffer page;
+    struct http_map *fresh; /* not looked at yet; NULL: none */
+    struct http_map *map;   /* the thread's own; NULL: not part of a cluster */
+    struct route routes[ROUTES];
 };
 
-static uint64_t now_ns(void)
+uint64_t http_now_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_BOOTTIME, &now);
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-static void answer(struct evhttp_request *request, bool good, const char *yes, const char *no)
+/* HEAD and OPTIONS get the code alone. */
+static void send_answer(struct evhttp_request *request, bool good, const char *type,
+                        struct slice text)
 {
     struct evbuffer *body = evbuffer_new();
-    if (!body)
-        return;
-    evbuffer_add_printf(body, "%s\n", good ? yes : no);
-    evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type", "text/plain");
+    bool shows = evhttp_request_get_command(request) == EVHTTP_REQ_GET;
+    if (!body || (shows && evbuffer_add(body, text.at, text.size)))
+        fatal("no memory for an answer");
+    if (shows)
+        evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type", type);
     evhttp_send_reply(request, good ? 200 : 503, good ? "OK" : "Service Unavailable", body);
     evbuffer_free(body);
 }
 
+static void answer(struct evhttp_request *request, bool good, const char *yes, const char *no)
+{
+    char line[HTTP_WHY_SIZE];
+    snprintf(line, sizeof line, "%s\n", good ? yes : no);
+    send_answer(request, good, "text/plain", slice_of_text(line));
+}
+
 /* HTTP-1 */
+bool http_is_live(const struct http_facts *facts)
+{
+    bool live = true;
+    for (unsigned i = 0; i == 0 || i < facts->workers; i++)
+        live &= http_now_ns() < atomic_load(&facts->turn_ns[i]) + LIVE_NS;
+    return live;
+}
+
 static void on_livez(struct evhttp_request *request, void *argument)
 {
     struct http *http = argument;
-    bool live = true;
-    for (unsigned i = 0; i == 0 || i < http->facts->workers; i++)
-        live &= now_ns() < atomic_load(&http->facts->turn_ns[i]) + LIVE_NS;
-    answer(request, live, "live", "the worker does not turn");
+    answer(request, http_is_live(http->facts), "live", "the worker does not turn");
 }
 
 static void on_readyz(struct evhttp_request *request, void *argument)
@@ -72,6 +109,49 @@ static void on_readyz(struct evhttp_request *request, void *argument)
     struct http *http = argument;
     const char *reason = atomic_load(&http->facts->reason);
     answer(request, atomic_load(&http->facts->ready), "ready", reason ? reason : "starting");
+}
+
+/* ---- roles ---- */
+
+static void take_map(struct http *http)
+{
+    struct http_map *old = NULL;
+    pthread_mutex_lock(&http->lock);
+    if (http->fresh) {
+        old = http->map;
+        http->map = http->fresh;
+        http->fresh = NULL;
+    }
+    pthread_mutex_unlock(&http->lock);
+    memory_free(old);
+}
+
+static void on_role(struct evhttp_request *request, void *argument)
+{
+    const struct route *route = argument;
+    struct http *http = route->http;
+    struct question question;
+    struct buffer json;
+    char why[HTTP_WHY_SIZE];
+    bool good = false;
+    buffer_init(&json, JSON_MAX);
+    take_map(http);
+    const char *query = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(request));
+    if (question_read(route->kind, query, &question, why))
+        good = health_judge(http->facts, http->map, &question, &json);
+    else
+        health_refuse(why, &json);
+    send_answer(request, good, JSON_TYPE, slice_of_buffer(&json));
+    buffer_deinit(&json);
+}
+
+void http_give_map(struct http *http, struct http_map *map)
+{
+    pthread_mutex_lock(&http->lock);
+    struct http_map *old = http->fresh;
+    http->fresh = map;
+    pthread_mutex_unlock(&http->lock);
+    memory_free(old);
 }
 
 /* ---- metrics ---- */
@@ -113,16 +193,6 @@ static void swap_pages(struct buffer *one, struct buffer *other)
     *other = kept;
 }
 
-static void send_page(struct evhttp_request *request, const struct buffer *page)
-{
-    struct evbuffer *body = evbuffer_new();
-    if (!body || evbuffer_add(body, page->at, page->size))
-        fatal("no memory for a page of metrics");
-    evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type", PAGE_TYPE);
-    evhttp_send_reply(request, HTTP_OK, "OK", body);
-    evbuffer_free(body);
-}
-
 static void on_given(evutil_socket_t fd, short what, void *argument)
 {
     struct http *http = argument;
@@ -136,7 +206,7 @@ static void on_given(evutil_socket_t fd, short what, void *argument)
     pthread_mutex_unlock(&http->lock);
     evtimer_del(http->late);
     while (http->waiting_count && page.size)
-        send_page(http->waiting[--http->waiting_count], &page);
+        send_answer(http->waiting[--http->waiting_count], true, PAGE_TYPE, slice_of_buffer(&page));
     buffer_deinit(&page);
 }
 
@@ -154,7 +224,9 @@ void http_give_metrics(struct http *http, struct buffer *page)
 static void on_other(struct evhttp_request *request, void *argument)
 {
     (void)argument;
-    evhttp_send_error(request, HTTP_NOTFOUND, "only /livez, /readyz and /metrics are served");
+    evhttp_send_error(
+        request, HTTP_NOTFOUND,
+        "there are /livez, /readyz, /health, /primary, /replica, /read-only, /metrics");
 }
 
 static void on_stop(evutil_socket_t fd, short what, void *argument)
@@ -252,6 +324,8 @@ static void destroy(struct http *http)
     close(http->stop_fd);
     close(http->given_fd);
     buffer_deinit(&http->page);
+    memory_free(http->fresh);
+    memory_free(http->map);
     pthread_mutex_destroy(&http->lock);
     memory_free(http);
 }
@@ -283,13 +357,17 @@ enum status http_start(const char *address, struct http_facts *facts, struct htt
                        char why[128])
 {
     struct http *http = create(facts);
-    evhttp_set_allowed_methods(http->server, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
+    evhttp_set_allowed_methods(http->server, METHODS);
     evhttp_set_max_body_size(http->server, BODY_MAX);
     evhttp_set_max_headers_size(http->server, HEADERS_MAX);
     evhttp_set_timeout(http->server, TIMEOUT_S);
     evhttp_set_cb(http->server, "/livez", on_livez, http);
     evhttp_set_cb(http->server, "/readyz", on_readyz, http);
     evhttp_set_cb(http->server, "/metrics", on_metrics, http);
+    for (size_t i = 0; i < ROUTES; i++) {
+        http->routes[i] = (struct route){http, paths[i].kind};
+        evhttp_set_cb(http->server, paths[i].path, on_role, &http->routes[i]);
+    }
     evhttp_set_gencb(http->server, on_other, http);
     enum status status = bind_address(http, address, why);
     if (status == STATUS_OK && pthread_create(&http->thread, NULL, run, http))
