@@ -10,7 +10,8 @@ packages_of()
         libcmocka-dev libjansson-dev libjemalloc-dev libedit-dev libncurses-dev ;;
     run) echo redis-tools ;;
     test) echo python3 python3-yaml redis-tools iproute2 nftables procps strace ;;
-    deploy) echo curl nginx libnginx-mod-stream keepalived ;; # Debian starts nginx when it is installed: for CI, not for ./test
+    # Debian starts these when they are installed: for CI, not for ./test
+    deploy) echo curl nginx libnginx-mod-stream keepalived haproxy prometheus prometheus-redis-exporter ;;
     check) echo python3 git clang-format clang-tidy clang ;;
     bench) echo python3 redis-server redis-tools etcd-server iproute2 nftables procps ;;
     *) echo "packages.sh: no set called $1 (build run test deploy check bench)" >&2; return 1 ;;
