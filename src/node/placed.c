@@ -209,21 +209,6 @@ static void note_removed(struct node *node, struct group_id group, struct replic
         removed->replica = replica;
 }
 
-static void remove_group(struct node *node, struct group_id id)
-{
-    struct group *group = group_find(node, id);
-    if (group)
-        group_remove(node, group);
-}
-
-/* Those of the formation are there before any note is read. */
-static void forget_formed(struct node *node, struct group_id group, struct replica_id removed)
-{
-    struct replica *replica = node_group(node, group);
-    if (replica && replica_self(replica).value <= removed.value)
-        remove_group(node, group);
-}
-
 static enum status take_removed(struct node *node, struct slice *from)
 {
     uint64_t count, replica;
@@ -234,12 +219,34 @@ static enum status take_removed(struct node *node, struct slice *from)
         if (take_u64(from, &group.value) || take_u64(from, &replica))
             return STATUS_INVALID;
         note_removed(node, group, (struct replica_id){replica});
-        forget_formed(node, group, (struct replica_id){replica});
     }
     return STATUS_OK;
 }
 
 /* ---- groups come and go ---- */
+
+static void remove_group(struct node *node, struct group_id id)
+{
+    struct group *group = group_find(node, id);
+    if (group)
+        group_remove(node, group);
+}
+
+/* One that the formation gave this node, and that is no more: what its log says counts for nothing.
+ */
+static void end_first(struct node *node, struct group_id group)
+{
+    remove_group(node, group);
+    if (group.value <= GROUP_DEFAULT.value)
+        node->first_doubts[group.value] = STATUS_OK;
+}
+
+static void recover_removed(struct node *node)
+{
+    for (size_t i = 0; i < node->removed_count; i++)
+        if (!placed_find(node, node->removed[i].group))
+            end_first(node, node->removed[i].group);
+}
 
 /* A partition that the note before this one had and this one has not, was dropped. */
 static void recover_gone(struct node *node)
@@ -264,7 +271,7 @@ static enum status recover_placed(struct node *node, const struct node_partition
         placed = NULL;
     }
     if (!placed)
-        remove_group(node, partition->group); /* that of the formation, if it gave one */
+        end_first(node, partition->group); /* another replica has come in its place */
     if (!placed && node->group_count == NODE_GROUPS_MAX)
         return STATUS_INVALID;
     if (!placed) {
@@ -296,6 +303,7 @@ enum status placed_recover(struct node *node, struct slice bytes)
     recover_gone(node);
     if (version.at[0] == PLACED_REMOVED && take_removed(node, &bytes))
         return STATUS_INVALID;
+    recover_removed(node);
     return bytes.size ? STATUS_INVALID : STATUS_OK;
 }
 
@@ -417,25 +425,15 @@ void node_drop_partition(struct node *node, struct group_id group)
     node->placed_changed = true;
 }
 
-/* Of the two groups that the formation gives this node nothing is noted before they go. */
-static struct placed *find_living(struct node *node, struct group_id group)
-{
-    struct placed *placed = placed_find(node, group);
-    bool formed = !placed && node_group(node, group) && group.value <= GROUP_DEFAULT.value;
-    if (formed) {
-        placed = insert(node, &(struct node_partition){.group = group});
-        placed->here = placed->lives = true;
-    }
-    return placed && placed->here ? placed : NULL;
-}
-
-/* NODE-9: as above; its log is let go with the note. */
+/* NODE-9: as above; its log is let go with the note. One of the formation is noted by then, too. */
 void node_remove_replica(struct node *node, struct group_id group)
 {
-    struct placed *placed = find_living(node, group);
+    struct placed *placed = placed_find(node, group);
     struct replica *replica = node_group(node, group);
-    if (!placed || !replica)
+    if (!replica || (placed ? !placed->here : node->placed_count == NODE_PARTITIONS_MAX))
         return;
+    if (!placed)
+        placed = insert(node, &(struct node_partition){.group = group});
     replica_set_aside_rest(replica, &node->turn); /* LEDGER-1: ahead of the note, in the same log */
     note_removed(node, group, replica_self(replica));
     placed->here = placed->lives = false;

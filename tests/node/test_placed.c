@@ -113,6 +113,44 @@ static void many_drops(void **state)
     stage_destroy(stage);
 }
 
+/* One of the formation, which no note names: a later one may come in its place, and is what is
+ * there at each start. */
+static void one_of_the_formation_ends(void **state)
+{
+    struct node_partition later = {
+        .group = {1}, .initial = {.commit_quorum = 2, .election_quorum = 2, .member_count = 3}};
+    later.initial.members[0] =
+        (struct raft_member){.replica = {7}, .node = {1}, .kind = RAFT_LEARNER};
+    for (uint64_t i = 2; i <= 3; i++)
+        later.initial.members[i - 1] =
+            (struct raft_member){.replica = {i}, .node = {i}, .kind = RAFT_VOTER};
+    later.initial.commit_quorum = later.initial.election_quorum = 2;
+    (void)state;
+    struct stage *stage = stage_formed(3);
+    unsigned client = stage_connect(stage, 2);
+    assert_string_equal("OK", stage_ask(stage, client, "SET a 1"));
+    node_remove_replica(node_of(stage), GROUP_DEFAULT);
+    assert_null(stage_replica(stage, 0, GROUP_DEFAULT));
+    stage_run(stage, STAGE_SECOND);
+    for (unsigned i = 0; i < 3; i++) {
+        stage_kill(stage, 0);
+        assert_true(stage_start(stage, 0));
+        stage_run(stage, STAGE_SECOND);
+        assert_null(stage_replica(stage, 0, GROUP_DEFAULT)); /* NODE-9 */
+    }
+    node_add_partition(node_of(stage), &later);
+    stage_run(stage, STAGE_SECOND);
+    for (unsigned i = 0; i < 3; i++) {
+        struct replica *replica = stage_replica(stage, 0, GROUP_DEFAULT);
+        assert_non_null(replica);
+        assert_int_equal(7, replica_self(replica).value);
+        stage_kill(stage, 0);
+        assert_true(stage_start(stage, 0));
+        stage_run(stage, STAGE_SECOND);
+    }
+    stage_destroy(stage);
+}
+
 /* ---- notes that somebody else wrote ---- */
 
 struct written {
@@ -202,6 +240,33 @@ static void the_rest_of_a_dropped_group(void **state)
     deinit(&written);
 }
 
+/* As a log says it whose older notes are gone: that one of the formation was removed, and that
+ * another one is here. */
+static void one_note_of_both(void **state)
+{
+    struct written written = {.count = 0};
+    struct node *node = memory_zeroed(1, sizeof *node);
+    struct placed placed = {.partition = on_the_only_node(GROUP_DEFAULT), .here = true};
+    struct removed removed = {.group = GROUP_DEFAULT, .replica = {1}};
+    (void)state;
+    placed.partition.initial.members[0].replica.value = 7;
+    node->placed = &placed;
+    node->removed = &removed;
+    node->placed_count = node->removed_count = 1;
+    add_note(&written, node);
+    struct stage *stage = stage_formed(1);
+    wal_append(node_wal(node_of(stage)), &written.records[0], WAL_SYNC_ALWAYS);
+    stage_run(stage, STAGE_SECOND);
+    stage_kill(stage, 0);
+    assert_true(stage_start(stage, 0));
+    stage_run(stage, STAGE_SECOND);
+    assert_int_equal(7, replica_self(stage_replica(stage, 0, GROUP_DEFAULT)).value);
+    assert_int_equal(2, node_group_count(node_of(stage)));
+    stage_destroy(stage);
+    memory_free(node);
+    deinit(&written);
+}
+
 static void notes_that_do_not_fit(void **state)
 {
     struct written written = {.count = 0};
@@ -229,7 +294,9 @@ int main(void)
         cmocka_unit_test(a_dropped_id_never_comes_back),
         cmocka_unit_test(dropped_before_it_lived),
         cmocka_unit_test(many_drops),
+        cmocka_unit_test(one_of_the_formation_ends),
         cmocka_unit_test(the_rest_of_a_dropped_group),
+        cmocka_unit_test(one_note_of_both),
         cmocka_unit_test(notes_that_do_not_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
