@@ -39,9 +39,11 @@ struct cluster *cluster_create(struct world *world, const struct cluster_options
         node->worker_count = options->workers ? options->workers : 1;
         if (options->workers_differ)
             node->worker_count = 1 + (node->worker_count + i) % CLUSTER_WORKERS_MAX;
-        if (options->sites) { /* a zone is of several sites: only names are compared */
+        if (options->sites) { /* zones of one name in several sites; two nodes on a host */
             snprintf(node->site, sizeof node->site, "s%u", i % options->sites);
             snprintf(node->zone, sizeof node->zone, "z%u", i % (options->sites + 1));
+            snprintf(node->host, sizeof node->host, "h%u",
+                     i / (options->sites * (options->sites + 1)) / 2);
         }
         snprintf(node->listen, sizeof node->listen, "10.0.0.%u:6379", i + 1);
         snprintf(node->peer_listen, sizeof node->peer_listen, "10.0.0.%u:16379", i + 1);
@@ -125,6 +127,7 @@ static enum status create_workers(struct cluster *cluster, struct cluster_node *
                                      .join = joins(cluster, node),
                                      .site = node->site,
                                      .zone = node->zone,
+                                     .host = node->host,
                                      .readindex_reads = cluster->options.readindex_reads,
                                      .wal_segment_size = 1u << 20,
                                      .snapshot_log_bytes = cluster->options.snapshot_log_bytes,

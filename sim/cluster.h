@@ -29,11 +29,11 @@ struct cluster_node {
     struct worker *workers[CLUSTER_WORKERS_MAX]; /* NULL unless UP */
     unsigned worker_count;                       /* of this process, and of the next */
     char listen[IO_ADDRESS_SIZE], peer_listen[IO_ADDRESS_SIZE];
-    char site[8], zone[8];      /* "": not said */
-    char why[WORKER_LINE_SIZE]; /* why it stopped or did not start */
-    bool sync_fails;            /* a sync of it is going to fail: it may stop, once */
-    bool disk_full;             /* it may refuse to start */
-    bool damaged;               /* bits of its log have rotted: refusing to start is right */
+    char site[8], zone[8], host[8]; /* "": not said */
+    char why[WORKER_LINE_SIZE];     /* why it stopped or did not start */
+    bool sync_fails;                /* a sync of it is going to fail: it may stop, once */
+    bool disk_full;                 /* it may refuse to start */
+    bool damaged;                   /* bits of its log have rotted: refusing to start is right */
     uint64_t turns;
 };
 

@@ -11,16 +11,22 @@
  * CLUSTER-1  A contract that contradicts itself, or that the nodes cannot keep, is refused with one
  * sentence that says what would work. CLUSTER-2  Commit and election quorum of a contract overlap:
  * C + E > N and 2E > N (R2). CLUSTER-3  A placement puts a partition on as many different nodes as
- * the contract says, its first members (the first candidates) round-robin, and is a function of its
- * arguments alone. CLUSTER-4  What cluster_explain says follows from the contract: who reads it and
- * the code that keeps it get the numbers of the same functions. CLUSTER-5  Growth by itself goes
- * from 1 to 3 to 5 voters, never through two or four, never down; a partition that is placed anew
- * keeps the nodes that it has. CLUSTER-10  What the loss of nodes would mean is said as two bounds:
- * it is between them whatever the nodes that nobody sees are like, and where they differ nobody is
- * told a number. CLUSTER-11  A reason is one line that names the rule, whom it waits for, and since
- * when; what of these is not known is said to be so. Non-promises: it knows nothing of moves or
- * repair, and of a copy not how far behind it is; it counts nodes, up or down. Sources: DESIGN
- * sections 2 and 10 (R1, R2, R18); flexible quorums: Howard, Malkhi, Spiegelman 2016. */
+ * the contract says, the leads of the keyspace as even over weight as its places allow, and is a
+ * function of its arguments alone. CLUSTER-4  What cluster_explain says follows from the contract:
+ * who reads it and the code that keeps it get the numbers of the same functions. CLUSTER-5  Growth
+ * by itself goes from 1 to 3 to 5 voters, never through two or four, never down; a partition that
+ * is placed anew keeps the nodes that it has as far as CLUSTER-6 lets it, and all of them when
+ * nothing has changed. CLUSTER-6  From the sites down, sibling fault domains differ by at most one
+ * copy, and none of the highest level that allows it holds a majority, as far as the nodes do;
+ * among the places of which that is true, a plan takes one that moves the fewest copies. CLUSTER-7
+ * What cluster_explain_place says of the rules is counted on the place itself and on a plan for it.
+ * CLUSTER-10  What the loss of nodes would mean is said as two bounds: it is between them whatever
+ * the nodes that nobody sees are like, and where they differ nobody is told a number. CLUSTER-11  A
+ * reason is one line that names the rule, whom it waits for, and since when; what of these is not
+ * known is said to be so. Non-promises: it knows nothing of moves or repair, and of a copy not how
+ * far behind it is; it counts nodes, up or down. Sources: DESIGN sections 2 and 10 (R1, R2, R18),
+ * decision 0040; flexible quorums: Howard, Malkhi,
+ * Spiegelman 2016. */
 #ifndef HOLDFAST_CLUSTER_CLUSTER_H
 #define HOLDFAST_CLUSTER_CLUSTER_H
 
@@ -78,9 +84,17 @@ struct cluster_contract {
     char prefer_site[CLUSTER_NAME_SIZE]; /* where first candidates go; "" : anywhere */
 };
 
+/* Fault domains are nested: a zone is one of its site, a host one of its zone, so the same name
+ * elsewhere is another one. Nodes that name no site, or no zone, are together in one without a
+ * name; a node that names no host is its own. */
 struct cluster_member {
     struct node_id id;
     char site[CLUSTER_NAME_SIZE], zone[CLUSTER_NAME_SIZE], host[CLUSTER_NAME_SIZE];
+    unsigned weight; /* its share beside the others; 0 counts as 1 */
+    /* It gets nothing new, and keeps nothing that another one can take. */
+    bool leaves;
+    uint64_t memory_room, disk_room; /* bytes; 0: not known */
+    unsigned replicas, leads; /* that it carries; of which partitions it is first candidate */
 };
 
 /* ---- contract.c ---- */
@@ -124,29 +138,65 @@ void cluster_explain(const struct cluster_contract *contract, struct buffer *out
 
 /* ---- placement.c ---- */
 
+/* Where is one partition to be? */
+struct cluster_ask {
+    const struct cluster_contract *contract; /* read; its replicas are said */
+    const struct cluster_member *nodes;      /* borrowed, as the next ones */
+    size_t count;
+    uint64_t turn; /* of nodes that are equal in all else: the turn-th one first, and so on */
+    const struct node_id *now; /* who has a copy, the first candidate in front, then who is rather
+                                  to keep it; who is not of `nodes` is gone */
+    size_t now_count;          /* 0: a new partition */
+    uint64_t memory_needed, disk_needed; /* bytes of one copy; 0: not known */
+};
+
+struct cluster_plan {
+    struct node_id members[CLUSTER_REPLICAS_MAX]; /* the first candidate in front, then those that
+                                                     have a copy, in their order */
+    size_t count;                                 /* fewer than replicas where there are no more */
+    bool met;                                     /* the contract is kept by nodes that stay */
+    char why[CLUSTER_LINE_SIZE];                  /* else one sentence that says what would work */
+};
+
+/* In this order: copies are apart as SPREAD says; none stays on a node that leaves; one is in the
+ * preferred site; they are even over sites, in these over zones, in these over hosts; as few as
+ * possible move; those that do go to the nodes with the least load for their weight. The first
+ * candidate is of the preferred site; it stays the same where it can, else it is one that has a
+ * copy and leads least. CLUSTER-6 */
+void cluster_plan(const struct cluster_ask *ask, struct cluster_plan *plan);
+
 struct cluster_place {
     unsigned first_slot, last_slot;
     struct node_id members[CLUSTER_REPLICAS_MAX]; /* contract.replicas of them; the first candidate
                                                      in front */
 };
 
-/* `turn` rises from keyspace to keyspace, so that not every first partition begins at the first
- * node. The contract has been checked against the same nodes. CLUSTER-3 */
+/* All partitions of a new keyspace. `turn` rises from keyspace to keyspace. The contract has been
+ * checked against the same nodes. CLUSTER-3 */
 void cluster_place(const struct cluster_contract *contract, const struct cluster_member *nodes,
                    size_t count, uint64_t turn, struct cluster_place *places);
-/* Where a partition is to be that is at now[0 .. now_count): it stays wherever it is, as far as the
- * contract wants so many and SPREAD and PREFER allow; what is missing goes to nodes of domains that
- * it has not, in the order of `nodes` from the `turn`-th on. The first is of the preferred site.
- * `out` has room for contract.replicas, which has been checked against `nodes`. CLUSTER-5 */
+/* The plan for one partition that is at now[0 .. now_count). `out` has room for contract.replicas,
+ * which has been checked against `nodes`. CLUSTER-5 */
 void cluster_resize(const struct cluster_contract *contract, const struct cluster_member *nodes,
                     size_t count, uint64_t turn, const struct node_id *now, size_t now_count,
                     struct node_id *out);
 /* R18: how many voters a keyspace that grows by itself wants with so many nodes: 1, 3 or 5, at most
  * `most`, never fewer than `voters`. CLUSTER-5 */
 unsigned cluster_growth(unsigned voters, size_t nodes, unsigned most);
-/* How many different values the nodes have at that level; a node that names none is its own. */
+
+/* ---- domain.c ---- */
+
+/* In how many domains of that level the nodes are that stay. Of sites and zones those with a name
+ * alone: where a node is that names none, nobody knows. */
 size_t cluster_domain_count(const struct cluster_member *nodes, size_t count,
                             enum cluster_spread level);
+
+/* ---- place_explain.c ---- */
+
+/* Why a partition is where it is (now_count 0: where it would be put), a line for each node and
+ * each level of domains, with the subject in front; and what a plan for it would change. CLUSTER-7
+ */
+void cluster_explain_place(const struct cluster_ask *ask, struct buffer *out);
 
 /* ---- lose.c, whatif.c, whatif_tell.c: what the loss of nodes would mean (CLUSTER-10) ----
  *

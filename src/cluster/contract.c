@@ -1,6 +1,6 @@
 /* Reading and judging a contract. Every refusal is a sentence that says what would work
  * (CLUSTER-1). */
-#include "cluster/cluster.h"
+#include "cluster/inside.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -335,39 +335,65 @@ static enum status check_copies(const struct cluster_contract *contract, size_t 
     return STATUS_OK;
 }
 
-static bool names_site(const struct cluster_member *nodes, size_t count, const char *site)
+/* Is there a node in it that stays, and in which SPREAD may put a copy? */
+static bool has_place_in(const struct cluster_contract *contract,
+                         const struct cluster_member *nodes, size_t count, const char *site)
 {
+    bool by_name = contract->spread > CLUSTER_SPREAD_HOST;
     for (size_t i = 0; i < count; i++)
-        if (strcmp(nodes[i].site, site) == 0)
+        if (!nodes[i].leaves && strcmp(nodes[i].site, site) == 0 &&
+            (!by_name || domain_is_named(&nodes[i], contract->spread)))
             return true;
     return false;
+}
+
+/* Where no node says where it is, nothing is known to be apart. */
+static enum status check_spread(const struct cluster_contract *contract,
+                                const struct cluster_member *nodes, size_t count,
+                                char why[CLUSTER_LINE_SIZE])
+{
+    const char *level = cluster_spread_word(contract);
+    size_t domains = cluster_domain_count(nodes, count, contract->spread);
+    if (!domain_is_known(nodes, count, contract->spread))
+        return refuse(
+            why,
+            "SPREAD %s goes by what nodes say when they join, and none said --%s: joining "
+            "nodes with --%s NAME works, or no SPREAD",
+            level, level, level);
+    if (contract->replicas > domains)
+        return refuse(why,
+                      "SPREAD %s with REPLICAS %u needs %u %ss, and the nodes have %zu: "
+                      "REPLICAS %zu works, or no SPREAD",
+                      level, contract->replicas, contract->replicas, level, domains, domains);
+    return STATUS_OK;
 }
 
 static enum status check_domains(const struct cluster_contract *contract,
                                  const struct cluster_member *nodes, size_t count,
                                  char why[CLUSTER_LINE_SIZE])
 {
-    size_t domains = cluster_domain_count(nodes, count, contract->spread);
-    if (contract->spread && contract->replicas > domains)
+    const char *site = contract->prefer_site;
+    enum status status = contract->spread ? check_spread(contract, nodes, count, why) : STATUS_OK;
+    if (status || !site[0] || has_place_in(contract, nodes, count, site))
+        return status;
+    if (contract->spread == CLUSTER_SPREAD_ZONE)
         return refuse(why,
-                      "SPREAD %s with REPLICAS %u needs %u %ss, and the nodes have %zu: "
-                      "REPLICAS %zu works, or no SPREAD",
-                      cluster_spread_word(contract), contract->replicas, contract->replicas,
-                      cluster_spread_word(contract), domains, domains);
-    if (contract->prefer_site[0] && !names_site(nodes, count, contract->prefer_site))
-        return refuse(why,
-                      "PREFER site=%s: no node was started with --site %s: name a site that nodes "
-                      "have, or PREFER none",
-                      contract->prefer_site, contract->prefer_site);
-    return STATUS_OK;
+                      "PREFER site=%s with SPREAD zone: no node was started with --site %s and a "
+                      "--zone: name a site that such nodes have, or PREFER none",
+                      site, site);
+    return refuse(why,
+                  "PREFER site=%s: no node was started with --site %s: name a site that nodes "
+                  "have, or PREFER none",
+                  site, site);
 }
 
 enum status cluster_contract_check(struct cluster_contract *contract,
                                    const struct cluster_member *nodes, size_t count,
                                    char why[CLUSTER_LINE_SIZE])
 {
+    size_t staying = domain_count_staying(nodes, count);
     if (!contract->replicas)
-        contract->replicas = count >= 3 ? 3 : 1; /* R18: two only when asked for */
-    enum status status = check_copies(contract, count, why);
+        contract->replicas = staying >= 3 ? 3 : 1; /* R18: two only when asked for */
+    enum status status = check_copies(contract, staying, why);
     return status ? status : check_domains(contract, nodes, count, why);
 }

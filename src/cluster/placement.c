@@ -1,115 +1,151 @@
-/* Which nodes carry which partition. CLUSTER-3 */
-#include "cluster/cluster.h"
+/* Which nodes carry which partition. CLUSTER-3, CLUSTER-5 */
+#include "cluster/inside.h"
+
+#include "base/memory.h"
 
 #include <assert.h>
+#include <stdio.h>
 
-static const char *domain_of(const struct cluster_member *node, enum cluster_spread level)
+unsigned place_weight(const struct cluster_member *node)
 {
-    switch (level) {
-    case CLUSTER_SPREAD_HOST: return node->host;
-    case CLUSTER_SPREAD_ZONE: return node->zone;
-    case CLUSTER_SPREAD_SITE: return node->site;
-    case CLUSTER_SPREAD_NODE: return "";
-    }
-    return "";
+    return node->weight ? node->weight : 1;
 }
 
-/* A node without a name at that level is a domain of its own, as a node without --host is its own
- * host. */
-static bool share_domain(const struct cluster_member *a, const struct cluster_member *b,
-                         enum cluster_spread level)
+size_t place_now(const struct cluster_ask *ask, struct node_id node)
 {
-    const char *name = domain_of(a, level);
-    return a == b || (name[0] && strcmp(name, domain_of(b, level)) == 0);
-}
-
-size_t cluster_domain_count(const struct cluster_member *nodes, size_t count,
-                            enum cluster_spread level)
-{
-    size_t domains = 0;
-    for (size_t i = 0; i < count; i++) {
-        size_t k = 0;
-        while (k < i && !share_domain(&nodes[k], &nodes[i], level))
-            k++;
-        domains += k == i;
-    }
-    return domains;
-}
-
-struct choice {
-    const struct cluster_member *nodes;
-    size_t count;
-    enum cluster_spread level;
-    size_t taken[CLUSTER_REPLICAS_MAX];
-    size_t taken_count;
-};
-
-static bool is_taken(const struct choice *choice, size_t i, bool by_domain)
-{
-    for (size_t k = 0; k < choice->taken_count; k++)
-        if (choice->taken[k] == i || (by_domain && share_domain(&choice->nodes[choice->taken[k]],
-                                                                &choice->nodes[i], choice->level)))
-            return true;
-    return false;
-}
-
-/* The next free node from `start` on, of a domain that has none yet where there is one: also
- * without SPREAD two copies on one host are worth less. False: none. */
-static bool take_next(struct choice *choice, size_t start, bool by_domain)
-{
-    for (size_t i = 0; i < choice->count; i++) {
-        size_t at = (start + i) % choice->count;
-        if (is_taken(choice, at, by_domain))
-            continue;
-        choice->taken[choice->taken_count++] = at;
-        return true;
-    }
-    return false;
-}
-
-/* The `turn`-th node of the preferred site, or of all. */
-static size_t first_candidate(const struct cluster_contract *contract,
-                              const struct cluster_member *nodes, size_t count, uint64_t turn)
-{
-    size_t preferred = 0;
-    for (size_t i = 0; i < count; i++)
-        preferred += strcmp(nodes[i].site, contract->prefer_site) == 0;
-    if (!contract->prefer_site[0] || !preferred)
-        return turn % count;
-    uint64_t left = turn % preferred;
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(nodes[i].site, contract->prefer_site) == 0 && left-- == 0)
+    for (size_t i = 0; i < ask->now_count; i++)
+        if (node_id_equal(ask->now[i], node))
             return i;
-    return 0;
+    return LEAF_NEW;
 }
 
-static void place_one(const struct cluster_contract *contract, const struct cluster_member *nodes,
-                      size_t count, uint64_t turn, struct cluster_place *place)
+bool place_has_room(const struct cluster_ask *ask, const struct cluster_member *node)
 {
-    struct choice choice = {.nodes = nodes,
-                            .count = count,
-                            .level = contract->spread ? contract->spread : CLUSTER_SPREAD_HOST};
-    size_t start = first_candidate(contract, nodes, count, turn);
-    while (choice.taken_count < contract->replicas)
-        if (!take_next(&choice, start, true) && !take_next(&choice, start, false))
-            break;
-    assert(choice.taken_count == contract->replicas); /* cluster_contract_check counted them */
-    for (size_t i = 0; i < choice.taken_count; i++)
-        place->members[i] = nodes[choice.taken[i]].id;
+    return (!node->memory_room || node->memory_room >= ask->memory_needed) &&
+           (!node->disk_room || node->disk_room >= ask->disk_needed);
 }
 
-void cluster_place(const struct cluster_contract *contract, const struct cluster_member *nodes,
-                   size_t count, uint64_t turn, struct cluster_place *places)
+/* ---- one partition ---- */
+
+static size_t list_leaves(const struct cluster_ask *ask, struct leaf *leaves)
 {
-    for (unsigned i = 0; i < contract->partitions; i++) {
-        places[i] =
-            (struct cluster_place){.first_slot = i * CLUSTER_SLOTS / contract->partitions,
-                                   .last_slot = (i + 1) * CLUSTER_SLOTS / contract->partitions - 1};
-        place_one(contract, nodes, count, turn + i, &places[i]);
+    size_t count = 0, first = ask->count ? ask->turn % ask->count : 0;
+    for (size_t i = 0; i < ask->count; i++) {
+        const struct cluster_member *node = &ask->nodes[i];
+        size_t now = place_now(ask, node->id);
+        if (now != LEAF_NEW || (!node->leaves && place_has_room(ask, node)))
+            leaves[count++] = (struct leaf){
+                .node = node, .turn = (i + ask->count - first) % ask->count, .now = now};
     }
+    return count;
 }
 
-/* ---- another size ---- */
+bool place_is_preferred(const struct cluster_contract *contract, const struct cluster_member *node)
+{
+    return contract->prefer_site[0] && strcmp(contract->prefer_site, node->site) == 0;
+}
+
+/* With one partition more, over its weight. */
+static bool leads_less(const struct cluster_member *a, const struct cluster_member *b)
+{
+    return (a->leads + 1ull) * place_weight(b) < (b->leads + 1ull) * place_weight(a);
+}
+
+/* As first candidate. Who has no copy yet would have to wait for one. */
+static bool leads_rather(const struct cluster_ask *ask, const struct leaf *a, const struct leaf *b)
+{
+    bool here = place_is_preferred(ask->contract, a->node),
+         there = place_is_preferred(ask->contract, b->node);
+    if (a->node->leaves != b->node->leaves)
+        return b->node->leaves;
+    if (here != there)
+        return here;
+    if (!a->now != !b->now)
+        return !a->now;
+    if ((a->now == LEAF_NEW) != (b->now == LEAF_NEW))
+        return b->now == LEAF_NEW;
+    if (leads_less(a->node, b->node) || leads_less(b->node, a->node))
+        return leads_less(a->node, b->node);
+    return a->now != b->now ? a->now < b->now : a->turn < b->turn;
+}
+
+static bool stands_before(const struct leaf *a, const struct leaf *b)
+{
+    return a->now != b->now ? a->now < b->now : a->turn < b->turn;
+}
+
+static void order(const struct cluster_ask *ask, const struct leaf *leaves, struct choice *choice)
+{
+    size_t first = 0, *chosen = choice->leaves;
+    for (size_t i = 1; i < choice->count; i++)
+        if (leads_rather(ask, &leaves[chosen[i]], &leaves[chosen[first]]))
+            first = i;
+    if (choice->count) {
+        size_t leads = chosen[first];
+        chosen[first] = chosen[0];
+        chosen[0] = leads;
+    }
+    for (size_t i = 2; i < choice->count; i++)
+        for (size_t k = i; k > 1 && stands_before(&leaves[chosen[k]], &leaves[chosen[k - 1]]);
+             k--) {
+            size_t other = chosen[k];
+            chosen[k] = chosen[k - 1];
+            chosen[k - 1] = other;
+        }
+}
+
+/* What else could be missing, the check of the contract finds. */
+static void judge(const struct cluster_ask *ask, const struct choice *choice,
+                  struct cluster_plan *plan)
+{
+    struct cluster_contract contract = *ask->contract;
+    size_t full = 0;
+    plan->met = false;
+    if (cluster_contract_check(&contract, ask->nodes, ask->count, plan->why))
+        return;
+    for (size_t i = 0; i < ask->count; i++)
+        full += !ask->nodes[i].leaves && place_now(ask, ask->nodes[i].id) == LEAF_NEW &&
+                !place_has_room(ask, &ask->nodes[i]);
+    plan->met = choice->count == contract.replicas && !choice->costs[CHOICE_SHARED] &&
+                !choice->costs[CHOICE_LEAVING] &&
+                (!contract.prefer_site[0] || choice->costs[CHOICE_ELSEWHERE]);
+    if (!plan->met)
+        snprintf(plan->why, sizeof plan->why,
+                 "%zu node%s no room for another copy, and the others are too few: a node that has "
+                 "room works, or fewer REPLICAS",
+                 full, full == 1 ? " has" : "s have");
+}
+
+void cluster_plan(const struct cluster_ask *ask, struct cluster_plan *plan)
+{
+    struct leaf *leaves = memory_allocate((ask->count + 1) * sizeof *leaves);
+    size_t count = list_leaves(ask, leaves);
+    struct choice choice;
+    choose_sort(leaves, count);
+    choose(ask, leaves, count, &choice);
+    order(ask, leaves, &choice);
+    *plan = (struct cluster_plan){.count = choice.count};
+    for (size_t i = 0; i < choice.count; i++)
+        plan->members[i] = leaves[choice.leaves[i]].node->id;
+    judge(ask, &choice, plan);
+    memory_free(leaves);
+}
+
+void cluster_resize(const struct cluster_contract *contract, const struct cluster_member *nodes,
+                    size_t count, uint64_t turn, const struct node_id *now, size_t now_count,
+                    struct node_id *out)
+{
+    struct cluster_ask ask = {.contract = contract,
+                              .nodes = nodes,
+                              .count = count,
+                              .turn = turn,
+                              .now = now,
+                              .now_count = now_count};
+    struct cluster_plan plan;
+    cluster_plan(&ask, &plan);
+    assert(plan.count == contract->replicas); /* CLUSTER-5: cluster_contract_check counted them */
+    memcpy(out, plan.members, plan.count * sizeof *out);
+}
 
 unsigned cluster_growth(unsigned voters, size_t nodes, unsigned most)
 {
@@ -117,43 +153,45 @@ unsigned cluster_growth(unsigned voters, size_t nodes, unsigned most)
     return wanted > voters ? wanted : voters;
 }
 
-/* Unless one of its domain is there already, where the contract forbids that. */
-static void keep(struct choice *choice, struct node_id node, bool by_domain)
+/* ---- a whole keyspace ---- */
+
+/* A keyspace under way, on nodes of its own: their load grows with each partition. */
+struct layout {
+    const struct cluster_contract *contract;
+    struct cluster_member *nodes; /* owned */
+    size_t count;
+};
+
+static struct cluster_member *node_of(const struct layout *layout, struct node_id id)
 {
-    for (size_t i = 0; i < choice->count; i++)
-        if (node_id_equal(choice->nodes[i].id, node) && !is_taken(choice, i, by_domain))
-            choice->taken[choice->taken_count++] = i;
+    size_t i = 0;
+    while (i < layout->count && !node_id_equal(layout->nodes[i].id, id))
+        i++;
+    assert(i < layout->count);
+    return &layout->nodes[i];
 }
 
-/* The first of those of the preferred site that carry it now, or else another one of that site. */
-static void keep_preferred(const struct cluster_contract *contract, struct choice *choice,
-                           uint64_t turn, const struct node_id *now, size_t now_count)
+static void place_one(struct layout *layout, uint64_t turn, struct cluster_place *place)
 {
-    for (size_t k = 0; k < now_count && !choice->taken_count; k++)
-        for (size_t i = 0; i < choice->count; i++)
-            if (node_id_equal(choice->nodes[i].id, now[k]) &&
-                strcmp(choice->nodes[i].site, contract->prefer_site) == 0)
-                keep(choice, now[k], false);
-    if (!choice->taken_count)
-        choice->taken[choice->taken_count++] =
-            first_candidate(contract, choice->nodes, choice->count, turn);
+    unsigned replicas = layout->contract->replicas;
+    cluster_resize(layout->contract, layout->nodes, layout->count, turn, NULL, 0, place->members);
+    for (unsigned k = 0; k < replicas; k++)
+        node_of(layout, place->members[k])->replicas++;
+    node_of(layout, place->members[0])->leads++;
 }
 
-void cluster_resize(const struct cluster_contract *contract, const struct cluster_member *nodes,
-                    size_t count, uint64_t turn, const struct node_id *now, size_t now_count,
-                    struct node_id *out)
+void cluster_place(const struct cluster_contract *contract, const struct cluster_member *nodes,
+                   size_t count, uint64_t turn, struct cluster_place *places)
 {
-    struct choice choice = {.nodes = nodes,
-                            .count = count,
-                            .level = contract->spread ? contract->spread : CLUSTER_SPREAD_HOST};
-    if (contract->prefer_site[0])
-        keep_preferred(contract, &choice, turn, now, now_count);
-    for (size_t i = 0; i < now_count && choice.taken_count < contract->replicas; i++)
-        keep(&choice, now[i], contract->spread != CLUSTER_SPREAD_NODE);
-    while (choice.taken_count < contract->replicas)
-        if (!take_next(&choice, turn % count, true) && !take_next(&choice, turn % count, false))
-            break;
-    assert(choice.taken_count == contract->replicas); /* cluster_contract_check counted them */
-    for (size_t i = 0; i < choice.taken_count; i++)
-        out[i] = nodes[choice.taken[i]].id; /* CLUSTER-5 */
+    struct layout layout = {
+        .contract = contract, .nodes = memory_allocate(count * sizeof *nodes), .count = count};
+    memcpy(layout.nodes, nodes, count * sizeof *nodes);
+    for (unsigned i = 0; i < contract->partitions; i++) {
+        places[i] =
+            (struct cluster_place){.first_slot = i * CLUSTER_SLOTS / contract->partitions,
+                                   .last_slot = (i + 1) * CLUSTER_SLOTS / contract->partitions - 1};
+        place_one(&layout, turn + i, &places[i]);
+    }
+    leads_level(contract, nodes, count, places);
+    memory_free(layout.nodes);
 }

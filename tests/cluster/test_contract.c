@@ -26,6 +26,7 @@ static enum status judge(const char *text, size_t node_count, struct cluster_con
         nodes[i].id.value = i + 1;
         snprintf(nodes[i].zone, sizeof nodes[i].zone, "z%zu", i % 2);
         snprintf(nodes[i].site, sizeof nodes[i].site, "berlin");
+        snprintf(nodes[i].host, sizeof nodes[i].host, "m%zu", i);
     }
     *contract = cluster_contract_default;
     why[0] = 0;
@@ -83,6 +84,70 @@ static void test_refusals(void **state)
         if (!strstr(why, table[i].says))
             fail_msg("%s: %s", table[i].words, why);
     }
+}
+
+/* CLUSTER-1: a level that no node names says nothing of what fails together. */
+static void test_spread_needs_names(void **state)
+{
+    static const char *const levels[] = {"host", "zone", "site"};
+    struct cluster_member nodes[4] = {{.id = {1}}, {.id = {2}}, {.id = {3}}, {.id = {4}}};
+    struct cluster_contract contract = {.replicas = 3, .partitions = 1, .ack = CLUSTER_ACK_QUORUM};
+    char why[CLUSTER_LINE_SIZE], says[64];
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        contract.spread = (enum cluster_spread)(CLUSTER_SPREAD_HOST + i);
+        snprintf(says, sizeof says, "nodes with --%s NAME works, or no SPREAD", levels[i]);
+        assert_int_equal(STATUS_INVALID, cluster_contract_check(&contract, nodes, 4, why));
+        assert_non_null(strstr(why, says));
+    }
+    /* Beside one that is named, a node that names no host is its own ... */
+    snprintf(nodes[0].host, sizeof nodes[0].host, "h");
+    snprintf(nodes[1].host, sizeof nodes[1].host, "h");
+    contract.spread = CLUSTER_SPREAD_HOST;
+    assert_int_equal(STATUS_OK, cluster_contract_check(&contract, nodes, 4, why));
+    contract.replicas = 4;
+    assert_int_equal(STATUS_INVALID, cluster_contract_check(&contract, nodes, 4, why));
+    assert_non_null(strstr(why, "needs 4 hosts, and the nodes have 3: REPLICAS 3 works"));
+    /* ... and of a node that names no zone nobody knows in which it is. */
+    contract = (struct cluster_contract){
+        .replicas = 3, .ack = CLUSTER_ACK_QUORUM, .spread = CLUSTER_SPREAD_ZONE};
+    snprintf(nodes[0].zone, sizeof nodes[0].zone, "a");
+    snprintf(nodes[1].zone, sizeof nodes[1].zone, "b");
+    assert_int_equal(STATUS_INVALID, cluster_contract_check(&contract, nodes, 4, why));
+    assert_non_null(strstr(why, "needs 3 zones, and the nodes have 2: REPLICAS 2 works"));
+    snprintf(nodes[2].site, sizeof nodes[2].site, "south"); /* the zone a of another site */
+    snprintf(nodes[2].zone, sizeof nodes[2].zone, "a");
+    assert_int_equal(STATUS_OK, cluster_contract_check(&contract, nodes, 4, why));
+    /* PREFER a site in which SPREAD can put none */
+    snprintf(nodes[3].site, sizeof nodes[3].site, "north");
+    snprintf(contract.prefer_site, sizeof contract.prefer_site, "north");
+    assert_int_equal(STATUS_INVALID, cluster_contract_check(&contract, nodes, 4, why));
+    assert_non_null(strstr(why, "with --site north and a --zone"));
+}
+
+/* Who leaves is not counted. */
+static void test_who_leaves_carries_nothing(void **state)
+{
+    struct cluster_member nodes[4] = {
+        {.id = {1}, .host = "a", .site = "s"}, {.id = {2}, .host = "b"}, {.id = {3}}, {.id = {4}}};
+    struct cluster_contract contract = {.replicas = 4, .ack = CLUSTER_ACK_QUORUM};
+    char why[CLUSTER_LINE_SIZE];
+    (void)state;
+    assert_int_equal(STATUS_OK, cluster_contract_check(&contract, nodes, 4, why));
+    nodes[0].leaves = true;
+    assert_int_equal(STATUS_INVALID, cluster_contract_check(&contract, nodes, 4, why));
+    assert_non_null(strstr(why, "REPLICAS 3 works"));
+    contract.replicas = 3;
+    snprintf(contract.prefer_site, sizeof contract.prefer_site, "s");
+    assert_int_equal(STATUS_INVALID, cluster_contract_check(&contract, nodes, 4, why));
+    assert_non_null(strstr(why, "or PREFER none"));
+    contract.prefer_site[0] = 0;
+    contract.spread = CLUSTER_SPREAD_HOST;
+    assert_int_equal(STATUS_OK, cluster_contract_check(&contract, nodes, 4, why));
+    nodes[1].leaves = true;
+    contract.replicas = 2;
+    assert_int_equal(STATUS_INVALID, cluster_contract_check(&contract, nodes, 4, why));
+    assert_non_null(strstr(why, "none said --host"));
 }
 
 /* What INFO shows of a contract may be asked for again. */
@@ -179,6 +244,8 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_spread_needs_names),
+        cmocka_unit_test(test_who_leaves_carries_nothing),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_words_that_are_shown_are_known),
         cmocka_unit_test(test_quorums),
