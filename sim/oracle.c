@@ -485,14 +485,23 @@ void oracle_dropped(struct oracle *oracle, unsigned node, struct node *inside)
     }
 }
 
+/* `system` or `default` is not on this node. It was let go of while the process ran: seen so, or
+ * perhaps in the turn in which the process died. Else its log has lost it. */
+static void look_absent(struct oracle *oracle, unsigned node, size_t at)
+{
+    struct watch *watch = &oracle->watches[node][at];
+    if (watch->fresh && !watch->died_in_turn)
+        look_first(oracle, node, at, NULL);
+    *watch = (struct watch){.replica = watch->replica, .gone = watch->gone};
+}
+
 void oracle_turned(struct oracle *oracle, unsigned node, struct node *inside)
 {
     if (!node_is_started(inside))
         return;
     for (uint64_t at = 0; at <= GROUP_DEFAULT.value; at++)
-        if (oracle->watches[node][at].fresh && node_owns(inside, (struct group_id){at}) &&
-            !node_group(inside, (struct group_id){at}))
-            look_first(oracle, node, at, NULL);
+        if (node_owns(inside, (struct group_id){at}) && !node_group(inside, (struct group_id){at}))
+            look_absent(oracle, node, at);
     for (size_t i = 0; i < node_group_count(inside); i++) {
         struct replica *replica = node_group_at(inside, i);
         uint64_t at = replica_group(replica).value;

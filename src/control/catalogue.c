@@ -158,6 +158,7 @@ void catalogue_finish(struct control_catalogue *catalogue)
               by_group);
     index_slots(catalogue);
     fill_replicas(catalogue);
+    load_count(catalogue);
 }
 
 void catalogue_read_store(struct control_catalogue *catalogue, struct store *store)

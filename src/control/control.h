@@ -70,6 +70,7 @@ struct control_options {
      * which is lost for good. */
     bool begins_anew;
     uint64_t replace_after_ns; /* a member that is down for so long is replaced; 0: none is */
+    unsigned weight;           /* 0: CONTROL_WEIGHT_DEFAULT */
     uint64_t tag;              /* io tags used: tag .. tag + CONTROL_PROBES_MAX - 1 */
 };
 
@@ -153,11 +154,15 @@ enum control_duty {
                           */
 };
 
+#define CONTROL_WEIGHT_DEFAULT 100
+#define CONTROL_WEIGHT_MAX     1000
+
 struct control_node {
     struct node_member member;
     uint64_t ticket; /* of its join; 0: it formed the cluster */
     enum control_duty duty;
     int64_t since_us; /* of the duty, group time; 0: since it came */
+    unsigned weight; /* its share of replicas beside the others; 0: CONTROL_WEIGHT_DEFAULT */
 };
 
 struct control_catalogue {
@@ -212,10 +217,16 @@ const char *control_duty_word(const struct control_catalogue *catalogue,
                               const struct control_node *node);
 /* What `partition` has, or will have when its change is settled. */
 const struct raft_configuration *partition_wanted(const struct control_partition *partition);
+/* The nodes of that, the first candidate in front; those of the formation too. Returns how many. */
+size_t partition_nodes(const struct control_catalogue *catalogue,
+                       const struct control_partition *partition,
+                       struct node_id out[RAFT_MEMBERS_MAX]);
 
 /* KEYSPACE CREATE | LIST | INFO | EXPLAIN | ALTER | DROP | RECORDS: a data command of the system
  * group; admin/ has its row. */
 void control_execute_keyspace(struct command_call *call);
+/* PARTITION EXPLAIN id: why its copies are where they are; the same. CLUSTER-7 */
+void control_execute_partition(struct command_call *call);
 /* MEMBER JOIN ticket client-address peer-address site zone host: a node asks to be taken in, and is
  * told its id; with the same ticket again, the same one. CONTROL-11 */
 void control_execute_member(struct command_call *call);

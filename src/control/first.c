@@ -23,11 +23,17 @@ static void write_partition(struct record *record, struct group_id group, uint64
     record_of_partition(record, &partition);
 }
 
-static size_t write_records(const struct node_formation *formation, struct record *records)
+/* The others say their weight themselves (weight.c). */
+static size_t write_records(const struct control *control, struct record *records)
 {
+    const struct node_formation *formation = node_formation(control->node);
     size_t count = 0, members = formation->member_count;
-    for (size_t i = 0; i < members; i++)
-        record_of_node(&records[count++], &(struct control_node){.member = formation->members[i]});
+    for (size_t i = 0; i < members; i++) {
+        struct control_node node = {.member = formation->members[i]};
+        if (node_id_equal(node.member.id, formation->self))
+            node.weight = control->options.weight;
+        record_of_node(&records[count++], &node);
+    }
     write_keyspace(&records[count++], KEYSPACE_SYSTEM, "system",
                    members >= 5   ? 5
                    : members >= 3 ? 3
@@ -36,6 +42,40 @@ static size_t write_records(const struct node_formation *formation, struct recor
     write_partition(&records[count++], GROUP_SYSTEM, KEYSPACE_SYSTEM);
     write_partition(&records[count++], GROUP_DEFAULT, KEYSPACE_DEFAULT);
     return count;
+}
+
+/* ---- where they are from then on ---- */
+
+static bool is_well_placed(const struct control_catalogue *catalogue,
+                           const struct control_keyspace *keyspace,
+                           const struct control_partition *partition)
+{
+    struct node_id now[RAFT_MEMBERS_MAX], best[CLUSTER_REPLICAS_MAX];
+    size_t count = partition_nodes(catalogue, partition, now);
+    cluster_resize(&keyspace->contract, catalogue->nodes, catalogue->place_count,
+                   partition->group.value, now, count, best);
+    return memcmp(now, best, count * sizeof now[0]) == 0;
+}
+
+/* The rule of birth looks at no fault domain: where these ask for other nodes, the first change of
+ * a partition stands in its first record. The records of the partitions are the last ones, in the
+ * order of their ids. */
+static void place_over_domains(struct record *records, size_t count)
+{
+    struct control_catalogue catalogue;
+    catalogue_init(&catalogue);
+    for (size_t i = 0; i < count; i++)
+        catalogue_add(&catalogue, slice_of_text(records[i].key), slice_of_text(records[i].text));
+    catalogue_finish(&catalogue);
+    for (size_t i = 0; i < catalogue.partition_count; i++) {
+        struct control_partition partition = catalogue.partitions[i];
+        const struct control_keyspace *keyspace = catalogue_find_id(&catalogue, partition.keyspace);
+        if (!keyspace || is_well_placed(&catalogue, keyspace, &partition))
+            continue;
+        wanted_set(&catalogue, keyspace, keyspace, &partition);
+        record_of_partition(&records[count - catalogue.partition_count + i], &partition);
+    }
+    catalogue_deinit(&catalogue);
 }
 
 static void write(struct control *control, struct replica *replica, const struct record *records,
@@ -84,7 +124,8 @@ void first_records_step(struct control *control)
         return;
     }
     struct record *records = memory_zeroed(RECORDS_MAX, sizeof *records);
-    size_t count = write_records(node_formation(control->node), records);
+    size_t count = write_records(control, records);
+    place_over_domains(records, count);
     control->has_first_records = written && !(alone && !is_there(replica, records));
     if (!control->has_first_records && replica_is_serving(replica))
         write(control, replica, records, written ? 1 : count);

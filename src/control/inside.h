@@ -314,6 +314,17 @@ bool duty_may_go(const struct control_catalogue *catalogue, struct node_id node)
 bool duty_is_replaced(const struct control_catalogue *catalogue, struct node_id node);
 /* The report away:NODE, gone or back, on the leader of `system`. Replies. */
 void duty_take_report(struct command_call *call, struct slice key, struct slice text);
+/* load.c */
+/* What each of catalogue->nodes carries, counted over all partitions. */
+void load_count(struct control_catalogue *catalogue);
+/* A partition that had replicas there is to have them here: the counts follow. */
+void load_move(const struct control_catalogue *catalogue, const struct raft_configuration *was,
+               const struct node_id *nodes, size_t count);
+
+/* weight.c */
+void weight_tick(struct control *control);
+/* The report weight:NODE, with its weight, on the leader of `system`. Replies. */
+void weight_execute(struct command_call *call, struct slice key, struct slice text);
 
 /* wanted.c */
 /* `system` and `default` begin where the formation says: now that stands in `partition`. As it was

@@ -62,6 +62,8 @@ void record_of_node(struct record *record, const struct control_node *node)
         json_object_set_new(root, "duty", json_string(duty_words[node->duty]));
         json_object_set_new(root, "since", json_integer((json_int_t)node->since_us));
     }
+    if (node->weight && node->weight != CONTROL_WEIGHT_DEFAULT)
+        json_object_set_new(root, "weight", json_integer(node->weight));
     store_json(record, root);
 }
 
@@ -213,6 +215,9 @@ bool record_read_node(struct slice text, struct control_node *out)
     if (ticket)
         node.ticket = strtoull(ticket, NULL, 16);
     good = good && take_duty(root, &node);
+    uint64_t weight = CONTROL_WEIGHT_DEFAULT; /* absent: it was never said */
+    (void)take_number(root, "weight", CONTROL_WEIGHT_MAX, &weight);
+    node.weight = (unsigned)weight;
     json_decref(root);
     if (good)
         *out = node;

@@ -31,6 +31,7 @@ static const struct report_kind {
     {"settled:", 0, false}, /* not kept: it changes the catalogue (wanted.c) */
     {"readmit:", 0, false}, /* the same (readmit.c) */
     {"away:", 0, false},    /* the same (duty.c) */
+    {"weight:", 0, false},  /* the same (weight.c) */
 };
 
 static const struct report_kind *kind_of(struct slice key)
@@ -200,6 +201,8 @@ void control_execute_report(struct command_call *call)
         readmit_execute(call, key, text);
     else if (has_prefix(key, "away:"))
         duty_take_report(call, key, text);
+    else if (has_prefix(key, "weight:"))
+        weight_execute(call, key, text);
     else
         report_keep(call, key, text);
 }

@@ -92,6 +92,33 @@ void wanted_set_nodes(const struct control_keyspace *before,
     partition->joiner = (struct node_id){0};
 }
 
+static bool serves(const struct control_catalogue *catalogue, struct node_id node)
+{
+    for (size_t i = 0; i < catalogue->place_count; i++)
+        if (node_id_equal(catalogue->nodes[i].id, node))
+            return true;
+    return false;
+}
+
+/* What was wanted before the open change is wanted again: it asked for the same, and the nodes
+ * serve. */
+static bool goes_back(const struct control_catalogue *catalogue,
+                      const struct control_keyspace *before,
+                      const struct control_keyspace *keyspace,
+                      const struct control_partition *partition)
+{
+    const struct cluster_contract *old = before->changing ? &before->before : &before->contract;
+    const struct cluster_contract *new = &keyspace->contract;
+    bool open = partition->settled < partition->change;
+    if (!open || partition->before.member_count != new->replicas || old->spread != new->spread ||
+        old->replicas != new->replicas || strcmp(old->prefer_site, new->prefer_site) != 0)
+        return false;
+    for (size_t i = 0; i < partition->before.member_count; i++)
+        if (!serves(catalogue, partition->before.members[i].node))
+            return false;
+    return true;
+}
+
 void wanted_set(const struct control_catalogue *catalogue, const struct control_keyspace *before,
                 const struct control_keyspace *keyspace, struct control_partition *partition)
 {
@@ -99,10 +126,16 @@ void wanted_set(const struct control_catalogue *catalogue, const struct control_
     struct raft_configuration present;
     wanted_write_birth(catalogue, before, partition);
     wanted_present(partition, &present);
+    struct raft_configuration was = *partition_wanted(partition);
     for (size_t i = 0; i < present.member_count; i++)
         now[i] = present.members[i].node;
-    cluster_resize(&keyspace->contract, catalogue->nodes, catalogue->place_count,
-                   partition->group.value, now, present.member_count, nodes);
+    if (goes_back(catalogue, before, keyspace, partition)) /* also where it is placed otherwise today */
+        for (size_t i = 0; i < partition->before.member_count; i++)
+            nodes[i] = partition->before.members[i].node;
+    else
+        cluster_resize(&keyspace->contract, catalogue->nodes, catalogue->place_count,
+                       partition->group.value, now, present.member_count, nodes);
+    load_move(catalogue, &was, nodes, keyspace->contract.replicas);
     wanted_set_nodes(before, keyspace, partition, nodes);
 }
 

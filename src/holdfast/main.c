@@ -17,6 +17,7 @@ static void print_help(void)
            "  replica    one copy of one partition: move, why\n"
            "  why        what stands in the way of a keyspace, a node, a replica, a partition\n"
            "  whatif     what would be left without some nodes: holdfast whatif lose node 2\n"
+           "  partition  explain: why its copies are where they are\n"
            "  loss       acknowledged writes that a failover cut: list, show, replay, discard\n"
            "  events     what has become of nodes and replicas\n"
            "  failovers  a record of each change of leader\n"
@@ -40,7 +41,7 @@ static int run_simulator(char **words)
 
 static int refuse_verb(const char *verb)
 {
-    static const char *const later[] = {"top", "partition", "backup"};
+    static const char *const later[] = {"top", "backup"};
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++)
         if (strcmp(verb, later[i]) == 0)
             return complain(EXIT_USAGE, "%s: not available in this version", verb);

@@ -48,6 +48,12 @@ static const struct verb {
      "holdfast [-a HOST:PORT] events [--count=N] [KEYSPACE] [--json]\n\n"
      "What has become of nodes and replicas, the newest first; the last 2,000 are kept.\n",
      NULL},
+    {"partition", NULL, "",
+     "holdfast [-a HOST:PORT] partition explain ID [--json]\n\n"
+     "Why the copies of a partition are where they are: of each node whether it has one and why,\n"
+     "of sites, zones and hosts how even they are and whether one holds a majority, and what a\n"
+     "plan made now would change. holdfast keyspace info NAME shows the ids of its partitions.\n",
+     NULL},
     {"failovers", "", "there was no failover",
      "holdfast [-a HOST:PORT] failovers [KEYSPACE] [--count N] [--json]\n\n"
      "A record of each change of leader, of the last 1,000; of the newest N with --count.\n"

@@ -272,6 +272,7 @@ static enum status create_workers(struct program *program, const struct options 
         .site = options_get(options, "site"),
         .zone = options_get(options, "zone"),
         .host = options_get(options, "host"),
+        .weight = (unsigned)options_size(options, "weight"),
         .wal_segment_size = options_size(options, "wal-segment-size"),
         .snapshot_log_bytes = options_size(options, "snapshot-log-bytes"),
         .snapshot_period_ns = options_size(options, "snapshot-seconds") * 1000000000ull,

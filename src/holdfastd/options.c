@@ -27,6 +27,7 @@ static const struct {
     {"site", "NAME", "fault domain, outermost"},
     {"zone", "NAME", "fault domain inside the site"},
     {"host", "NAME", "fault domain inside the zone"},
+    {"weight", "N", "its share of replicas beside other nodes, 1 to 1000 (default 100)"},
     {"workers", "N", "threads that serve, 1 to 16, or auto: one for each core (default 1)"},
     {"replace-after", "SECONDS",
      "a member that is down for so long is replaced elsewhere; 0: never (default 300)"},
@@ -231,6 +232,17 @@ static enum status check_workers(const char *name, const char *value, char why[4
     return STATUS_INVALID;
 }
 
+static enum status check_weight(const char *name, const char *value, char why[400])
+{
+    char *end;
+    long weight = isdigit((unsigned char)value[0]) ? strtol(value, &end, 10) : 0;
+    if (weight >= 1 && weight <= CONTROL_WEIGHT_MAX && !*end)
+        return STATUS_OK;
+    snprintf(why, 400, "--%s: '%.20s' is not a number from 1 to %d; the default is %d", name, value,
+             CONTROL_WEIGHT_MAX, CONTROL_WEIGHT_DEFAULT);
+    return STATUS_INVALID;
+}
+
 static enum status check_yes(const char *name, const char *value, char why[400])
 {
     if (strcmp(value, "yes") == 0 || strcmp(value, "no") == 0)
@@ -261,6 +273,8 @@ static enum status check(const char *name, const char *value, char why[400])
         return check_workers(name, value, why);
     if (strcmp(name, "begin-anew") == 0)
         return check_yes(name, value, why);
+    if (strcmp(name, "weight") == 0)
+        return check_weight(name, value, why);
     if (strcmp(name, "snapshot-log-bytes") == 0)
         return check_size(name, value, 1u << 20, 1ull << 40, why);
     if (strcmp(name, "snapshot-seconds") == 0)
@@ -521,10 +535,8 @@ static enum status read_words(struct options *options, int count, char **words, 
 static const struct {
     const char *name, *value;
 } defaults[] = {
-    {"listen", "127.0.0.1:6379"},
-    {"dir", "./holdfast-data"},
-    {"snapshot-log-bytes", "64mb"},
-    {"snapshot-seconds", "600"},
+    {"listen", "127.0.0.1:6379"}, {"dir", "./holdfast-data"}, {"snapshot-log-bytes", "64mb"},
+    {"snapshot-seconds", "600"},  {"weight", "100"},
 };
 
 enum status options_read(struct options *options, int count, char **words, char why[400])

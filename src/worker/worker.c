@@ -56,6 +56,7 @@ static enum status create_control(struct worker *worker, const struct worker_opt
         .follows = worker->others.self != 0,
         .begins_anew = options->begins_anew,
         .replace_after_ns = options->replace_after_ns,
+        .weight = options->weight,
         .tag = TAG_CONTROL,
     };
     return control_create(worker->io, &control, &worker->control, why);

@@ -58,6 +58,7 @@ struct worker_options {
     uint64_t replace_after_ns; /* a member that is down for so long is replaced; 0: none is */
     bool begins_anew; /* an empty directory takes the place of a member's that is lost for good */
     const char *site, *zone, *host;
+    unsigned weight;                  /* its share of replicas; 0: CONTROL_WEIGHT_DEFAULT */
     const struct node_timing *timing; /* NULL: node_timing_default */
     bool readindex_reads;             /* strong reads by rounds instead of the lease */
     uint64_t wal_segment_size;        /* 0: default */

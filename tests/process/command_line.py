@@ -51,12 +51,12 @@ class CommandLine(unittest.TestCase):
         self.refused(1, "is holdfastd running there?", HOLDFAST, "-a", f"127.0.0.1:{free_port()}", "keyspace", "list")
 
     def test_verbs_of_later_versions(self):
-        for verb in ("top", "node", "partition", "events", "backup"):
+        for verb in ("top", "backup"):
             self.refused(2, f"{verb}: not available in this version", HOLDFAST, verb)
 
     def test_help(self):
         self.assertIn("--count N", run(HOLDFAST, "failovers", "--help")[1])
-        for words in ([], ["status"], ["keyspace"], ["loss"], ["failovers"], ["dev"], ["sim"], ["sim", "run"]):
+        for words in ([], ["status"], ["keyspace"], ["loss"], ["failovers"], ["partition"], ["dev"], ["sim"], ["sim", "run"]):
             code, out, err = run(HOLDFAST, *words, "--help")
             self.assertEqual((code, err), (0, ""))
             self.assertIn("holdfast", out)
@@ -77,6 +77,8 @@ class CommandLine(unittest.TestCase):
             self.refused(2, "not HOST:PORT", HOLDFASTD, "--dir", place, "--listen", "6379")
             for number in ("0", "17", "two", "-1", "2x"):
                 self.refused(2, "a number from 1 to 16", HOLDFASTD, "--dir", place, "--workers", number)
+            for number in ("0", "1001", "half", "-1", "2x"):
+                self.refused(2, "a number from 1 to 1000", HOLDFASTD, "--dir", place, "--weight", number)
             self.refused(2, "not available in this version", HOLDFASTD, "--dir", place, "--requirepass", "secret")
             self.refused(2, "cannot read the config file", HOLDFASTD, os.path.join(folder, "absent.conf"))
             self.assertFalse(os.path.exists(place), "a refused start leaves nothing behind")

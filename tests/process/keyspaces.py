@@ -195,6 +195,25 @@ class Keyspaces(unittest.TestCase):
             away.start()
             wait_until(lambda: self.told(ask)["placement"][0]["state"] == "settled", 20, "it has changed")
 
+    def test_a_partition_says_why_it_is_where_it_is(self):
+        with Cluster(3) as cluster:
+            for i, node in enumerate(cluster.nodes):
+                node.options = ["--zone", "aab"[i], "--weight", str(100 + 50 * i)]
+            one = cluster.start().nodes[0]
+            explain = lambda *words: run(HOLDFAST, "-a", one.name, "partition", *words)
+            code, out, _ = explain("explain", "1")
+            self.assertEqual(code, 0)
+            self.assertIn("2 zones: one of them must hold 2 of 3 copies, a majority", out)
+            self.assertIn("the only copy in zone b", out)
+            self.assertIn("plan: nothing would move\n", out)
+            for weight in (100, 150, 200):  # what they were started with, by their own report
+                wait_until(lambda: f"at weight {weight}," in explain("explain", "1")[1], 10, f"weight {weight} is known")
+            self.assertIn("slots 0-16383 of keyspace default", json.loads(explain("explain", "1", "--json")[1]))
+            self.assertEqual(explain()[0], 2)
+            code, out, err = explain("explain", "77")
+            self.assertEqual((code, out), (1, ""))
+            self.assertIn("KEYSPACE INFO name shows those of a keyspace", err)
+
     def test_survives_the_death_of_all(self):
         with Cluster(3) as cluster:
             cluster.start()

@@ -37,6 +37,8 @@ struct stage_node {
     struct worker *others[STAGE_OTHERS_MAX]; /* workers 1, 2 */
     unsigned workers;                        /* of its next start */
     bool begins_anew;                        /* the same: --begin-anew yes */
+    const char *site, *zone, *host;          /* of its first start; NULL: not said */
+    unsigned weight;                         /* of its next start; 0: not said */
     char listen[IO_ADDRESS_SIZE], peer_listen[IO_ADDRESS_SIZE];
     char join[STAGE_NODES_MAX * IO_ADDRESS_SIZE];
     char why[WORKER_LINE_SIZE];  /* why it did not start or has stopped; "" else */
