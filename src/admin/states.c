@@ -213,7 +213,7 @@ static void look(struct admin *admin, struct node *node, const struct replica *r
         *seen = (struct admin_seen){.group = group,
                                     .replica = member->replica,
                                     .state = state,
-                                    .told = state,
+                                    .told = ADMIN_STATE_UNKNOWN, /* until it has lasted */
                                     .since_ms = wall_ms};
         admin->seen_count++;
     }

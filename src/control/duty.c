@@ -524,8 +524,11 @@ void control_execute_replica(struct command_call *call)
 {
     struct keyspace_work work = {.call = call};
     read_catalogue(&work);
-    if (!slice_is_word(call->arguments[1], "MOVE") || call->count != 5 ||
-        !slice_is_word(call->arguments[3], "TO"))
+    struct slice verb = call->arguments[1];
+    if (!slice_is_word(verb, "MOVE"))
+        keyspace_fail(&work, "ERR unknown subcommand '%.*s': REPLICA knows MOVE and WHY",
+                      (int)(verb.size < 64 ? verb.size : 64), verb.at);
+    else if (call->count != 5 || !slice_is_word(call->arguments[3], "TO"))
         keyspace_fail(&work, "ERR REPLICA takes MOVE partition/replica TO node");
     else if (!work.catalogue.node_count)
         keyspace_fail(&work, "TRYAGAIN the cluster has just formed and writes its first records");

@@ -25,7 +25,7 @@ static void test_refusals(void **state)
         {"KEYSPACE ALTER system SHORT degrade", "belongs to every cluster"},
         {"KEYSPACE", "arguments for 'keyspace' command: CREATE, LIST, INFO"},
         {"LOSS", "arguments for 'loss' command: LIST, SHOW"},
-        {"NODE", "arguments for 'node' command: PROBE"},
+        {"NODE", "arguments for 'node' command: LIST, DRAIN"},
         {"KEYSPACE DROP x", "there is no keyspace 'x'"},
         {"KEYSPACE INFO x", "there is no keyspace 'x'"},
         {"KEYSPACE EXPLAIN x", "there is no keyspace 'x'"},
