@@ -130,7 +130,7 @@ static void validate_leader(const struct raft *raft)
     assert(raft_is_saved(raft)); /* RAFT-5 */
     assert(!view->void_from);    /* RAFT-19 */
     assert(view->term_start > 0 && view->term_start <= view->last_index + 1);
-    assert(!raft_is_transferring(raft) || view->lease_until_ns == 0); /* RAFT-13 */
+    assert(!raft_has_handed_over(raft) || view->lease_until_ns == 0); /* RAFT-13 */
     for (size_t i = 0; i < raft->peer_count; i++) {
         const struct peer *peer = &raft->peers[i];
         assert(peer->persisted <= peer->written && peer->written < peer->next);

@@ -23,11 +23,10 @@ void raft_handle_round(struct raft *raft)
 {
     if (raft->view.role != RAFT_LEADER)
         return;
-    raft_transfer_tick(raft);
     raft_check_quorum(raft);
     if (raft->view.role != RAFT_LEADER)
         return;
-    if (raft_is_transferring(raft))
+    if (raft_has_handed_over(raft))
         return; /* RAFT-13: the number stays, so that nobody hears a later one */
     raft->view.round++;
     raft->round_starts[raft->view.round % RAFT_ROUNDS_MAX] = raft->now_ns;
@@ -47,7 +46,7 @@ void raft_try_confirm(struct raft *raft)
         rounds[i] = i == raft->self_place ? view->round : raft->peers[i].round;
     uint64_t round = raft_quorum_value(raft, QUORUM_CONFIRMATION, rounds);
     if (round <= view->confirmed_round || view->round - round >= RAFT_ROUNDS_MAX ||
-        raft_is_transferring(raft))
+        raft_has_handed_over(raft))
         return;
     assert(round <= view->round);
     view->confirmed_round = round;
@@ -87,7 +86,7 @@ uint64_t raft_quorum_contact_ns(const struct raft *raft)
 void raft_check_quorum(struct raft *raft)
 {
     uint64_t limit = raft_quorum_contact_ns(raft) + raft->options.election_timeout_max_ns;
-    if (raft_is_transferring(raft))
+    if (raft_has_handed_over(raft))
         return; /* its end is near, and a new count begins there */
     if (raft->now_ns >= limit)
         raft_become_follower(raft, raft->view.term, (struct replica_id){0});

@@ -556,7 +556,6 @@ void raft_handle_vote_answer(struct raft *raft, const struct raft_message *messa
 void raft_election_tick(struct raft *raft)
 {
     if (raft->view.role == RAFT_LEADER) {
-        raft_transfer_tick(raft);
         raft_check_quorum(raft);
         if (raft->view.role == RAFT_LEADER)
             raft_check_stalled(raft);

@@ -65,7 +65,7 @@ static void update_deadline(struct raft *raft)
 {
     struct raft_view *view = &raft->view;
     if (raft_is_transferring(raft))
-        view->deadline_ns = raft->transfer_end_ns;
+        view->deadline_ns = raft_transfer_deadline_ns(raft);
     else if (view->role == RAFT_LEADER)
         view->deadline_ns = raft_quorum_contact_ns(raft) + raft->options.election_timeout_max_ns;
     else if (view->role == RAFT_PRE_CANDIDATE && raft->pre_vote_won)
@@ -203,6 +203,7 @@ void raft_step(struct raft *raft, const struct raft_event *event, struct raft_ou
     raft->wall_us = event->wall_us;
     dispatch(raft, event);
     raft_check_sure(raft);
+    raft_transfer_tick(raft);
     announce_state(raft);
     update_deadline(raft);
     const struct raft_configuration *configuration = raft_configuration(raft);

@@ -211,7 +211,6 @@ static void peer_matched(struct raft *raft, struct peer *peer, const struct raft
         peer->written = message->written;
         peer->stalled_ns = peer->moved_ns = peer->advanced_ns = raft->now_ns;
         release_batches(peer, peer->written);
-        raft_transfer_tick(raft);
     }
     if (peer->next <= peer->written)
         peer->next = peer->written + 1;

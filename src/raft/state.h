@@ -114,7 +114,8 @@ struct raft {
     uint64_t round_starts[RAFT_ROUNDS_MAX];
     bool transfer_to_any;
     uint64_t transfer_failed_term;        /* in which one came to nothing; 0: none has */
-    uint64_t transfer_end_ns, run_now_ns; /* view.transfer_to: gives up; RUN_NOW was sent, 0: not */
+    uint64_t transfer_ns, transfer_end_ns; /* view.transfer_to: began; gives up */
+    uint64_t run_now_ns;                   /* RUN_NOW was sent, 0: not */
 
     uint32_t ticket_first, ticket_count; /* a ring */
     struct ticket tickets[RAFT_TICKETS_MAX];
@@ -246,13 +247,20 @@ struct peer *raft_find_better_clock(struct raft *raft); /* R12; NULL: none */
 
 /* transfer.c */
 void raft_handle_transfer(struct raft *raft, struct replica_id to);
-void raft_transfer_tick(
-    struct raft *raft); /* leader: time has passed, or a peer has matched more */
+void raft_transfer_tick(struct raft *raft); /* after each event */
 void raft_end_transfer(struct raft *raft);
+uint64_t raft_transfer_deadline_ns(const struct raft *raft);
 void raft_hand_over_tail(struct raft *raft); /* a round was confirmed */
+/* Takes no proposal. */
 static inline bool raft_is_transferring(const struct raft *raft)
 {
     return raft->view.transfer_to.value != 0;
+}
+
+/* Somebody may run by now: no lease, no rounds (RAFT-13). */
+static inline bool raft_has_handed_over(const struct raft *raft)
+{
+    return raft_is_transferring(raft) && raft->run_now_ns != 0;
 }
 
 /* replication.c */

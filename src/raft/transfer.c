@@ -1,8 +1,12 @@
 /* transfer.c - a leader hands over (dissertation 3.10; R11, R17).
  *
- *     no proposals, no lease --target matches all--> RUN_NOW --a higher term is heard--> follower
- *                            --one election timeout--> leads on, the lease comes with the next
- * round
+ *     no proposals --all is answered, target matches all--> no lease, RUN_NOW --a higher term--> follower
+ *                  --one election timeout--> leads on   --one election timeout--> leads on, the lease
+ *                                                                                 comes with the next round
+ *
+ * Who waits for an answer of this leader gets it before another may begin: all of the log is
+ * committed, a round begun after the last read is confirmed, and for levels that ask for more copies
+ * than the commit, every voter in sync has them, or half of the time is over.
  *
  * The promise that voters gave this leader must not refuse the one it hands over to, so the
  * campaign that it asks for passes them over. A RUN_NOW may be late: by then this leader may lead
@@ -85,10 +89,44 @@ void raft_handle_transfer(struct raft *raft, struct replica_id to)
     if (place == raft->peer_count)
         return;
     view->transfer_to = raft->peers[place].replica;
-    view->lease_until_ns = 0; /* before anybody is allowed to run: R11 */
+    raft->transfer_ns = raft->now_ns;
     raft->transfer_end_ns = raft->now_ns + raft->options.election_timeout_min_ns;
     raft->run_now_ns = 0;
-    raft_transfer_tick(raft);
+    raft->outputs->round_wanted = true;
+}
+
+static uint64_t patience_end_ns(const struct raft *raft)
+{
+    return raft->transfer_ns + raft->options.election_timeout_min_ns / 2;
+}
+
+uint64_t raft_transfer_deadline_ns(const struct raft *raft)
+{
+    bool patient = !raft->run_now_ns && raft->now_ns < patience_end_ns(raft);
+    return patient ? patience_end_ns(raft) : raft->transfer_end_ns;
+}
+
+/* A witness has nobody to answer (R14), and its tail may wait for the other to be committed. */
+static bool has_answered_all(const struct raft *raft)
+{
+    const struct raft_view *view = &raft->view;
+    if (raft_self_is_witness(raft))
+        return true;
+    return view->commit >= view->last_index && view->confirmed_start_ns > raft->transfer_ns &&
+           (raft->now_ns >= patience_end_ns(raft) ||
+            raft_acked_by(raft, RAFT_COPIES_ALL, true) >= view->last_index);
+}
+
+static void send_run_now(struct raft *raft, const struct peer *peer)
+{
+    struct raft_message message = raft_message_to(raft, RAFT_RUN_NOW, peer->replica);
+    if (!raft->run_now_ns)
+        raft->transfer_end_ns = raft->now_ns + raft->options.election_timeout_min_ns;
+    raft->view.lease_until_ns = 0; /* before anybody is allowed to run: R11 */
+    message.transfer = true;
+    message.round = raft->view.round;
+    raft->run_now_ns = raft->now_ns;
+    raft_send(raft, &message);
 }
 
 /* R14: it won with a tail that no reachable voter with data has, and gives that away. After each
@@ -102,9 +140,10 @@ void raft_hand_over_tail(struct raft *raft)
 /* Leads on. The count of silence begins anew: nobody was asked for a round meanwhile. */
 void raft_end_transfer(struct raft *raft)
 {
+    if (raft_has_handed_over(raft))
+        raft->elected_ns = raft->now_ns;
     raft->view.transfer_to = (struct replica_id){0};
     raft->transfer_failed_term = raft->view.term;
-    raft->elected_ns = raft->now_ns;
     raft->outputs->round_wanted = true;
 }
 
@@ -127,11 +166,9 @@ void raft_transfer_tick(struct raft *raft)
         return;
     }
     bool waits = raft->run_now_ns && raft->now_ns < raft->run_now_ns + pause;
-    if (peer->written < view->last_index || waits)
-        return;
-    struct raft_message message = raft_message_to(raft, RAFT_RUN_NOW, peer->replica);
-    message.transfer = true;
-    message.round = view->round;
-    raft->run_now_ns = raft->now_ns;
-    raft_send(raft, &message);
+    bool early = view->confirmed_round == view->round && view->confirmed_start_ns <= raft->transfer_ns;
+    raft->outputs->round_wanted |= early && raft->now_ns > raft->transfer_ns;
+    if (peer->written >= view->last_index && !waits &&
+        (raft->run_now_ns || has_answered_all(raft)))
+        send_run_now(raft, peer);
 }

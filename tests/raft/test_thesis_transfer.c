@@ -23,6 +23,16 @@ static void hand_over(struct bench *bench, uint64_t to)
     bench_step(bench, (struct raft_event){.kind = RAFT_TRANSFER, .from = {to}});
 }
 
+/* A round that begins a moment later is confirmed by both others. */
+static void confirm_a_round(struct bench *bench)
+{
+    bench->now_ns += 1;
+    bench_event(bench, RAFT_ROUND);
+    uint64_t round = bench_view(bench)->round;
+    bench_heartbeat_answer(bench, 2, 2, round);
+    bench_heartbeat_answer(bench, 3, 2, round);
+}
+
 /* 3.10: the prior leader stops accepting what clients want. */
 static void no_proposals_while_handing_over(void **state)
 {
@@ -37,13 +47,16 @@ static void no_proposals_while_handing_over(void **state)
     bench_stop(&bench);
 }
 
-/* R11: the lease is given up before the other is asked, and no round brings it back meanwhile. */
+/* R11: the lease is given up when the other is asked, and no round brings it back meanwhile. */
 static void lease_is_given_up_first(void **state)
 {
     struct bench bench;
     (void)state;
     lead(&bench);
     hand_over(&bench, 2);
+    assert_null(bench_sent(&bench, RAFT_RUN_NOW, 2));
+    assert_int_not_equal(bench_view(&bench)->lease_until_ns, 0);
+    confirm_a_round(&bench);
     assert_int_equal(bench_view(&bench)->lease_until_ns, 0);
     uint64_t round = bench_view(&bench)->round;
     assert_int_equal(bench_sent(&bench, RAFT_RUN_NOW, 2)->round, round);
@@ -63,10 +76,74 @@ static void target_is_brought_up_to_date(void **state)
     bench_event(&bench, RAFT_PROPOSE);
     bench_persist(&bench);
     hand_over(&bench, 3);
+    bench_accept(&bench, 2, 5);
+    confirm_a_round(&bench);
     assert_null(bench_sent(&bench, RAFT_RUN_NOW, 3));
     bench_accept(&bench, 3, 5);
     assert_true(bench_sent(&bench, RAFT_RUN_NOW, 3)->transfer);
     bench_stop(&bench);
+}
+
+/* Who waits for this leader is answered before another may begin: a read by a round that begins
+ * after it, ... */
+static void reads_are_answered_first(void **state)
+{
+    struct bench bench;
+    (void)state;
+    lead(&bench);
+    bench_event(&bench, RAFT_ROUND); /* at the same time as the last read, maybe: it proves nothing */
+    hand_over(&bench, 2);
+    bench_heartbeat_answer(&bench, 2, 2, bench_view(&bench)->round);
+    assert_null(bench_sent(&bench, RAFT_RUN_NOW, 2));
+    bench_clear(&bench);
+    bench.now_ns += 1;
+    bench_heartbeat_answer(&bench, 3, 2, bench_view(&bench)->round);
+    assert_null(bench_sent(&bench, RAFT_RUN_NOW, 2));
+    assert_true(bench.outputs.round_wanted);
+    confirm_a_round(&bench);
+    assert_non_null(bench_sent(&bench, RAFT_RUN_NOW, 2));
+    bench_stop(&bench);
+}
+
+/* ... a write by its commit, although the target has it already, ... */
+static void writes_are_committed_first(void **state)
+{
+    struct bench bench;
+    (void)state;
+    lead(&bench);
+    bench_event(&bench, RAFT_PROPOSE);
+    hand_over(&bench, 3);
+    bench_accept_written(&bench, 3, 5, 4); /* not synced there yet, nor here */
+    confirm_a_round(&bench);
+    assert_null(bench_sent(&bench, RAFT_RUN_NOW, 3));
+    bench_persist(&bench);
+    bench_accept(&bench, 2, 5);
+    bench_wait(&bench, BENCH_TIMEOUT / 2);
+    assert_non_null(bench_sent(&bench, RAFT_RUN_NOW, 3));
+    bench_stop(&bench);
+}
+
+/* ... and one that asks for all copies by all that are in sync, but not for ever. */
+static void copies_are_waited_for(void **state)
+{
+    struct bench bench;
+    (void)state;
+    for (int late = 0; late < 2; late++) {
+        lead(&bench);
+        bench_event(&bench, RAFT_PROPOSE);
+        bench_persist(&bench);
+        hand_over(&bench, 2);
+        bench_accept(&bench, 2, 5);
+        confirm_a_round(&bench);
+        assert_int_equal(bench_view(&bench)->commit, 5);
+        assert_null(bench_sent(&bench, RAFT_RUN_NOW, 2));
+        if (late)
+            bench_wait(&bench, BENCH_TIMEOUT / 2);
+        else
+            bench_accept(&bench, 3, 5);
+        assert_non_null(bench_sent(&bench, RAFT_RUN_NOW, 2));
+        bench_stop(&bench);
+    }
 }
 
 /* 3.7: whatever is lost is sent again. */
@@ -76,6 +153,7 @@ static void lost_request_is_sent_again(void **state)
     (void)state;
     lead(&bench);
     hand_over(&bench, 2);
+    confirm_a_round(&bench);
     bench_clear(&bench);
     bench.now_ns += BENCH_TIMEOUT / 4 - 1;
     bench_event(&bench, RAFT_ROUND);
@@ -93,8 +171,9 @@ static void leads_on_after_a_timeout(void **state)
     struct bench bench;
     (void)state;
     lead(&bench);
-    uint64_t round = bench_view(&bench)->round;
     hand_over(&bench, 2);
+    confirm_a_round(&bench);
+    uint64_t round = bench_view(&bench)->round;
     assert_int_equal(bench_view(&bench)->deadline_ns, bench.now_ns + BENCH_TIMEOUT);
     bench_wait(&bench, BENCH_TIMEOUT - 1);
     assert_int_equal(bench_view(&bench)->transfer_to.value, 2);
@@ -238,6 +317,8 @@ static void best_candidate_is_chosen(void **state)
     bench_accept(&bench, 3, 5);
     hand_over(&bench, 0);
     assert_int_equal(bench_view(&bench)->transfer_to.value, 3);
+    confirm_a_round(&bench);
+    bench_wait(&bench, BENCH_TIMEOUT / 2);
     assert_non_null(bench_sent(&bench, RAFT_RUN_NOW, 3));
     bench_stop(&bench);
     lead(&bench);
@@ -274,6 +355,9 @@ int main(void)
         cmocka_unit_test(no_proposals_while_handing_over),
         cmocka_unit_test(lease_is_given_up_first),
         cmocka_unit_test(target_is_brought_up_to_date),
+        cmocka_unit_test(reads_are_answered_first),
+        cmocka_unit_test(writes_are_committed_first),
+        cmocka_unit_test(copies_are_waited_for),
         cmocka_unit_test(lost_request_is_sent_again),
         cmocka_unit_test(leads_on_after_a_timeout),
         cmocka_unit_test(leader_votes_for_the_target),

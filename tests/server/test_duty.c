@@ -124,6 +124,104 @@ static void a_node_is_drained(void **state)
     }
 }
 
+/* ---- under load: one counter on each node, always one request in flight ---- */
+
+struct counter {
+    unsigned client;
+    unsigned long sent, answered;
+};
+
+struct load {
+    struct counter counters[5];
+    bool ending;
+};
+
+static void count_on(struct stage *stage, struct load *load, struct counter *counter)
+{
+    const char *reply = stage_reply(stage, counter->client, 0);
+    if (strcmp(reply, "(none)") == 0)
+        return;
+    if (strtoul(reply, NULL, 10) != counter->sent)
+        fail_msg("INCR %lu: '%s'", counter->sent, reply); /* who retries nothing sees no error */
+    counter->answered = counter->sent;
+    if (!load->ending) {
+        stage_say(stage, counter->client, "INCR count%u", counter->client);
+        counter->sent++;
+    }
+}
+
+static bool go_on(struct stage *stage, struct load *load)
+{
+    bool idle = true;
+    for (unsigned i = 0; i < stage->options.nodes; i++) {
+        count_on(stage, load, &load->counters[i]);
+        idle = idle && load->counters[i].answered == load->counters[i].sent;
+    }
+    return idle;
+}
+
+static void load_begin(struct stage *stage, struct load *load)
+{
+    *load = (struct load){.ending = false};
+    for (unsigned i = 0; i < stage->options.nodes; i++) {
+        struct counter *counter = &load->counters[i];
+        counter->client = stage_connect(stage, i);
+        expect(stage, counter->client, "SELECT carts", "OK");
+        stage_say(stage, counter->client, "INCR count%u", counter->client);
+        counter->sent = 1;
+    }
+}
+
+struct load_look {
+    struct load *load;
+    struct look look;
+};
+
+static bool has_duty_under_load(struct stage *stage, void *argument)
+{
+    struct load_look *look = argument;
+    (void)go_on(stage, look->load);
+    return has_duty(stage, &look->look);
+}
+
+static void ask_under_load(struct stage *stage, struct load *load, unsigned asked, const char *verb,
+                           unsigned about, const char *duty)
+{
+    struct load_look look = {load, {asked, about, duty}};
+    unsigned client = stage_connect(stage, asked);
+    char request[32];
+    snprintf(request, sizeof request, "NODE %s %u", verb, about + 1);
+    expect(stage, client, request, "OK");
+    stage_disconnect(stage, client);
+    if (!stage_wait(stage, has_duty_under_load, &look, 60 * STAGE_SECOND))
+        fail_msg("node %u does not become '%s'", about, duty);
+}
+
+static bool is_idle(struct stage *stage, void *load)
+{
+    return go_on(stage, load);
+}
+
+static void each_node_in_turn_under_load(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        struct stage *stage =
+            stage_formed_with(&(struct stage_options){.nodes = 5, .seed = seed});
+        struct load load;
+        unsigned client = stage_connect(stage, 0);
+        expect(stage, client, "KEYSPACE CREATE carts REPLICAS 3 PARTITIONS 4", "OK");
+        load_begin(stage, &load);
+        for (unsigned i = 0; i < 5; i++) {
+            ask_under_load(stage, &load, (i + 1) % 5, "DRAIN", i, "drained");
+            ask_under_load(stage, &load, (i + 1) % 5, "UNDRAIN", i, "serves");
+        }
+        load.ending = true;
+        assert_true(stage_wait(stage, is_idle, &load, 10 * STAGE_SECOND));
+        stage_destroy(stage);
+    }
+}
+
 static void what_would_break_a_contract_is_refused(void **state)
 {
     (void)state;
@@ -311,6 +409,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_node_is_drained),
+        cmocka_unit_test(each_node_in_turn_under_load),
         cmocka_unit_test(what_would_break_a_contract_is_refused),
         cmocka_unit_test(a_node_is_called_back),
         cmocka_unit_test(one_node_takes_the_place_of_another),
