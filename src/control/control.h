@@ -162,7 +162,7 @@ struct control_node {
     uint64_t ticket; /* of its join; 0: it formed the cluster */
     enum control_duty duty;
     int64_t since_us; /* of the duty, group time; 0: since it came */
-    unsigned weight; /* its share of replicas beside the others; 0: CONTROL_WEIGHT_DEFAULT */
+    unsigned weight;  /* its share of replicas beside the others; 0: CONTROL_WEIGHT_DEFAULT */
 };
 
 struct control_catalogue {

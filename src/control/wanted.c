@@ -129,7 +129,8 @@ void wanted_set(const struct control_catalogue *catalogue, const struct control_
     struct raft_configuration was = *partition_wanted(partition);
     for (size_t i = 0; i < present.member_count; i++)
         now[i] = present.members[i].node;
-    if (goes_back(catalogue, before, keyspace, partition)) /* also where it is placed otherwise today */
+    if (goes_back(catalogue, before, keyspace,
+                  partition)) /* also where it is placed otherwise today */
         for (size_t i = 0; i < partition->before.member_count; i++)
             nodes[i] = partition->before.members[i].node;
     else

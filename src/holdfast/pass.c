@@ -42,7 +42,8 @@ static const struct verb {
      "    --force         at once, whatever it has\n\n"
      "A drained node hands requests on until it is stopped. What cannot be done without breaking "
      "a\n"
-     "contract is refused, with what would work. holdfast why node ID says what stands in its way.\n",
+     "contract is refused, with what would work. holdfast why node ID says what stands in its "
+     "way.\n",
      NULL},
     {"events", "", "nothing has happened yet",
      "holdfast [-a HOST:PORT] events [--count=N] [KEYSPACE] [--json]\n\n"

@@ -298,12 +298,20 @@ static struct node_id any_member(const struct node *node, struct group_id group)
     return id;
 }
 
+/* Who votes hears of each leader. Who has just come, or is on its way out, may never do so. */
+static bool would_know(const struct replica *replica)
+{
+    const struct raft_member *self =
+        raft_find_member(raft_configuration(replica_raft(replica)), replica_self(replica));
+    return replica_leader_node(replica).value || (self && self->kind == RAFT_VOTER);
+}
+
 struct node_id node_known_leader_of(struct node *node, struct group_id group)
 {
     struct replica *replica = node_group(node, group);
     if (!node->started)
         return (struct node_id){0};
-    if (replica)
+    if (replica && would_know(replica))
         return replica_leader_node(replica);
     const struct node_id *hint = hint_of(node, group);
     return hint && is_reachable(node, *hint, group) ? *hint : (struct node_id){0};
@@ -312,7 +320,8 @@ struct node_id node_known_leader_of(struct node *node, struct group_id group)
 struct node_id node_leader_of(struct node *node, struct group_id group)
 {
     struct node_id known = node_known_leader_of(node, group);
-    if (known.value || !node->started || node_group(node, group))
+    const struct replica *replica = node_group(node, group);
+    if (known.value || !node->started || (replica && would_know(replica)))
         return known;
     return any_member(node, group);
 }
@@ -322,7 +331,7 @@ struct node_id node_leader_to_tell(struct node *node, struct group_id group)
     const struct replica *replica = node_group(node, group);
     if (!node->started)
         return (struct node_id){0};
-    return replica ? replica_leader_node(replica) : any_member(node, group);
+    return replica && would_know(replica) ? replica_leader_node(replica) : any_member(node, group);
 }
 
 struct peer_id node_leader_elsewhere(struct node *node, struct group_id group)

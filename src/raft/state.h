@@ -113,7 +113,7 @@ struct raft {
     uint64_t elected_ns;
     uint64_t round_starts[RAFT_ROUNDS_MAX];
     bool transfer_to_any;
-    uint64_t transfer_failed_term;        /* in which one came to nothing; 0: none has */
+    uint64_t transfer_failed_term;         /* in which one came to nothing; 0: none has */
     uint64_t transfer_ns, transfer_end_ns; /* view.transfer_to: began; gives up */
     uint64_t run_now_ns;                   /* RUN_NOW was sent, 0: not */
 

@@ -1,12 +1,13 @@
 /* transfer.c - a leader hands over (dissertation 3.10; R11, R17).
  *
- *     no proposals --all is answered, target matches all--> no lease, RUN_NOW --a higher term--> follower
- *                  --one election timeout--> leads on   --one election timeout--> leads on, the lease
- *                                                                                 comes with the next round
+ *     no proposals --all is answered, target matches all--> no lease, RUN_NOW --a higher term-->
+ * follower
+ *                  --one election timeout--> leads on   --one election timeout--> leads on, the
+ * lease comes with the next round
  *
  * Who waits for an answer of this leader gets it before another may begin: all of the log is
- * committed, a round begun after the last read is confirmed, and for levels that ask for more copies
- * than the commit, every voter in sync has them, or half of the time is over.
+ * committed, a round begun after the last read is confirmed, and for levels that ask for more
+ * copies than the commit, every voter in sync has them, or half of the time is over.
  *
  * The promise that voters gave this leader must not refuse the one it hands over to, so the
  * campaign that it asks for passes them over. A RUN_NOW may be late: by then this leader may lead
@@ -166,9 +167,9 @@ void raft_transfer_tick(struct raft *raft)
         return;
     }
     bool waits = raft->run_now_ns && raft->now_ns < raft->run_now_ns + pause;
-    bool early = view->confirmed_round == view->round && view->confirmed_start_ns <= raft->transfer_ns;
+    bool early =
+        view->confirmed_round == view->round && view->confirmed_start_ns <= raft->transfer_ns;
     raft->outputs->round_wanted |= early && raft->now_ns > raft->transfer_ns;
-    if (peer->written >= view->last_index && !waits &&
-        (raft->run_now_ns || has_answered_all(raft)))
+    if (peer->written >= view->last_index && !waits && (raft->run_now_ns || has_answered_all(raft)))
         send_run_now(raft, peer);
 }

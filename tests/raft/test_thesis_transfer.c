@@ -91,7 +91,8 @@ static void reads_are_answered_first(void **state)
     struct bench bench;
     (void)state;
     lead(&bench);
-    bench_event(&bench, RAFT_ROUND); /* at the same time as the last read, maybe: it proves nothing */
+    bench_event(&bench,
+                RAFT_ROUND); /* at the same time as the last read, maybe: it proves nothing */
     hand_over(&bench, 2);
     bench_heartbeat_answer(&bench, 2, 2, bench_view(&bench)->round);
     assert_null(bench_sent(&bench, RAFT_RUN_NOW, 2));
