@@ -185,9 +185,9 @@ class Balancers(unittest.TestCase):
                     wait_until(lambda path=path, good=good: self.count(cluster, path) == good, 10, f"{good} times 200 at {path}")
             for method in ("GET", "HEAD", "OPTIONS"):
                 for path in ("/primary", "/replica", "/livez", "/readyz"):
-                    code, body = self.ask(leader, method, path)
-                    self.assertEqual(code, 503 if path == "/replica" else 200)
-                    self.assertEqual(bool(body), method == "GET")
+                    code = 503 if path == "/replica" else 200
+                    wait_until(lambda: self.ask(leader, method, path)[0] == code, 5, f"{code} at {path}")
+                    self.assertEqual(bool(self.ask(leader, method, path)[1]), method == "GET")
             code, body = self.ask(follower, "GET", "/primary?keyspace=carts")
             told = json.loads(body)
             self.assertEqual((told["keyspace"], told["partitions"], told["here"]), ("carts", 4, 4))
