@@ -564,6 +564,9 @@ void raft_election_tick(struct raft *raft)
             become_candidate(raft);
     } else if (raft->now_ns >= raft->deadline_ns) {
         raft->transfer = false;
-        raft_campaign(raft);
+        if (raft_may_campaign(raft))
+            raft_campaign(raft);
+        else /* whom it has not heard for so long may have let go of it */
+            raft->view.leader = (struct replica_id){0};
     }
 }

@@ -71,7 +71,8 @@ static void update_deadline(struct raft *raft)
     else if (view->role == RAFT_PRE_CANDIDATE && raft->pre_vote_won)
         view->deadline_ns = raft->vote_at_ns;
     else
-        view->deadline_ns = raft_may_campaign(raft) ? raft->deadline_ns : UINT64_MAX;
+        view->deadline_ns =
+            raft_may_campaign(raft) || view->leader.value ? raft->deadline_ns : UINT64_MAX;
 }
 
 struct raft *raft_create(const struct raft_options *options, const struct raft_restart *restart)

@@ -357,7 +357,11 @@ static void learner_votes_but_never_runs(void **state)
     struct raft_restart restart = {
         .term = 1, .configuration_count = 1, .configurations = &c, .now_ns = bench.now_ns};
     bench.raft = raft_create(&bench.options, &restart);
-    bench_wait(&bench, 10 * BENCH_TIMEOUT);
+    bench_heartbeat(&bench, 3, 1, 1);
+    assert_int_equal(bench_view(&bench)->leader.value, 3);
+    bench_wait(&bench, 10 * BENCH_TIMEOUT); /* it may have been removed: it knows no leader now */
+    assert_int_equal(bench_view(&bench)->leader.value, 0);
+    assert_true(bench_view(&bench)->deadline_ns == UINT64_MAX);
     bench_event(&bench, RAFT_CAMPAIGN);
     assert_int_equal(bench_view(&bench)->role, RAFT_FOLLOWER);
     assert_int_equal(bench.sent_count, 0);
