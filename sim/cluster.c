@@ -410,6 +410,65 @@ bool cluster_is_converged(const struct cluster *cluster)
     return true;
 }
 
+static size_t name_members(char *text, size_t size, const struct raft_configuration *of)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < of->member_count && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, " %llu@%llu",
+                                 (unsigned long long)of->members[i].replica.value,
+                                 (unsigned long long)of->members[i].node.value);
+    return used;
+}
+
+/* Of the changes of a worker's catalogue the first that is not done; or nothing. */
+static size_t describe_change(char *text, size_t size, struct worker *worker)
+{
+    const struct control_catalogue *catalogue = worker_catalogue(worker);
+    for (size_t i = 0; i < catalogue->partition_count; i++) {
+        const struct control_partition *partition = &catalogue->partitions[i];
+        const struct replica *replica = node_group(worker_node(worker), partition->group);
+        bool open = partition->settled < partition->change && !partition->dropped;
+        if (!open && (!replica || !partition->change || partition->dropped))
+            continue;
+        const struct raft_configuration *has =
+            replica ? raft_configuration(replica_raft(replica)) : NULL;
+        size_t used = 0;
+        if (!open && has && !has->joint && has->member_count == partition->wanted.member_count)
+            continue;
+        used += (size_t)snprintf(text, size, "; partition %llu wants",
+                                 (unsigned long long)partition->group.value);
+        used += name_members(text + used, size - used, &partition->wanted);
+        if (has && used < size) {
+            used += (size_t)snprintf(text + used, size - used, ", replica %llu has%s",
+                                     (unsigned long long)replica_self(replica).value,
+                                     has->joint ? " (joint)" : "");
+            used += used < size ? name_members(text + used, size - used, has) : 0;
+        }
+        return used < size ? used : size;
+    }
+    return 0;
+}
+
+void cluster_describe_changes(const struct cluster *cluster, char *text, size_t size)
+{
+    size_t used = 0;
+    text[0] = 0;
+    for (unsigned i = 0; i < cluster->options.nodes; i++)
+        for (unsigned w = 0; w < cluster->nodes[i].worker_count && used < size; w++) {
+            struct worker *worker = cluster->nodes[i].workers[w];
+            const char *unready = worker ? worker_unready(worker) : "it does not run";
+            if (cluster->nodes[i].state == CLUSTER_REFUSED ||
+                (worker && !unready && worker_is_settled(worker)))
+                continue;
+            used +=
+                (size_t)snprintf(text + used, size - used, "\nnode %u/%u, catalogue %llu: %s", i, w,
+                                 (unsigned long long)(worker ? worker_catalogue(worker)->epoch : 0),
+                                 unready ? unready : "a change is under way");
+            if (worker && used < size)
+                used += describe_change(text + used, size - used, worker);
+        }
+}
+
 void cluster_describe(const struct cluster *cluster, char *text, size_t size)
 {
     static const char letters[] = "FPCL";

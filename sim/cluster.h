@@ -89,6 +89,8 @@ bool cluster_has_taken_back(const struct cluster *cluster);
 bool cluster_is_settled(const struct cluster *cluster);
 /* All living nodes have executed the same entries of every group, and their stores are equal. */
 bool cluster_is_converged(const struct cluster *cluster);
+/* What is not settled: node/worker, the epoch of its catalogue, why. */
+void cluster_describe_changes(const struct cluster *cluster, char *text, size_t size);
 /* Where each replica stands, in one line. */
 void cluster_describe(const struct cluster *cluster, char *text, size_t size);
 

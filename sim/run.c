@@ -286,6 +286,15 @@ static bool is_told(struct run *run)
     return cluster_is_converged(run->cluster) && losses_are_told(run->cluster);
 }
 
+static void fail_growth(struct run *run)
+{
+    char text[2000], changes[3000];
+    cluster_describe_changes(run->cluster, changes, sizeof changes);
+    verdict_fail(&run->verdict, "growth",
+                 "healed, but a group does not get the members that it is to have:%s\n%s", changes,
+                 describe(run, text, sizeof text));
+}
+
 static void check_progress(struct run *run)
 {
     char text[2000];
@@ -303,9 +312,7 @@ static void check_progress(struct run *run)
     if (!run->spaces.only_default && !pass_until(run, are_settled, PROGRESS_MAX_NS))
         verdict_fail(&run->verdict, "progress", "healed, but a keyspace is not created or dropped");
     if (!run->spaces.only_default && !pass_until(run, has_grown, SETTLE_MAX_NS))
-        verdict_fail(&run->verdict, "growth",
-                     "healed, but a group does not get the members that it is to have:%s",
-                     describe(run, text, sizeof text));
+        fail_growth(run);
     if (!pass_until(run, has_taken_back, SETTLE_MAX_NS))
         verdict_fail(&run->verdict, "growth", "a node that began anew is not taken back:%s",
                      describe(run, text, sizeof text));

@@ -7,7 +7,7 @@
 struct verdict {
     bool failed;
     char oracle[24]; /* which one: a word of docs/testing.md */
-    char line[300];
+    char line[2400];
 };
 
 /* Only the first finding is kept: later ones are its consequences. */
