@@ -11,7 +11,6 @@
 #include <jansson.h>
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #define KIND           "event:"
 #define RECORD_VERSION 1
@@ -36,9 +35,9 @@ bool control_tell_event(struct control *control, const struct control_event *eve
                   or_null(event->node.value, event->node.value), "partition",
                   or_null(event->group.value, event->has_group), "replica",
                   or_null(event->replica.value, event->replica.value), "text", event->text);
-    char *text = json_dumps(root, JSON_COMPACT);
-    bool taken = control_report(control, key, slice_of_text(text));
-    free(text);
+    char text[CONTROL_REPORT_TEXT_MAX];
+    size_t size = json_dumpb(root, text, sizeof text, JSON_COMPACT);
+    bool taken = size <= sizeof text && control_report(control, key, slice_of(text, size));
     json_decref(root);
     return taken;
 }

@@ -36,23 +36,23 @@
  *           (R11); a restarted voter withholds its vote for one full lease.
  *   RAFT-11 A read is confirmed only by a round begun after it.
  *   RAFT-12 (C, E) overlap: C + E > N and 2E > N.
- *   RAFT-13 A leader that hands over has no lease and takes no proposal until it leads again; what
- *           it allowed the other is void for every voter that has heard a later round of it.
- *   RAFT-14 The log begins only behind what is committed and durable; an installed snapshot cuts
- *           nothing committed, and what it cuts is told first.
- *   RAFT-15 Voters and quorums change through a joint configuration only, one change at a time, and
- *           none before an entry of the own term is committed.
- *   RAFT-16 A voter leaves the in-sync set only by a committed entry (R15).
- *   RAFT-17 An unsure replica votes and leads only by an election that every voter answers, and its
- *           old log is counted only where a leader that knows of the doubt has brought it to its
- *           commit index (R4). This needs links in order: nothing that a replica has sent or was
- *           sent before its restart arrives after it.
- *   RAFT-19 What an unsure election made void is kept by nobody: a replica whose committed entries
- *           that leader's log lacks says so, takes nothing more, and begins anew (R4). Only then
- *           does its commit index go back.
- *   RAFT-18 A witness runs only when no voter with data has as good a log, and leads only to hand
- *           over: it takes no proposal but its no-op and serves nothing (R14).
- * Non-promises: it does not keep a session's order, retry a proposal, or know what an entry does.
+ *   RAFT-13 A leader that hands over takes no proposal until it leads again, and has no lease from
+ *           the moment when it asks the other to run; what it allowed the other is void for every
+ *           voter that has heard a later round of it.
+ *   RAFT-20 A leader with data asks another to run only when all of its log is committed and a
+ * round begun after the last read is confirmed: who waits for it was answered. RAFT-14 The log
+ * begins only behind what is committed and durable; an installed snapshot cuts nothing committed,
+ * and what it cuts is told first. RAFT-15 Voters and quorums change through a joint configuration
+ * only, one change at a time, and none before an entry of the own term is committed. RAFT-16 A
+ * voter leaves the in-sync set only by a committed entry (R15). RAFT-17 An unsure replica votes and
+ * leads only by an election that every voter answers, and its old log is counted only where a
+ * leader that knows of the doubt has brought it to its commit index (R4). This needs links in
+ * order: nothing that a replica has sent or was sent before its restart arrives after it. RAFT-19
+ * What an unsure election made void is kept by nobody: a replica whose committed entries that
+ * leader's log lacks says so, takes nothing more, and begins anew (R4). Only then does its commit
+ * index go back. RAFT-18 A witness runs only when no voter with data has as good a log, and leads
+ * only to hand over: it takes no proposal but its no-op and serves nothing (R14). Non-promises: it
+ * does not keep a session's order, retry a proposal, or know what an entry does.
  *
  * Persistence is asynchronous: the caller writes entries to its log as "tickets" (RAFT_WRITTEN:
  * everything up to last_index is now in the write of this ticket), and later steps

@@ -15,6 +15,8 @@
  * all messages of that campaign. Who has heard a later round takes them for ordinary ones. */
 #include "raft/state.h"
 
+#include <assert.h>
+
 /* Who could lead at once: not a learner, not a witness, not one on its way out or unsure,
  * heard of lately. */
 static bool can_take_over(const struct raft *raft, size_t place)
@@ -107,7 +109,8 @@ uint64_t raft_transfer_deadline_ns(const struct raft *raft)
     return patient ? patience_end_ns(raft) : raft->transfer_end_ns;
 }
 
-/* A witness has nobody to answer (R14), and its tail may wait for the other to be committed. */
+/* RAFT-20. A witness has nobody to answer (R14), and its tail may wait for the other to be
+ * committed. */
 static bool has_answered_all(const struct raft *raft)
 {
     const struct raft_view *view = &raft->view;
@@ -124,6 +127,7 @@ static void send_run_now(struct raft *raft, const struct peer *peer)
     if (!raft->run_now_ns)
         raft->transfer_end_ns = raft->now_ns + raft->options.election_timeout_min_ns;
     raft->view.lease_until_ns = 0; /* before anybody is allowed to run: R11 */
+    assert(raft_self_is_witness(raft) || raft->view.commit == raft->view.last_index); /* RAFT-20 */
     message.transfer = true;
     message.round = raft->view.round;
     raft->run_now_ns = raft->now_ns;

@@ -84,8 +84,8 @@ static void target_is_brought_up_to_date(void **state)
     bench_stop(&bench);
 }
 
-/* Who waits for this leader is answered before another may begin: a read by a round that begins
- * after it, ... */
+/* RAFT-20: who waits for this leader is answered before another may begin: a read by a round that
+ * begins after it, ... */
 static void reads_are_answered_first(void **state)
 {
     struct bench bench;
