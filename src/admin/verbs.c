@@ -247,9 +247,10 @@ static const struct server_verb rows[] = {
     {.row = {.number = 2060,
              .name = "PARTITION",
              .arity = -2,
-             .flags = COMMAND_READ | COMMAND_WHOLE | COMMAND_ADMIN | COMMAND_SYSTEM,
+             .flags = COMMAND_WRITE | COMMAND_WHOLE | COMMAND_ADMIN | COMMAND_SYSTEM,
              .categories = "@admin @slow @dangerous",
-             .summary = "EXPLAIN: why the copies of a partition are where they are.",
+             .summary = "EXPLAIN: why the copies of a partition are where they are; TRANSFER: "
+                        "another node leads it.",
              .group = "server",
              .since = "1.0.0",
              .execute = control_execute_partition}},

@@ -314,6 +314,10 @@ bool duty_may_go(const struct control_catalogue *catalogue, struct node_id node)
 bool duty_is_replaced(const struct control_catalogue *catalogue, struct node_id node);
 /* The report away:NODE, gone or back, on the leader of `system`. Replies. */
 void duty_take_report(struct command_call *call, struct slice key, struct slice text);
+/* lead.c */
+/* PARTITION TRANSFER, of that partition of work->catalogue: replies. */
+void lead_transfer(struct keyspace_work *work, const struct control_partition *named);
+
 /* load.c */
 /* What each of catalogue->nodes carries, counted over all partitions. */
 void load_count(struct control_catalogue *catalogue);

@@ -1,4 +1,5 @@
-/* PARTITION EXPLAIN: a question, answered on the newest state of the leader of `system`. */
+/* PARTITION EXPLAIN, and what PARTITION takes: answered on the newest state of the leader of
+ * `system`. */
 #include "control/inside.h"
 
 #define EXPLAIN_SIZE_MAX (1u << 16)
@@ -49,20 +50,24 @@ void control_execute_partition(struct command_call *call)
 {
     struct keyspace_work work = {.call = call};
     struct slice word = call->arguments[1];
+    bool explains = slice_is_word(word, "EXPLAIN"), transfers = slice_is_word(word, "TRANSFER");
     const struct control_partition *partition = NULL;
     catalogue_init(&work.catalogue);
     catalogue_read_store(&work.catalogue, call->store);
-    if (!slice_is_word(word, "EXPLAIN"))
-        keyspace_fail(&work, "ERR unknown subcommand '%.*s': PARTITION knows EXPLAIN",
+    if (!explains && !transfers)
+        keyspace_fail(&work, "ERR unknown subcommand '%.*s': PARTITION knows EXPLAIN and TRANSFER",
                       (int)(word.size < 64 ? word.size : 64), (const char *)word.at);
-    else if (call->count != 3)
-        keyspace_fail(&work, "ERR wrong number of arguments: PARTITION EXPLAIN takes the id of a "
-                             "partition");
+    else if (explains ? call->count != 3
+                      : call->count != 5 || !slice_is_word(call->arguments[3], "TO"))
+        keyspace_fail(&work, "ERR wrong number of arguments: PARTITION takes EXPLAIN partition, "
+                             "TRANSFER partition TO node");
     else if (!work.catalogue.node_count)
         keyspace_fail(&work, "TRYAGAIN the cluster has just formed and writes its first records");
     else
         partition = partition_named(&work);
-    if (partition)
+    if (partition && transfers)
+        lead_transfer(&work, partition);
+    else if (partition)
         explain(&work, partition, catalogue_find_id(&work.catalogue, partition->keyspace));
     catalogue_deinit(&work.catalogue);
 }

@@ -141,6 +141,7 @@ static void report(struct control *control, const struct control_partition *part
     snprintf(text, sizeof text, "%llu", (unsigned long long)partition->change);
     if (control_is_reported(control, key))
         (void)control_report(control, key, slice_of_text(text));
+    node_prefer_soon(control->node, partition->group);
     if (partition->change != control->told_change ||
         !group_id_equal(partition->group, control->told_group))
         tell_placement(control, partition);

@@ -17,7 +17,7 @@ static void print_help(void)
            "  replica    one copy of one partition: move, why\n"
            "  why        what stands in the way of a keyspace, a node, a replica, a partition\n"
            "  whatif     what would be left without some nodes: holdfast whatif lose node 2\n"
-           "  partition  explain: why its copies are where they are\n"
+           "  partition  explain: why its copies are where they are; transfer: who leads it\n"
            "  loss       acknowledged writes that a failover cut: list, show, replay, discard\n"
            "  events     what has become of nodes and replicas\n"
            "  failovers  a record of each change of leader\n"

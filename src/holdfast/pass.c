@@ -50,10 +50,15 @@ static const struct verb {
      "What has become of nodes and replicas, the newest first; the last 2,000 are kept.\n",
      NULL},
     {"partition", NULL, "",
-     "holdfast [-a HOST:PORT] partition explain ID [--json]\n\n"
-     "Why the copies of a partition are where they are: of each node whether it has one and why,\n"
-     "of sites, zones and hosts how even they are and whether one holds a majority, and what a\n"
-     "plan made now would change. holdfast keyspace info NAME shows the ids of its partitions.\n",
+     "holdfast [-a HOST:PORT] partition VERB ... [--json]   a range of slots of one keyspace\n\n"
+     "  explain ID            why its copies are where they are: of each node whether it has one "
+     "and why,\n"
+     "                        of sites, zones and hosts how even they are and whether one holds a "
+     "majority,\n"
+     "                        and what a plan made now would change\n"
+     "  transfer ID to NODE   that node is to lead it, now and from then on; clients wait a "
+     "moment\n\n"
+     "holdfast keyspace info NAME shows the ids of its partitions.\n",
      NULL},
     {"failovers", "", "there was no failover",
      "holdfast [-a HOST:PORT] failovers [KEYSPACE] [--count N] [--json]\n\n"

@@ -23,6 +23,7 @@ struct group {
     size_t place;        /* in node.due */
     uint64_t willing_ns; /* leads: since then another could that is wanted; 0: none */
     unsigned returns;    /* how often it was handed to that one */
+    bool is_asked;       /* to hand over to that one without waiting */
     struct replica_shown *shown; /* its place among the node's; NULL: none */
 };
 
@@ -212,7 +213,7 @@ void placed_tick(struct node *node);
 void placed_save(struct node *node); /* what changed in this turn, as one note */
 void placed_deinit(struct node *node);
 
-/* prefer.c */
+/* prefer.c; node_prefer_soon: node.h */
 void prefer_tick(struct node *node);
 
 /* room.c */

@@ -182,6 +182,9 @@ const char *node_failure(const struct node *node);
  * still leads something that others could, or a leader that is there still waits for its copies
  * (R15). */
 bool node_hand_over(struct node *node);
+/* If this node leads the group and another one is to lead it by its configuration: hands over as
+ * soon as that one can take it, without waiting until it has been there for a while. */
+void node_prefer_soon(struct node *node, struct group_id group);
 /* Writes the note of a clean end; node_is_clean when it is durable. */
 void node_end(struct node *node);
 bool node_is_clean(const struct node *node);

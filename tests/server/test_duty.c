@@ -219,6 +219,64 @@ static void each_node_in_turn_under_load(void **state)
     stage_destroy(stage);
 }
 
+/* ---- PARTITION TRANSFER ---- */
+
+static bool leads_carts(struct stage *stage, void *node)
+{
+    struct replica *replica = stage_replica(stage, *(unsigned *)node, (struct group_id){2});
+    return replica && replica_is_serving(replica);
+}
+
+struct led_look {
+    struct load *load;
+    unsigned node;
+};
+
+static bool leads_under_load(struct stage *stage, void *argument)
+{
+    struct led_look *look = argument;
+    (void)go_on(stage, look->load);
+    return leads_carts(stage, &look->node);
+}
+
+/* Each node in turn leads, and clients see no error; and it stays there. */
+static void a_partition_is_led_where_it_is_asked_for(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_formed(3);
+    unsigned client = stage_connect(stage, 0);
+    struct load load;
+    char request[48];
+    expect(stage, client, "KEYSPACE CREATE carts REPLICAS 3", "OK");
+    load_begin(stage, &load);
+    for (unsigned i = 0; i < 6; i++) {
+        struct led_look look = {&load, i % 3};
+        snprintf(request, sizeof request, "PARTITION TRANSFER 2 TO %u", i % 3 + 1);
+        expect(stage, client, request, "OK");
+        if (!stage_wait(stage, leads_under_load, &look, 2 * STAGE_SECOND))
+            fail_msg("node %u does not lead", i % 3 + 1);
+    }
+    load.ending = true;
+    assert_true(stage_wait(stage, is_idle, &load, 10 * STAGE_SECOND));
+    stage_run(stage, 30 * STAGE_SECOND);
+    assert_true(leads_carts(stage, &(unsigned){2}));
+    expect_prefix(stage, client, "PARTITION TRANSFER 2 TO 9", "-ERR there is no node '9'");
+    expect_prefix(stage, client, "PARTITION TRANSFER 7 TO 1", "-ERR there is no partition '7'");
+    expect_prefix(stage, client, "PARTITION TRANSFER 2", "-ERR wrong number of arguments");
+    expect_prefix(stage, client, "PARTITION MOVE 2", "-ERR unknown subcommand 'MOVE'");
+    stage_destroy(stage);
+    stage = stage_of_five(0);
+    client = stage_connect(stage, 0);
+    unsigned without = 0;
+    while (stage_replica(stage, without, (struct group_id){2}))
+        without++;
+    snprintf(request, sizeof request, "PARTITION TRANSFER 2 TO %u", without + 1);
+    expect_prefix(stage, client, request, "-ERR node ");
+    expect(stage, client, "NODE DRAIN 1", "OK");
+    expect_prefix(stage, client, "PARTITION TRANSFER 0 TO 1", "-ERR node 1 drains, so it leads");
+    stage_destroy(stage);
+}
+
 static void what_would_break_a_contract_is_refused(void **state)
 {
     (void)state;
@@ -407,6 +465,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_node_is_drained),
         cmocka_unit_test(each_node_in_turn_under_load),
+        cmocka_unit_test(a_partition_is_led_where_it_is_asked_for),
         cmocka_unit_test(what_would_break_a_contract_is_refused),
         cmocka_unit_test(a_node_is_called_back),
         cmocka_unit_test(one_node_takes_the_place_of_another),
