@@ -1,8 +1,26 @@
 /* The answers to NODE PROBE and NODE PROMISE: what nodes without a cluster ask each other. */
 #include "control/inside.h"
 
+#include "base/memory.h"
+
 #include <stdio.h>
 #include <stdlib.h>
+
+/* Who was removed is nowhere: at his address another one may join. */
+static void encode_members(const struct control *control, const struct node_formation *formation,
+                           struct buffer *out)
+{
+    struct node_formation *told = memory_allocate(sizeof *told);
+    *told = *formation;
+    for (size_t i = 0; i < told->member_count; i++) {
+        const struct control_node *node =
+            catalogue_find_node(&control->catalogue, told->members[i].id);
+        if (node && node->duty == CONTROL_DUTY_REMOVED)
+            told->members[i].client_address[0] = told->members[i].peer_address[0] = 0;
+    }
+    node_encode_formation(told, out);
+    memory_free(told);
+}
 
 void control_answer(struct control *control, struct reply *reply)
 {
@@ -13,7 +31,7 @@ void control_answer(struct control *control, struct reply *reply)
     bool member = formation && node_is_started(control->node);
     buffer_init(&bytes, PROBE_INPUT_MAX);
     if (member)
-        node_encode_formation(formation, &bytes);
+        encode_members(control, formation, &bytes);
     else if (promise->former[0])
         node_encode_promise(promise, &bytes);
     reply_array(reply, PROBE_REPLY_ITEMS);

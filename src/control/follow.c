@@ -93,12 +93,30 @@ static void follow_partition(struct control *control, const struct control_parti
 }
 
 /* The nodes that have joined since this one formed or joined. */
+/* Somebody joined at the address of one that was removed. */
+static bool is_displaced(const struct control_catalogue *catalogue,
+                         const struct node_member *member)
+{
+    for (size_t i = 0; i < catalogue->node_count; i++) {
+        const struct control_node *other = &catalogue->members[i];
+        if (other->duty != CONTROL_DUTY_REMOVED &&
+            strcmp(other->member.peer_address, member->peer_address) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void follow_members(struct control *control)
 {
     const struct control_catalogue *catalogue = &control->catalogue;
-    for (size_t i = 0; i < catalogue->node_count; i++)
-        if (catalogue->members[i].duty == CONTROL_DUTY_REMOVED)
-            node_forget_member(control->node, catalogue->members[i].member.id);
+    for (size_t i = 0; i < catalogue->node_count; i++) {
+        const struct node_member *member = &catalogue->members[i].member;
+        if (catalogue->members[i].duty != CONTROL_DUTY_REMOVED)
+            continue;
+        node_forget_member(control->node, member->id);
+        if (is_displaced(catalogue, member))
+            node_unlink_member(control->node, member->id);
+    }
     for (size_t i = 0; i < catalogue->node_count; i++)
         if (catalogue->members[i].duty != CONTROL_DUTY_REMOVED)
             node_add_member(control->node, &catalogue->members[i].member);

@@ -151,6 +151,8 @@ void node_add_member(struct node *node, const struct node_member *member);
 /* It was removed from the cluster. It is forgotten when its room is needed; until then it may hear
  * here what has become of it, and hand on what its clients ask. */
 void node_forget_member(struct node *node, struct node_id id);
+/* The same, and another member is at its address now: no link goes there any more. */
+void node_unlink_member(struct node *node, struct node_id id);
 bool node_is_saved(const struct node *node);
 /* Starts groups and links of a formation; only once node_is_saved: what recovery found in the page
  * cache of a killed process counts as durable from then on, not before. */

@@ -328,7 +328,8 @@ void node_start(struct node *node)
     node->listener = NULL;
     for (size_t i = 0; i < node->formation.member_count; i++) {
         const struct node_member *member = &node->formation.members[i];
-        if (!node_id_equal(member->id, node->formation.self))
+        bool removed = !member->peer_address[0]; /* before this one joined */
+        if (!removed && !node_id_equal(member->id, node->formation.self))
             peer_add(node->peers, member->id, member->peer_address);
     }
     node_begin_turn(node);

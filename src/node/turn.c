@@ -460,6 +460,12 @@ void node_forget_member(struct node *node, struct node_id id)
         peer_remove(node->peers, id);
 }
 
+void node_unlink_member(struct node *node, struct node_id id)
+{
+    if (node->peers && !node_id_equal(id, node->formation.self))
+        peer_remove(node->peers, id);
+}
+
 /* NODE-3: whoever speaks of identity or promises asks this first. */
 bool node_is_saved(const struct node *node)
 {
