@@ -13,6 +13,7 @@ import sys
 import time
 
 import candidates
+import newcopy
 import works
 from processes import NotReady, Workplace, busy_cpu_seconds, end_on_signal
 from syncs import SyncCounter
@@ -29,6 +30,7 @@ class Bench:
         self.runs, self.memory, self.equal, self.problems = [], [], [], []
         self.syncs = SyncCounter()
         self.seed = 0
+        self.copies = newcopy.NewCopy(options.build, options.copy_keys, options.rounds, options.candidates)
 
     # ---- one run of the load generator ----
 
@@ -180,6 +182,11 @@ class Bench:
             print(f"replicas equal: {one['work']}: {one['candidate']}: {what}, digest {one['digest'] or 'not offered by the server'}")
         print(f"syncs counted by {self.syncs.how}")
 
+    def print_copies(self):
+        if self.copies.runs:
+            self.copies.print_table()
+        self.problems += self.copies.problems
+
     def print_scaling(self):
         """Of works of a family, side by side: what one more worker costs and brings."""
         rows = [one for one in self.summaries() if one["candidate"] == "holdfast" and FAMILIES.get(one["work"])]
@@ -203,6 +210,7 @@ class Bench:
             for row in work.rows:
                 if (work.name, *row) in ours:
                     yield from self.verdicts_of(work, row, ours[work.name, *row])
+        yield from self.copies.verdicts()
         for one in self.memory:
             if one["candidate"] == "holdfast" and one["work"] == "one" and one["keys"] >= 1000000:
                 yield f"{one['bytes_per_key']:.0f} bytes per key, at most {BYTES_PER_KEY_MOST}", one["bytes_per_key"] <= BYTES_PER_KEY_MOST
@@ -235,7 +243,8 @@ class Bench:
                    "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
         everything = {"machine": machine, "rounds": self.options.rounds, "seconds": self.options.seconds, "keys": self.options.keys,
                       "rows": self.summaries(), "memory": self.memory, "equal": self.equal, "problems": self.problems,
-                      "verdicts": [{"figure": said, "met": met} for said, met in self.verdicts()], "runs": self.runs}
+                      "verdicts": [{"figure": said, "met": met} for said, met in self.verdicts()], "runs": self.runs,
+                      "copies": self.copies.runs}
         with open(os.path.join(self.options.build, "bench.json"), "w", encoding="utf-8") as file:
             json.dump(everything, file, indent=1)
 
@@ -245,14 +254,16 @@ def read_options():
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one round of one second a run, 100,000 keys")
     parser.add_argument("--build", default="build")
-    parser.add_argument("--works", default=",".join(work.name for work in works.ALL), help="comma-separated; works.py says what they are")
+    parser.add_argument("--works", default=",".join([work.name for work in works.ALL] + ["newcopy"]), help="comma-separated; works.py says what they are")
     parser.add_argument("--candidates", default=",".join(names), help="comma-separated, of " + ",".join(names))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--keys", type=int, default=1000000)
+    parser.add_argument("--copy-keys", default="1000000,5000000", help="of `newcopy`, comma-separated")
     options = parser.parse_args()
     if options.quick:
-        options.rounds, options.seconds, options.keys = 1, 1, 100000
+        options.rounds, options.seconds, options.keys, options.copy_keys = 1, 1, 100000, "100000"
+    options.copy_keys = [int(word) for word in options.copy_keys.split(",")]
     options.candidates, options.works = options.candidates.split(","), options.works.split(",")
     return options
 
@@ -269,9 +280,13 @@ def main():
         for work in works.ALL:
             if work.name in options.works or work.family in options.works:
                 bench.measure(work, folder)
+        if "newcopy" in options.works:
+            bench.copies.measure(folder)
     if sys.stderr.isatty():
         print(file=sys.stderr)
-    bench.print_table()
+    if bench.runs:
+        bench.print_table()
+    bench.print_copies()
     bench.print_scaling()
     bench.print_verdicts()
     bench.write()

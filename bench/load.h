@@ -57,6 +57,7 @@ struct load_settings {
     uint64_t operations; /* 0: no limit */
     double seconds;      /* 0: no limit */
     uint64_t copies, wait_ms;
+    uint64_t distinct;            /* not 0: each SET has a value of its own, which does not pack */
     uint64_t database;            /* selected by each connection before the run; 0: none */
     const char *label, *ack_path; /* borrowed from the command line */
     int pids[LOAD_PIDS_MAX];

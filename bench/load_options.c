@@ -116,6 +116,7 @@ static bool read_option(struct load_settings *settings, const char *name, const 
         {"--value-size", &settings->value_size, 1 << 20},
         {"--operations", &settings->operations, UINT64_MAX >> 1},
         {"--copies", &settings->copies, 100},
+        {"--distinct", &settings->distinct, 1},
         {"--wait-ms", &settings->wait_ms, 1000000},
         {"--seed", &settings->seed, UINT64_MAX >> 1},
         {"--database", &settings->database, 15},
@@ -170,5 +171,5 @@ void load_print_usage(void)
             "    [--protocol resp|grpc] [--connections 50] [--pipeline 1] [--keys 1000000]\n"
             "    [--value-size 64] [--seconds 3] [--operations N] [--copies 1] [--wait-ms 0]\n"
             "    [--pids PID,...] [--ack-file PATH] [--label TEXT] [--seed 1]\n"
-            "    [--database 0]\n");
+            "    [--database 0] [--distinct 0]\n");
 }

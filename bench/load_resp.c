@@ -18,6 +18,16 @@ static void add_key_command(struct load_connection *connection, const char *comm
     add(connection, text, (size_t)size);
 }
 
+/* Six bits of chance in each byte: letters and what is next to them. */
+static void make_distinct(struct load *load)
+{
+    uint64_t bits = 0;
+    for (uint64_t i = 0; i < load->settings.value_size; i++, bits >>= 6) {
+        bits = i % 10 ? bits : random_next(&load->random);
+        load->value[i] = (uint8_t)('@' + (bits & 63));
+    }
+}
+
 static void add_set(struct load *load, struct load_connection *connection, const char *prefix,
                     uint64_t number)
 {
@@ -26,6 +36,8 @@ static void add_set(struct load *load, struct load_connection *connection, const
         snprintf(text, sizeof text, "*3\r\n$3\r\nSET\r\n$16\r\n%s:%012llu\r\n$%llu\r\n", prefix,
                  (unsigned long long)number, (unsigned long long)load->settings.value_size);
     add(connection, text, (size_t)size);
+    if (load->settings.distinct)
+        make_distinct(load);
     add(connection, load->value, load->settings.value_size);
     add(connection, "\r\n", 2);
 }
