@@ -37,13 +37,15 @@ static enum status refuse(const struct snapshots *snapshots, const struct snapsh
     return snapshot_say(STATUS_IN_USE, why, name, "too many are under way");
 }
 
-static enum status open_draft(struct snapshot_writer *writer, char why[SNAPSHOT_WHY_SIZE])
+static enum status open_draft(struct snapshot_writer *writer, const char *ending,
+                              char why[SNAPSHOT_WHY_SIZE])
 {
     struct snapshots *snapshots = writer->snapshots;
     const struct snapshot_meta *meta = &writer->file->snapshot.meta;
-    int size = snprintf(writer->draft, sizeof writer->draft, "%s/%016llx-%016llx-%llu.tmp",
-                        snapshots->dir, (unsigned long long)meta->group.value,
-                        (unsigned long long)meta->index, (unsigned long long)++snapshots->drafts);
+    int size =
+        snprintf(writer->draft, sizeof writer->draft, "%s/%016llx-%016llx-%llu.%s", snapshots->dir,
+                 (unsigned long long)meta->group.value, (unsigned long long)meta->index,
+                 (unsigned long long)++snapshots->drafts, ending);
     assert(size > 0 && size < IO_PATH_SIZE);
     enum status status =
         io_file_open(snapshots->io, writer->draft, IO_FILE_CREATE, &writer->handle);
@@ -60,8 +62,8 @@ static enum status open_draft(struct snapshot_writer *writer, char why[SNAPSHOT_
 }
 
 enum status snapshot_draft_open(struct snapshots *snapshots, struct group_id group,
-                                struct buffer *header, struct snapshot_writer **out,
-                                char why[SNAPSHOT_WHY_SIZE])
+                                struct buffer *header, const char *ending,
+                                struct snapshot_writer **out, char why[SNAPSHOT_WHY_SIZE])
 {
     unsigned number = 0;
     struct snapshot_file *file = snapshot_file_create(snapshots, header);
@@ -76,7 +78,7 @@ enum status snapshot_draft_open(struct snapshots *snapshots, struct group_id gro
     writer->number = number;
     writer->file = file;
     buffer_init(&writer->table, (size_t)SNAPSHOT_CHUNKS_MAX * SNAPSHOT_CHUNK_HEADER_SIZE);
-    status = open_draft(writer, why);
+    status = open_draft(writer, ending, why);
     if (status) {
         snapshot_file_unref(file);
         memory_free(writer);

@@ -2,6 +2,8 @@
  *
  * Files. DIR/GROUP-INDEX.snap, both numbers as 16 hexadecimal digits: a snapshot, written once and
  * never changed. DIR/GROUP-INDEX-NUMBER.tmp: a draft, of a snapshot under way or of a crash.
+ * DIR/GROUP-INDEX-NUMBER.part: one that is received, or was and is a spare: header and chunks up to
+ * where they end are used again.
  *
  *     | header, sections | chunk 0 | chunk 1 | ... | table: all chunk headers once more | footer |
  *
@@ -64,6 +66,8 @@
 #define SNAPSHOT_CHUNK_HEADER_SIZE 96
 #define SNAPSHOT_FOOTER_SIZE       80
 #define SNAPSHOT_CHUNK_MAGIC       0xC4095A9Du
+#define SNAPSHOT_DRAFT             "tmp"
+#define SNAPSHOT_PART              "part"
 #define SNAPSHOT_RANGE_SLOTS       256
 #define SNAPSHOT_CHUNK_SIZE        ((size_t)1 << 20)
 #define SNAPSHOT_RAW_MAX           ((size_t)4 << 30) /* one chunk's records */

@@ -9,6 +9,7 @@
 #define SNAPSHOT_SYNC_SIZE  ((uint64_t)8 << 20)  /* written before a sync is started on the way */
 #define SNAPSHOT_AHEAD_SIZE ((uint64_t)32 << 20) /* written past what is synced */
 #define SNAPSHOT_KEPT       2
+#define SNAPSHOT_SPARES_MAX 3 /* of a group */
 
 enum snapshot_tag {
     SNAPSHOT_TAG_WRITER = 0, /* + number of the writer */
@@ -38,6 +39,8 @@ struct snapshots {
     size_t aside_max;
     struct snapshot_file **files; /* owned; sorted by (group, index) */
     size_t count, capacity;
+    struct snapshot_file **spares; /* owned; of a spare `path` is the draft's */
+    size_t spare_count;
     char **complaints; /* owned, each too */
     size_t complaint_count;
     struct snapshot_writer *writers[SNAPSHOT_WRITERS_MAX]; /* owned */
@@ -69,6 +72,10 @@ struct snapshot_writer {
     bool syncing;
     struct buffer table;            /* chunk headers */
     struct snapshot_packer *packer; /* owned; NULL: it is received */
+    struct snapshot_chunk *outline; /* owned; what its chunks will be; NULL: not known */
+    uint32_t outline_count;
+    struct snapshot_reader *reuse; /* owned; a file that has the next chunk; NULL: none */
+    bool reads;                    /* that chunk is asked of it */
 };
 
 /* ---- list.c ---- */
@@ -109,8 +116,8 @@ void snapshot_packer_next(struct snapshot_packer *packer); /* that chunk was use
 /* ---- draft.c: a file under way; a failure is remembered and given by every later call ---- */
 
 MUST_USE enum status snapshot_draft_open(struct snapshots *snapshots, struct group_id group,
-                                         struct buffer *header, struct snapshot_writer **out,
-                                         char why[SNAPSHOT_WHY_SIZE]);
+                                         struct buffer *header, const char *ending,
+                                         struct snapshot_writer **out, char why[SNAPSHOT_WHY_SIZE]);
 MUST_USE enum status snapshot_draft_write(struct snapshot_writer *writer,
                                           const struct slice *pieces, size_t count);
 /* True: too much is not synced yet. Starts syncs on the way. */
@@ -123,7 +130,23 @@ enum status snapshot_draft_fail(struct snapshot_writer *writer, enum status stat
                                 const char *text);
 void snapshot_draft_handle_event(struct snapshot_writer *writer, const struct io_event *event);
 
-/* ---- write.c, read.c, unpack.c ---- */
+/* ---- spare.c ---- */
+
+void snapshot_spares_add(struct snapshots *snapshots, struct snapshot_file *file); /* takes it */
+void snapshot_spares_drop(struct snapshots *snapshots, struct group_id group);
+void snapshot_spares_deinit(struct snapshots *snapshots);
+
+/* ---- write.c, read.c ---- */
+
+/* The checked bytes of an equal chunk of another file, as the next one. As
+ * snapshot_receive_chunk. */
+MUST_USE enum status snapshot_receive_copy(struct snapshot_writer *writer, struct slice bytes,
+                                           char why[SNAPSHOT_WHY_SIZE]);
+/* As snapshot_reader_open, of a file that need not be listed. */
+MUST_USE enum status snapshot_reader_open_file(struct snapshots *snapshots,
+                                               struct snapshot_file *file,
+                                               struct snapshot_reader **out,
+                                               char why[SNAPSHOT_WHY_SIZE]);
 
 void snapshot_writer_destroy(struct snapshot_writer *writer); /* its draft stays */
 void snapshot_reader_handle_event(struct snapshot_reader *reader, const struct io_event *event);

@@ -168,6 +168,7 @@ void snapshot_list_prune(struct snapshots *snapshots, struct group_id group)
     snapshots_newest_two(snapshots, group, &newer, &older);
     if (older)
         remove_before(snapshots, group, older);
+    snapshot_spares_drop(snapshots, group);
 }
 
 bool snapshots_is_writing(const struct snapshots *snapshots, struct group_id group)
@@ -185,6 +186,7 @@ void snapshots_forget(struct snapshots *snapshots, struct group_id group)
         assert(!snapshots->writers[i] || snapshots->writers[i]->ended ||
                !group_id_equal(snapshots->writers[i]->file->snapshot.meta.group, group));
     remove_before(snapshots, group, NULL);
+    snapshot_spares_drop(snapshots, group);
 }
 
 void snapshot_list_complain(struct snapshots *snapshots, const char *why)
@@ -210,6 +212,7 @@ void snapshot_list_deinit(struct snapshots *snapshots)
 {
     for (size_t i = 0; i < snapshots->count; i++)
         snapshot_file_unref(snapshots->files[i]);
+    snapshot_spares_deinit(snapshots);
     for (size_t i = 0; i < snapshots->complaint_count; i++)
         memory_free(snapshots->complaints[i]);
     memory_free(snapshots->files);

@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define NAME_ROOM    64 /* of a file, with the slash */
 #define DIR_SIZE_MAX (IO_PATH_SIZE - NAME_ROOM)
@@ -29,14 +30,27 @@ static bool take_hex(const char **name, uint64_t *out)
     return true;
 }
 
-static bool name_is_ours(const char *name, uint64_t *group, uint64_t *index, bool *is_draft)
+struct found_name {
+    uint64_t group, index, number; /* number: of a draft or a part */
+    bool is_draft, is_part;
+};
+
+static bool name_is_ours(const char *name, struct found_name *out)
 {
+    char *end = NULL;
     const char *rest = name;
-    if (!take_hex(&rest, group) || *rest++ != '-' || !take_hex(&rest, index))
+    *out = (struct found_name){.group = 0};
+    if (!take_hex(&rest, &out->group) || *rest++ != '-' || !take_hex(&rest, &out->index))
         return false;
-    size_t size = strlen(rest);
-    *is_draft = rest[0] == '-' && size > 4 && strcmp(rest + size - 4, ".tmp") == 0;
-    return *is_draft || strcmp(rest, ".snap") == 0;
+    if (strcmp(rest, ".snap") == 0)
+        return true;
+    if (rest[0] != '-' || rest[1] == '.')
+        return false;
+    out->number = strtoull(rest + 1, &end, 10);
+    out->is_part = strcmp(end, "." SNAPSHOT_PART) == 0;
+    size_t size = strlen(rest), ending = sizeof SNAPSHOT_DRAFT;
+    out->is_draft = size > ending && strcmp(rest + size - ending, "." SNAPSHOT_DRAFT) == 0;
+    return out->is_draft || out->is_part;
 }
 
 /* ---- one file ---- */
@@ -115,8 +129,8 @@ static enum status find_chunks(struct finding *finding, struct snapshot_file *fi
     return STATUS_OK;
 }
 
-static enum status find_whole(struct finding *finding, const char *path, const char **what,
-                              struct snapshot_file **out)
+/* Header, cluster and group of it hold; what follows is looked at by the caller. */
+static enum status find_begin(struct finding *finding, const char **what)
 {
     struct snapshot_meta meta;
     struct io *io = finding->snapshots->io;
@@ -131,6 +145,13 @@ static enum status find_whole(struct finding *finding, const char *path, const c
         snapshot_header_load(slice_of_buffer(&finding->header), finding->snapshots->cluster, &meta);
     if (status == STATUS_FOREIGN)
         *what = "of another cluster";
+    return status;
+}
+
+static enum status find_whole(struct finding *finding, const char *path, const char **what,
+                              struct snapshot_file **out)
+{
+    enum status status = find_begin(finding, what);
     if (status)
         return status;
     struct snapshot_file *file = snapshot_file_create(finding->snapshots, &finding->header);
@@ -165,26 +186,83 @@ static enum status find_file(struct snapshots *snapshots, const char *path, cons
     return status;
 }
 
+/* ---- parts ---- */
+
+/* The chunks that were written whole before it was left. */
+static void find_some(struct finding *finding, struct snapshot_file *file)
+{
+    struct snapshot_chunk_header header;
+    uint8_t head[SNAPSHOT_CHUNK_HEADER_SIZE];
+    while (!read_at(finding, head, sizeof head, file->snapshot.size) &&
+           !snapshot_chunk_header_load(head, file->seed, &header) &&
+           header.chunk.size <= finding->size - file->snapshot.size &&
+           !snapshot_file_add(file, &header))
+        ;
+}
+
+/* False: nothing of it is of use. */
+static bool find_part(struct snapshots *snapshots, const char *path)
+{
+    const char *what;
+    struct snapshot_file *file = NULL;
+    struct finding finding = {.snapshots = snapshots};
+    if (io_file_open(snapshots->io, path, IO_FILE_READ, &finding.handle))
+        return false;
+    buffer_init(&finding.header, SNAPSHOT_HEADER_MAX);
+    if (!find_begin(&finding, &what)) {
+        file = snapshot_file_create(snapshots, &finding.header);
+        snprintf(file->path, sizeof file->path, "%s", path);
+        find_some(&finding, file);
+    }
+    buffer_deinit(&finding.header);
+    io_file_close(snapshots->io, finding.handle);
+    bool is_of_use = file && file->snapshot.count;
+    if (is_of_use)
+        snapshot_spares_add(snapshots, file);
+    else if (file)
+        snapshot_file_unref(file);
+    return is_of_use;
+}
+
+/* What it was to become is there. */
+static void drop_old_parts(struct snapshots *snapshots)
+{
+    for (size_t i = snapshots->spare_count; i-- > 0 && i < snapshots->spare_count;) {
+        const struct snapshot *newer, *older;
+        const struct snapshot_meta *meta = &snapshots->spares[i]->snapshot.meta;
+        snapshots_newest_two(snapshots, meta->group, &newer, &older);
+        if (newer && newer->meta.index >= meta->index) {
+            snapshot_spares_drop(snapshots, meta->group);
+            i = snapshots->spare_count;
+        }
+    }
+}
+
 /* ---- the directory ---- */
 
 static enum status name_found(struct snapshots *snapshots, const char *name,
                               char why[SNAPSHOT_WHY_SIZE])
 {
     char path[IO_PATH_SIZE];
-    uint64_t group, index;
-    bool is_draft;
+    struct found_name found;
     const char *what;
     struct snapshot_file *file;
-    if (!name_is_ours(name, &group, &index, &is_draft))
+    if (!name_is_ours(name, &found))
         return STATUS_OK;
-    if (strlen(name) >= NAME_ROOM || group % snapshots->shares != snapshots->share)
+    if (strlen(name) >= NAME_ROOM || found.group % snapshots->shares != snapshots->share)
         return STATUS_OK;
     snprintf(path, sizeof path, "%s/%s", snapshots->dir, name);
-    if (is_draft) { /* SNAP-1: its space may be what the next one needs */
+    if (found.number > snapshots->drafts && found.number < UINT64_MAX / 2)
+        snapshots->drafts = found.number; /* the next name is free */
+    if (found.is_draft ||
+        (found.is_part &&
+         !find_part(snapshots, path))) { /* SNAP-1: its space may be what the next one needs */
         if (io_file_remove(snapshots->io, path) == STATUS_IO)
             return snapshot_say(STATUS_IO, why, name, "cannot be removed");
         return STATUS_OK;
     }
+    if (found.is_part)
+        return STATUS_OK;
     if (find_file(snapshots, path, &what, &file) == STATUS_OK) {
         snapshot_list_add(snapshots, file);
     } else { /* SNAP-2: named, never used; and never removed by a start */
@@ -245,10 +323,12 @@ enum status snapshots_open(struct io *io, const struct snapshots_options *option
     enum status status = dir_take(snapshots, why);
     if (!status)
         status = names_find(snapshots, why);
-    if (status)
+    if (status) {
         snapshots_close(snapshots);
-    else
-        *out = snapshots;
+        return status;
+    }
+    drop_old_parts(snapshots);
+    *out = snapshots;
     return status;
 }
 

@@ -133,13 +133,11 @@ struct snapshot_reader {
     struct buffer bytes;
 };
 
-enum status snapshot_reader_open(struct snapshots *snapshots, const struct snapshot *snapshot,
-                                 struct snapshot_reader **out, char why[SNAPSHOT_WHY_SIZE])
+enum status snapshot_reader_open_file(struct snapshots *snapshots, struct snapshot_file *file,
+                                      struct snapshot_reader **out, char why[SNAPSHOT_WHY_SIZE])
 {
     struct io_file handle;
     unsigned number = 0;
-    struct snapshot_file *file = file_of(snapshots, snapshot);
-    assert(file);
     while (number < SNAPSHOT_READERS_MAX && snapshots->readers[number])
         number++;
     if (number == SNAPSHOT_READERS_MAX)
@@ -158,6 +156,14 @@ enum status snapshot_reader_open(struct snapshots *snapshots, const struct snaps
     snapshots->readers[number] = reader;
     *out = reader;
     return STATUS_OK;
+}
+
+enum status snapshot_reader_open(struct snapshots *snapshots, const struct snapshot *snapshot,
+                                 struct snapshot_reader **out, char why[SNAPSHOT_WHY_SIZE])
+{
+    struct snapshot_file *file = file_of(snapshots, snapshot);
+    assert(file);
+    return snapshot_reader_open_file(snapshots, file, out, why);
 }
 
 const struct snapshot *snapshot_reader_of(const struct snapshot_reader *reader)

@@ -44,8 +44,10 @@
  *        confirmed (R3).
  * SNAP-5 Two replicas' snapshots of one mark have the same time and the same chunks (ranges, keys,
  *        content hashes), whatever was written beside them: chunks of one fit the header of
- * another. Non-promises: a snapshot under way does not survive a crash, nor does a half received
- * one. A key is never split: one of 1 GiB is 1 GiB of work in one step.
+ * another. SNAP-6 A chunk that was received whole is there for the next try (a spare), also after a
+ *        crash of the process: of one mark or another, from one source or another, an equal chunk
+ * is copied and not asked for. Non-promises: a snapshot that is cut does not survive a crash. A key
+ * is never split: one of 1 GiB is 1 GiB of work in one step.
  *
  * Layout: format.h. Sources: Raft dissertation 5 (the file is replaced, never changed); ALICE (OSDI
  * 14) for sync, rename, directory sync; DESIGN section 6 "durable truth", section 10 R3, R20, R21.
@@ -183,6 +185,27 @@ MUST_USE enum status snapshot_receive_chunk(struct snapshot_writer *writer, stru
 MUST_USE enum status snapshot_receive_end(struct snapshot_writer *writer, uint32_t count,
                                           uint64_t keys, uint64_t content,
                                           char why[SNAPSHOT_WHY_SIZE]);
+
+/* As snapshot_end, but the chunks stay as a spare of the group until one of it is valid here or its
+ * files go (SNAP-6). Without any, or after a failure: snapshot_end. NULL is fine. */
+void snapshot_receive_keep(struct snapshot_writer *writer);
+
+/* ---- chunks that are here already ---- */
+
+/* What a snapshot's chunks are, without their bytes: 40 bytes for each. */
+void snapshot_outline_store(const struct snapshot *snapshot, struct buffer *out);
+
+/* A spare or a file of the group is here: the outline is worth asking for. */
+bool snapshot_receive_may_reuse(const struct snapshot_writer *writer);
+/* DAMAGED: it is not one of `count` chunks, or there is one. */
+MUST_USE enum status snapshot_receive_outline(struct snapshot_writer *writer, struct slice bytes,
+                                              uint32_t count);
+/* So many chunks from the next one on are not here, at most `most`; without an outline `most`. */
+uint32_t snapshot_receive_missing(const struct snapshot_writer *writer, uint32_t most);
+/* Takes the next chunk from what is here. OK: it was taken, or is to be looked for elsewhere.
+ * AGAIN: an event comes first. NOT_FOUND: it must be asked for. NO_SPACE, IO: it failed. */
+MUST_USE enum status snapshot_receive_reuse(struct snapshot_writer *writer,
+                                            char why[SNAPSHOT_WHY_SIZE]);
 
 /* ---- reading one ---- */
 

@@ -25,7 +25,7 @@ enum status snapshot_begin(struct snapshots *snapshots, const struct snapshot_me
                  SNAPSHOT_HEADER_MAX);
         return status;
     }
-    status = snapshot_draft_open(snapshots, meta->group, &header, out, why);
+    status = snapshot_draft_open(snapshots, meta->group, &header, SNAPSHOT_DRAFT, out, why);
     buffer_deinit(&header);
     if (!status)
         (*out)->packer = snapshot_packer_create(store, snapshots->aside_max);
@@ -130,7 +130,7 @@ enum status snapshot_receive_begin(struct snapshots *snapshots, struct group_id 
     buffer_init(&copy, SNAPSHOT_HEADER_MAX);
     status = buffer_append(&copy, header.at, header.size);
     assert(status == STATUS_OK); /* snapshot_header_load knows the same maximum */
-    status = snapshot_draft_open(snapshots, group, &copy, out, why);
+    status = snapshot_draft_open(snapshots, group, &copy, SNAPSHOT_PART, out, why);
     buffer_deinit(&copy);
     return status;
 }
@@ -145,25 +145,61 @@ uint32_t snapshot_receive_next(const struct snapshot_writer *writer)
     return writer->file->snapshot.count;
 }
 
+static enum status add_chunk(struct snapshot_writer *writer,
+                             const struct snapshot_chunk_header *header, struct slice pieces[2])
+{
+    struct snapshot_file *file = writer->file;
+    struct store_position next = {.slot = 0};
+    if (file->snapshot.count)
+        next = snapshot_position_after(file->chunks[file->snapshot.count - 1].last);
+    if (header->chunk.first.slot != next.slot || header->chunk.first.hash != next.hash)
+        return STATUS_DAMAGED;
+    if (buffer_append(&writer->table, pieces[0].at, pieces[0].size))
+        return snapshot_draft_fail(writer, STATUS_TOO_LARGE, "too many chunks");
+    enum status status = snapshot_draft_write(writer, pieces, 2);
+    if (status)
+        return status;
+    return snapshot_file_add(file, header);
+}
+
+static void split(struct slice bytes, struct slice pieces[2])
+{
+    pieces[0] = slice_of(bytes.at, SNAPSHOT_CHUNK_HEADER_SIZE);
+    pieces[1] =
+        slice_of(bytes.at + SNAPSHOT_CHUNK_HEADER_SIZE, bytes.size - SNAPSHOT_CHUNK_HEADER_SIZE);
+}
+
 static enum status receive(struct snapshot_writer *writer, struct slice bytes)
 {
+    struct slice pieces[2];
     struct snapshot_chunk_header header;
     struct snapshot_file *file = writer->file;
     if (bytes.size < SNAPSHOT_CHUNK_HEADER_SIZE ||
         snapshot_chunk_header_load(bytes.at, file->seed, &header) ||
         snapshot_chunk_check(&header.chunk, file->seed, file->snapshot.count, bytes))
         return STATUS_DAMAGED;
-    struct store_position next = {.slot = 0};
-    if (file->snapshot.count)
-        next = snapshot_position_after(file->chunks[file->snapshot.count - 1].last);
-    if (header.chunk.first.slot != next.slot || header.chunk.first.hash != next.hash)
-        return STATUS_DAMAGED;
-    if (buffer_append(&writer->table, bytes.at, SNAPSHOT_CHUNK_HEADER_SIZE))
-        return snapshot_draft_fail(writer, STATUS_TOO_LARGE, "too many chunks");
-    enum status status = snapshot_draft_write(writer, &bytes, 1);
+    split(bytes, pieces);
+    return add_chunk(writer, &header, pieces);
+}
+
+/* The payload is the same; number and seed are this file's. */
+enum status snapshot_receive_copy(struct snapshot_writer *writer, struct slice bytes,
+                                  char why[SNAPSHOT_WHY_SIZE])
+{
+    struct slice pieces[2];
+    struct snapshot_chunk_header header;
+    uint8_t head[SNAPSHOT_CHUNK_HEADER_SIZE];
+    uint64_t seed = snapshot_header_seed(snapshot_reader_of(writer->reuse)->header);
+    enum status status = snapshot_chunk_header_load(bytes.at, seed, &header);
+    assert(status == STATUS_OK); /* the reader has checked it */
+    split(bytes, pieces);
+    header.number = writer->file->snapshot.count;
+    snapshot_chunk_store(head, writer->file->seed, &header);
+    pieces[0] = slice_of(head, sizeof head);
+    status = add_chunk(writer, &header, pieces);
     if (status)
-        return status;
-    return snapshot_file_add(file, &header);
+        memcpy(why, writer->why, SNAPSHOT_WHY_SIZE);
+    return status;
 }
 
 enum status snapshot_receive_chunk(struct snapshot_writer *writer, struct slice bytes,
@@ -208,6 +244,8 @@ void snapshot_writer_destroy(struct snapshot_writer *writer)
     struct snapshots *snapshots = writer->snapshots;
     snapshots->writers[writer->number] = NULL;
     snapshot_packer_destroy(writer->packer);
+    snapshot_reader_close(writer->reuse);
+    memory_free(writer->outline);
     io_file_close(snapshots->io, writer->handle);
     buffer_deinit(&writer->table);
     snapshot_file_unref(writer->file);
@@ -224,6 +262,8 @@ void snapshot_end(struct snapshot_writer *writer)
         return;
     }
     io_file_close(snapshots->io, writer->handle);
+    if (writer->failure == STATUS_NO_SPACE)
+        snapshot_spares_drop(snapshots, writer->file->snapshot.meta.group);
     if (writer->state != SNAPSHOT_PUBLISHED)
         io_file_remove_start(snapshots->io, writer->draft, snapshots->tag + SNAPSHOT_TAG_REMOVE);
     snapshot_writer_destroy(writer);

@@ -194,7 +194,9 @@ struct wire_forward_reply {
 
 /* A snapshot on its way from replica to replica. ASK without a term: any at `index` or past it;
  * with one: the chunks `chunk` .. `chunk` + `count` - 1 of that very one may be sent, and if
- * `again` the sending begins at `chunk`, whatever was sent before. */
+ * `again` the sending begins at `chunk`, whatever was sent before. Chunk WIRE_SNAPSHOT_OUTLINE: the
+ * outline of its chunks, in PARTs of that number; who does not know it says nothing. */
+#define WIRE_SNAPSHOT_OUTLINE UINT32_MAX
 struct wire_snapshot {
     struct group_id group;
     struct replica_id from, to;

@@ -13,6 +13,9 @@
  *                   ASK (mark, chunk, count) -->
  *                   <-- PART, PART, ... of as many chunks as were asked for
  *                   ASK again from the chunk where it stopped, of this source or another
+ *         with chunks of an earlier try, or of an older snapshot:
+ *                   ASK (mark, outline) -->
+ *                   <-- PART of the outline: an equal chunk is copied, the others are asked for
  *
  * BOOT-1 What could not be loaded whole leaves nothing in the store; the older one is taken, and
  *        nothing else than what the log can go on from.
@@ -24,6 +27,10 @@
  *        the log of the others.
  * BOOT-5 A log that begins anew behind a snapshot from a peer does so durably, after that snapshot
  *        is; a crash at any point leaves the old log and store, or the new ones.
+ * BOOT-6 However often it is interrupted, by the end of either side, of the link, or by a newer
+ *        mark: a chunk that was taken is asked for again only where the new mark has another one.
+ * BOOT-7 The leader is asked last: any member that has one past what the leader's log begins with
+ *        is as good.
  *
  * The room decides and works on files; what follows for log and raft is done by src/replica. */
 #ifndef HOLDFAST_REPLICA_BOOTSTRAP_BOOTSTRAP_H
@@ -47,6 +54,7 @@ struct bootstrap_sending {
     uint32_t next, through; /* the chunk under way; the first one that was not asked for */
     uint32_t chunk;         /* the one that the reader has or gets */
     bool is_read;           /* it was asked for */
+    struct buffer outline;  /* asked for instead of chunks: what of it is on its way; else empty */
     uint64_t offset;        /* of the next part */
     uint64_t asked_ns, next_part_ns;
 };
@@ -68,16 +76,20 @@ struct bootstrap_receiving {
     struct buffer chunk; /* what has come of the next chunk */
     bool is_whole;       /* it waits for the disk */
     struct replica_id source;
-    unsigned refusals; /* in a row */
-    unsigned damaged;  /* so many times in a row did the next chunk not fit the header */
-    uint64_t ticket;   /* SETTLING: of the log batch that has what was set aside; 0: not yet */
-    uint64_t moved_ns; /* when something last came, or was asked for */
+    bool outlining; /* the outline is asked for, not chunks */
+    bool jumped;    /* the source is to go on at another chunk than behind the last one asked for */
+    unsigned refusals;  /* in a row */
+    unsigned damaged;   /* so many times in a row did the next chunk not fit the header */
+    uint64_t ticket;    /* SETTLING: of the log batch that has what was set aside; 0: not yet */
+    uint64_t wanted_ns; /* IDLE: since when one is wanted; 0: not yet */
+    uint64_t moved_ns;  /* when something last came, or was asked for */
     uint64_t retry_ns;
 };
 
 struct bootstrap {
     struct bootstrap_sending sending;
     struct bootstrap_receiving receiving;
+    uint64_t taken, reused; /* chunks that came from a peer, and that were here; they only rise */
 
     /* one of the own store, under way */
     struct snapshot_writer *writer; /* owned; NULL: none */
@@ -189,7 +201,10 @@ MUST_USE enum status bootstrap_receive(struct bootstrap *bootstrap, struct repli
 void bootstrap_hear_answer(struct bootstrap *bootstrap, struct replica_turn *turn,
                            const struct bootstrap_want *want, enum wire_kind kind,
                            const struct wire_snapshot *answer);
+/* What was received goes, */
 void bootstrap_end_receiving(struct bootstrap *bootstrap);
+/* or stays for the next try (SNAP-6). */
+void bootstrap_pause_receiving(struct bootstrap *bootstrap);
 /* What has come is of a history that is void, or the own state is: another one, a little later. */
 void bootstrap_refuse(struct bootstrap *bootstrap, struct replica_turn *turn);
 /* Of what is received or loaded, 0 to 100. */

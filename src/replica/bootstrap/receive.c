@@ -6,16 +6,27 @@
 
 #define CHUNKS_AHEAD   2 /* asked for, so that the link has work while one is written */
 #define SILENCE_NS     (1000 * 1000000ull)
+#define LINKS_NS       (300 * 1000000ull) /* in which links to others than the leader come up */
 #define RETRY_NS       (5 * 1000000000ull)
 #define CHUNK_SIZE_MAX ((size_t)1 << 32)
 #define DAMAGED_MAX    3
 
-void bootstrap_end_receiving(struct bootstrap *bootstrap)
+static void forget(struct bootstrap_receiving *receiving)
 {
-    struct bootstrap_receiving *receiving = &bootstrap->receiving;
-    snapshot_end(receiving->writer);
     buffer_deinit(&receiving->chunk);
     *receiving = (struct bootstrap_receiving){.retry_ns = receiving->retry_ns};
+}
+
+void bootstrap_end_receiving(struct bootstrap *bootstrap)
+{
+    snapshot_end(bootstrap->receiving.writer);
+    forget(&bootstrap->receiving);
+}
+
+void bootstrap_pause_receiving(struct bootstrap *bootstrap)
+{
+    snapshot_receive_keep(bootstrap->receiving.writer); /* BOOT-6 */
+    forget(&bootstrap->receiving);
 }
 
 unsigned bootstrap_percent(const struct bootstrap *bootstrap)
@@ -43,9 +54,14 @@ static void ask(struct bootstrap_receiving *receiving, struct replica_turn *turn
                                     .index = begins ? want->least : receiving->index,
                                     .term = begins ? 0 : receiving->term,
                                     .again = again};
-    if (!begins) {
+    if (receiving->outlining) {
+        message.chunk = WIRE_SNAPSHOT_OUTLINE;
+        message.count = 1;
+    } else if (!begins) {
         message.chunk = snapshot_receive_next(receiving->writer);
-        message.count = CHUNKS_AHEAD;
+        message.count = snapshot_receive_missing(receiving->writer, CHUNKS_AHEAD);
+        message.again |= receiving->jumped;
+        receiving->jumped = false;
     }
     bool is_leader = replica_id_equal(receiving->source, want->leader);
     struct node_id node =
@@ -59,41 +75,59 @@ static void ask(struct bootstrap_receiving *receiving, struct replica_turn *turn
     receiving->moved_ns = turn->now_ns;
 }
 
-/* The member behind the last one that was asked; behind all of them the leader, where they do not
- * know it. */
-static void next_source(struct bootstrap_receiving *receiving, const struct bootstrap_want *want)
+static bool may_ask(struct replica_turn *turn, const struct bootstrap_want *want,
+                    const struct raft_member *member)
+{
+    struct peer_id peer = peer_of(turn->peers, member->node, want->group);
+    return !replica_id_equal(member->replica, want->self) &&
+           !replica_id_equal(member->replica, want->leader) && member->kind != RAFT_WITNESS &&
+           peer_is_up(turn->peers, peer, WIRE_LINK_DATA);
+}
+
+/* BOOT-7: the member behind the last one that was asked; behind all of them the leader, whom they
+ * may not know. */
+static void next_source(struct bootstrap_receiving *receiving, struct replica_turn *turn,
+                        const struct bootstrap_want *want)
 {
     const struct raft_configuration *members = want->members;
     size_t at = 0, count = members->member_count;
-    size_t places = count + !raft_find_member(members, want->leader);
-    while (at < count && !replica_id_equal(members->members[at].replica, receiving->source))
+    while (at < count && (!replica_id_equal(members->members[at].replica, receiving->source) ||
+                          replica_id_equal(receiving->source, want->leader)))
         at++;
-    for (size_t i = 1; i <= places; i++) {
-        size_t place = (at + i) % places;
+    for (size_t i = 1; i <= count + 1; i++) {
+        size_t place = (at + i) % (count + 1);
         const struct raft_member *member = place < count ? &members->members[place] : NULL;
-        if (member &&
-            (replica_id_equal(member->replica, want->self) || member->kind == RAFT_WITNESS))
+        if (member && !may_ask(turn, want, member))
             continue;
         receiving->source = member ? member->replica : want->leader;
         return;
     }
 }
 
+static bool has_source(struct replica_turn *turn, const struct bootstrap_want *want)
+{
+    for (size_t i = 0; i < want->members->member_count; i++)
+        if (may_ask(turn, want, &want->members->members[i]))
+            return true;
+    return false;
+}
+
 static void begin(struct bootstrap *bootstrap, struct replica_turn *turn,
                   const struct bootstrap_want *want)
 {
     struct bootstrap_receiving *receiving = &bootstrap->receiving;
-    bootstrap_end_receiving(bootstrap);
+    bootstrap_pause_receiving(bootstrap);
     receiving->state = BOOTSTRAP_ASKED;
     receiving->source = want->leader;
+    next_source(receiving, turn, want);
     ask(receiving, turn, want, true);
 }
 
-/* What was received is dropped; it begins anew a little later. */
+/* It begins anew a little later. */
 static void fail(struct bootstrap *bootstrap, struct replica_turn *turn, enum status status,
                  const char *why)
 {
-    bootstrap_end_receiving(bootstrap);
+    bootstrap_pause_receiving(bootstrap);
     bootstrap->receiving.retry_ns = turn->now_ns + RETRY_NS;
     if (status == STATUS_IN_USE || bootstrap->trouble_is_said)
         return;
@@ -104,7 +138,7 @@ static void fail(struct bootstrap *bootstrap, struct replica_turn *turn, enum st
 
 void bootstrap_refuse(struct bootstrap *bootstrap, struct replica_turn *turn)
 {
-    bootstrap_end_receiving(bootstrap);
+    bootstrap_pause_receiving(bootstrap);
     bootstrap->receiving.retry_ns = turn->now_ns + SILENCE_NS;
 }
 
@@ -131,7 +165,28 @@ static void take_header(struct bootstrap *bootstrap, struct replica_turn *turn,
     receiving->keys = header->keys;
     receiving->content = header->content;
     buffer_init(&receiving->chunk, CHUNK_SIZE_MAX);
+    receiving->outlining = header->count && snapshot_receive_may_reuse(receiving->writer);
     if (header->count)
+        ask(receiving, turn, want, true);
+}
+
+/* The next chunk is to come from a peer. */
+static bool is_missing(const struct bootstrap_receiving *receiving)
+{
+    return snapshot_receive_next(receiving->writer) < receiving->count &&
+           snapshot_receive_missing(receiving->writer, 1);
+}
+
+/* What it says is taken, or else all chunks are asked for. */
+static void take_outline(struct bootstrap_receiving *receiving, struct replica_turn *turn,
+                         const struct bootstrap_want *want)
+{
+    struct slice bytes = slice_of_buffer(&receiving->chunk);
+    receiving->outlining = false;
+    receiving->jumped = true;
+    (void)!snapshot_receive_outline(receiving->writer, bytes, receiving->count);
+    buffer_reset(&receiving->chunk);
+    if (is_missing(receiving))
         ask(receiving, turn, want, true);
 }
 
@@ -151,8 +206,9 @@ static void take_chunk(struct bootstrap *bootstrap, struct replica_turn *turn,
      * header. All from the beginning, with a header of its own. */
     if (status && (status != STATUS_DAMAGED || receiving->damaged > DAMAGED_MAX))
         fail(bootstrap, turn, status, why);
-    else if (status || snapshot_receive_next(receiving->writer) < receiving->count)
+    else if (status || is_missing(receiving))
         ask(receiving, turn, want, status == STATUS_DAMAGED);
+    bootstrap->taken += !status;
 }
 
 static void take_part(struct bootstrap *bootstrap, struct replica_turn *turn,
@@ -161,7 +217,8 @@ static void take_part(struct bootstrap *bootstrap, struct replica_turn *turn,
     struct bootstrap_receiving *receiving = &bootstrap->receiving;
     if (receiving->state != BOOTSTRAP_RECEIVING || receiving->is_whole ||
         part->index != receiving->index || part->term != receiving->term ||
-        part->chunk != snapshot_receive_next(receiving->writer))
+        part->chunk != (receiving->outlining ? WIRE_SNAPSHOT_OUTLINE
+                                             : snapshot_receive_next(receiving->writer)))
         return;
     if (part->offset == 0)
         buffer_reset(&receiving->chunk); /* it begins again */
@@ -170,7 +227,11 @@ static void take_part(struct bootstrap *bootstrap, struct replica_turn *turn,
         return;
     receiving->moved_ns = turn->now_ns;
     receiving->refusals = 0;
-    if (receiving->chunk.size == part->size)
+    if (receiving->chunk.size < part->size)
+        return;
+    if (receiving->outlining)
+        take_outline(receiving, turn, want);
+    else
         take_chunk(bootstrap, turn, want);
 }
 
@@ -180,11 +241,11 @@ static void take_none(struct bootstrap *bootstrap, struct replica_turn *turn,
 {
     struct bootstrap_receiving *receiving = &bootstrap->receiving;
     if (++receiving->refusals > want->members->member_count) {
-        bootstrap_end_receiving(bootstrap);
+        bootstrap_pause_receiving(bootstrap);
         receiving->retry_ns = turn->now_ns + SILENCE_NS;
         return;
     }
-    next_source(receiving, want);
+    next_source(receiving, turn, want);
     ask(receiving, turn, want, true);
 }
 
@@ -238,16 +299,40 @@ static enum status step(struct bootstrap *bootstrap, struct replica_turn *turn)
     return STATUS_END;
 }
 
+/* A chunk that is here already. */
+static void reuse(struct bootstrap *bootstrap, struct replica_turn *turn,
+                  const struct bootstrap_want *want)
+{
+    char why[SNAPSHOT_WHY_SIZE] = "";
+    struct bootstrap_receiving *receiving = &bootstrap->receiving;
+    enum status status = snapshot_receive_reuse(receiving->writer, why);
+    receiving->jumped = true;
+    receiving->moved_ns = turn->now_ns;
+    bootstrap->reused += !status;
+    if (status && status != STATUS_AGAIN && status != STATUS_NOT_FOUND)
+        fail(bootstrap, turn, status, why);
+    else if (status != STATUS_AGAIN && is_missing(receiving))
+        ask(receiving, turn, want, true);
+}
+
 static void receive_on(struct bootstrap *bootstrap, struct replica_turn *turn,
                        const struct bootstrap_want *want)
 {
     struct bootstrap_receiving *receiving = &bootstrap->receiving;
+    bool is_all = snapshot_receive_next(receiving->writer) == receiving->count;
     if (receiving->is_whole) {
         take_chunk(bootstrap, turn, want);
-    } else if (snapshot_receive_next(receiving->writer) == receiving->count) {
+    } else if (receiving->index < want->least) {
+        begin(bootstrap, turn, want); /* the leader's log does not go back to it any more */
+    } else if (!is_all && !receiving->outlining && !is_missing(receiving)) {
+        reuse(bootstrap, turn, want);
+    } else if (is_all) {
         settle(bootstrap, turn);
     } else if (turn->now_ns > receiving->moved_ns + SILENCE_NS) {
-        next_source(receiving, want);
+        receiving->jumped = true;
+        if (receiving->outlining && ++receiving->refusals > want->members->member_count)
+            receiving->outlining = false; /* of an older version: all of it, then */
+        next_source(receiving, turn, want);
         ask(receiving, turn, want, true);
     }
 }
@@ -260,13 +345,16 @@ enum status bootstrap_receive(struct bootstrap *bootstrap, struct replica_turn *
         return STATUS_END; /* a crash came between its name and the log's new beginning */
     switch (receiving->state) {
     case BOOTSTRAP_IDLE:
-        if (turn->now_ns >= receiving->retry_ns)
+        if (!receiving->wanted_ns)
+            receiving->wanted_ns = turn->now_ns;
+        if (turn->now_ns >= receiving->retry_ns &&
+            (has_source(turn, want) || turn->now_ns >= receiving->wanted_ns + LINKS_NS))
             begin(bootstrap, turn, want);
         return STATUS_OK;
     case BOOTSTRAP_ASKED:
         if (turn->now_ns <= receiving->moved_ns + SILENCE_NS)
             return STATUS_OK;
-        next_source(receiving, want);
+        next_source(receiving, turn, want);
         ask(receiving, turn, want, true);
         return STATUS_OK;
     case BOOTSTRAP_RECEIVING: receive_on(bootstrap, turn, want); return STATUS_OK;

@@ -14,6 +14,7 @@
 void bootstrap_end_sending(struct bootstrap *bootstrap)
 {
     snapshot_reader_close(bootstrap->sending.reader);
+    buffer_deinit(&bootstrap->sending.outline);
     bootstrap->sending = (struct bootstrap_sending){.reader = NULL};
 }
 
@@ -82,6 +83,15 @@ static void send_header(const struct bootstrap_sending *sending, struct replica_
     say(turn, sending->peer, WIRE_SNAPSHOT_HEADER, &header);
 }
 
+static void begin_outline(struct bootstrap_sending *sending)
+{
+    buffer_deinit(&sending->outline);
+    buffer_init(&sending->outline, SIZE_MAX);
+    snapshot_outline_store(snapshot_reader_of(sending->reader), &sending->outline);
+    sending->next = sending->through = 0;
+    sending->offset = 0;
+}
+
 void bootstrap_hear_ask(struct bootstrap *bootstrap, struct replica_turn *turn, struct peer_id from,
                         const struct wire_snapshot *ask)
 {
@@ -99,6 +109,11 @@ void bootstrap_hear_ask(struct bootstrap *bootstrap, struct replica_turn *turn, 
         send_header(sending, turn, ask);
         return;
     }
+    if (ask->chunk == WIRE_SNAPSHOT_OUTLINE) {
+        begin_outline(sending);
+        return;
+    }
+    buffer_deinit(&sending->outline);
     if (ask->again || !fits) {
         sending->next = ask->chunk;
         sending->offset = 0;
@@ -131,17 +146,29 @@ static bool has_chunk(struct bootstrap *bootstrap, struct slice *bytes)
     return false;
 }
 
+static bool has_bytes(struct bootstrap *bootstrap, struct slice *bytes)
+{
+    struct bootstrap_sending *sending = &bootstrap->sending;
+    uint32_t count = snapshot_reader_of(sending->reader)->count;
+    if (!sending->outline.size)
+        return sending->next < sending->through && sending->next < count &&
+               has_chunk(bootstrap, bytes);
+    *bytes = slice_of_buffer(&sending->outline);
+    return true;
+}
+
 static void send_part(struct bootstrap_sending *sending, struct replica_turn *turn,
                       struct slice bytes)
 {
     const struct snapshot *snapshot = snapshot_reader_of(sending->reader);
     size_t left = bytes.size - sending->offset;
+    bool is_outline = sending->outline.size > 0;
     struct wire_snapshot part = {.group = snapshot->meta.group,
                                  .from = sending->self,
                                  .to = sending->to,
                                  .index = snapshot->meta.index,
                                  .term = snapshot->meta.term,
-                                 .chunk = sending->chunk,
+                                 .chunk = is_outline ? WIRE_SNAPSHOT_OUTLINE : sending->chunk,
                                  .offset = sending->offset,
                                  .size = bytes.size};
     part.bytes = slice_of(bytes.at + sending->offset, left < PART_SIZE ? left : PART_SIZE);
@@ -149,8 +176,9 @@ static void send_part(struct bootstrap_sending *sending, struct replica_turn *tu
     sending->offset += part.bytes.size;
     if (sending->offset < bytes.size)
         return;
-    sending->next++;
+    sending->next += !is_outline;
     sending->offset = 0;
+    buffer_deinit(&sending->outline);
 }
 
 void bootstrap_send(struct bootstrap *bootstrap, struct replica_turn *turn)
@@ -164,9 +192,7 @@ void bootstrap_send(struct bootstrap *bootstrap, struct replica_turn *turn)
         bootstrap_end_sending(bootstrap);
         return;
     }
-    uint32_t count = snapshot_reader_of(sending->reader)->count;
-    if (sending->next >= sending->through || sending->next >= count ||
-        !has_chunk(bootstrap, &bytes))
+    if (!has_bytes(bootstrap, &bytes))
         return;
     uint64_t before_ns = io_now_ns(turn->io);
     bool has_room = peer_waiting(turn->peers, sending->peer, WIRE_LINK_DATA) < WAITING_MAX;

@@ -33,7 +33,7 @@ void bootstrap_deinit(struct bootstrap *bootstrap, struct replica_snapshots *sha
     bootstrap_end_writing(bootstrap, share);
     bootstrap_end_loading(bootstrap);
     bootstrap_end_sending(bootstrap);
-    bootstrap_end_receiving(bootstrap);
+    bootstrap_pause_receiving(bootstrap);
     bootstrap_forget_origins(bootstrap);
 }
 
