@@ -26,7 +26,8 @@ static enum admin_state own_state(const struct replica *replica)
     const struct raft_view *view = raft_view(replica_raft(replica));
     if (replica_bootstrap_percent(replica) >= 0)
         return ADMIN_STATE_BOOTSTRAPPING;
-    bool current = replica_applied(replica) + ADMIN_LAG_ENTRIES_MAX >= view->commit;
+    bool current =
+        replica_applied(replica) + ADMIN_LAG_ENTRIES_MAX >= replica_known_commit(replica);
     /* Before it has heard of a commit nobody can say how much is missing. */
     return current && view->commit > 0 ? ADMIN_STATE_READY : ADMIN_STATE_CATCHING_UP;
 }

@@ -76,6 +76,17 @@ static void add_lag(struct buffer *out, const struct raft *raft, const struct ra
     add_number(out, "lag_ms", known && (down || !lag), down ? silent_ms : 0);
 }
 
+/* Only of one's own replica, and while it is not current. */
+static void add_progress(struct buffer *out, const struct replica *replica, uint64_t now_ns)
+{
+    struct replica_progress progress;
+    if (!replica || !replica_progress(replica, now_ns, &progress))
+        return;
+    add_number(out, "percent", true, progress.percent);
+    add_number(out, "bytes_per_second", progress.has_rate, progress.bytes_per_second);
+    add_number(out, "eta_ms", progress.has_eta, progress.eta_ms);
+}
+
 static void add_replica(struct server_call *call, struct buffer *out, struct replica *replica,
                         const struct raft_member *member)
 {
@@ -96,12 +107,25 @@ static void add_replica(struct server_call *call, struct buffer *out, struct rep
         add_number(out, "since_ms", since_ms > 0, (uint64_t)since_ms);
         buffer_print(out, ",\"because\":\"%s\"", admin_state_because(replica, state, self));
     }
-    int percent = self ? replica_bootstrap_percent(replica) : -1;
-    if (percent >= 0)
-        add_number(out, "percent", true, (uint64_t)percent);
+    add_progress(out, self ? replica : NULL, now_ns);
     add_number(out, "applied", self, replica_applied(replica));
     add_lag(out, raft, member, self, now_ns);
     buffer_print(out, "}");
+}
+
+/* The own replica, on its way through a log in which it is no member yet. */
+static void add_newcomer(struct server_call *call, struct buffer *out, struct replica *replica)
+{
+    struct replica_progress progress;
+    struct raft_member self = {.replica = replica_self(replica),
+                               .node = node_formation(call->node)->self,
+                               .kind = RAFT_LEARNER};
+    const struct raft_configuration *configuration = raft_configuration(replica_raft(replica));
+    if (raft_find_member(configuration, self.replica) ||
+        !replica_progress(replica, node_turn(call->node)->now_ns, &progress))
+        return;
+    buffer_print(out, "%s", configuration->member_count ? "," : "");
+    add_replica(call, out, replica, &self);
 }
 
 static void add_partition(struct server_call *call, struct buffer *out, struct replica *replica)
@@ -122,6 +146,7 @@ static void add_partition(struct server_call *call, struct buffer *out, struct r
         buffer_print(out, "%s", i ? "," : "");
         add_replica(call, out, replica, &configuration->members[i]);
     }
+    add_newcomer(call, out, replica);
     buffer_print(out, "]}");
 }
 

@@ -182,8 +182,11 @@ static json_t *merge_replica(struct views views, const json_t *best, json_int_t 
         copy(made, "because", knows);
     else
         json_object_set_new(made, "because", json_string("neither it nor a leader answers"));
-    if (json_object_get(own, "percent"))
+    if (json_object_get(own, "percent")) {
         copy(made, "percent", own);
+        copy(made, "bytes_per_second", own);
+        copy(made, "eta_ms", own);
+    }
     copy(made, "applied", own);
     copy(made, "lag_entries", led);
     copy(made, "lag_ms", led);

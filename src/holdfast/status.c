@@ -14,13 +14,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#define WATCH_EVERY_MS 1000
+#define WATCH_EVERY_MS     1000
+#define PROGRESS_CELL_SIZE 64
 
 static void print_help(void)
 {
     printf("holdfast [-a HOST:PORT] status [--json] [--watch]   the health of the cluster\n\n"
            "Asks the node at -a (default " DEFAULT_ADDRESS "), then every node it names, and\n"
-           "merges what they answer. What nobody knows is null (-).\n"
+           "merges what they answer. What nobody knows is null (-). DONE says how much of its\n"
+           "snapshot, or of its log, a replica has that is not current, how fast it comes, and\n"
+           "in how many seconds it will be there if that goes on; a bar on a terminal.\n"
            "--watch asks each second until Ctrl-C: the whole table on a terminal, else one line\n"
            "whenever the health is another.\n\n"
            "Exit code: 0 healthy, 3 not healthy, 1 no answer, 2 wrong use.\n");
@@ -28,17 +31,37 @@ static void print_help(void)
 
 /* ---- showing ---- */
 
+/* "42% 81 MB/s 12 s", as much of it as is known; "-": it is current, or nobody knows. */
+static const char *progress_cell(const json_t *replica, char out[PROGRESS_CELL_SIZE])
+{
+    const json_t *rate = json_object_get(replica, "bytes_per_second");
+    const json_t *eta = json_object_get(replica, "eta_ms");
+    if (!json_is_integer(json_object_get(replica, "percent")))
+        return "-";
+    int used =
+        snprintf(out, PROGRESS_CELL_SIZE, "%lld%%", (long long)merge_number(replica, "percent"));
+    if (json_is_integer(rate))
+        used += snprintf(out + used, PROGRESS_CELL_SIZE - (size_t)used, " %.1f MB/s",
+                         (double)json_integer_value(rate) / 1e6);
+    if (json_is_integer(eta))
+        snprintf(out + used, PROGRESS_CELL_SIZE - (size_t)used, " %lld s",
+                 (long long)((json_integer_value(eta) + 999) / 1000));
+    return out;
+}
+
 static void add_replica_row(struct table *table, const json_t *partition, const json_t *replica)
 {
     static const char *const names[] = {"node",    "role",        "state",  "since_ms",
                                         "applied", "lag_entries", "lag_ms", "because"};
     char rooms[8][LIST_NUMBER_SIZE], replica_name[2 * LIST_NUMBER_SIZE], term[LIST_NUMBER_SIZE];
+    char done[PROGRESS_CELL_SIZE];
     const char *cells[TABLE_COLUMNS_MAX] = {merge_text(partition, "keyspace"), replica_name,
                                             list_cell(partition, "term", term)};
     snprintf(replica_name, sizeof replica_name, "%lld/%lld",
              (long long)merge_number(partition, "id"), (long long)merge_number(replica, "id"));
     for (size_t k = 0; k < 8; k++)
-        cells[3 + k] = list_cell(replica, names[k], rooms[k]);
+        cells[3 + k + (k > 2)] = list_cell(replica, names[k], rooms[k]);
+    cells[6] = progress_cell(replica, done);
     time_t since = (time_t)(merge_number(replica, "since_ms") / 1000);
     struct tm parts;
     if (since && gmtime_r(&since, &parts))
@@ -48,9 +71,9 @@ static void add_replica_row(struct table *table, const json_t *partition, const 
 
 static void print_replicas(const json_t *merged)
 {
-    static const char *const titles[] = {"KEYSPACE", "REPLICA", "TERM",    "NODE",
-                                         "ROLE",     "STATE",   "SINCE",   "APPLIED",
-                                         "LAG",      "LAG MS",  "BECAUSE", NULL};
+    static const char *const titles[] = {"KEYSPACE", "REPLICA", "TERM",  "NODE",    "ROLE",
+                                         "STATE",    "DONE",    "SINCE", "APPLIED", "LAG",
+                                         "LAG MS",   "BECAUSE", NULL};
     struct table table;
     size_t i, k;
     json_t *partition, *replica;
@@ -63,6 +86,36 @@ static void print_replicas(const json_t *merged)
         }
     }
     list_print_table(&table);
+}
+
+/* How much of a snapshot it has, or of the log; nothing where nobody knows. */
+static void print_bar(const json_t *partition, const json_t *replica)
+{
+    char line[PROGRESS_LINE_SIZE], done[PROGRESS_CELL_SIZE], what[128];
+    bool loads = strcmp(merge_text(replica, "state"), "bootstrapping") == 0;
+    if (!json_is_integer(json_object_get(replica, "percent")))
+        return;
+    snprintf(what, sizeof what, "of 100 percent of %s  replica %lld/%lld on node %lld: %s",
+             loads ? "a snapshot" : "the log", (long long)merge_number(partition, "id"),
+             (long long)merge_number(replica, "id"), (long long)merge_number(replica, "node"),
+             progress_cell(replica, done));
+    progress_line(line, (uint64_t)merge_number(replica, "percent"), 100, what);
+    printf("%s\n", line);
+}
+
+/* A bar for each replica that is not ready. */
+static void print_bars(const json_t *merged)
+{
+    size_t i, k;
+    json_t *partition, *replica;
+    json_array_foreach(json_object_get(merged, "partitions"), i, partition)
+    {
+        json_array_foreach(json_object_get(partition, "replicas"), k, replica)
+        {
+            if (strcmp(merge_text(replica, "state"), "ready") != 0)
+                print_bar(partition, replica);
+        }
+    }
 }
 
 static void print_for_people(const json_t *merged, const json_t *first, const struct health *health)
@@ -82,6 +135,8 @@ static void print_for_people(const json_t *merged, const json_t *first, const st
     list_print(json_object_get(merged, "nodes"), node_titles, node_names);
     list_print(json_object_get(merged, "keyspaces"), space_titles, space_names);
     print_replicas(merged);
+    if (isatty(STDOUT_FILENO))
+        print_bars(merged);
 }
 
 static int show(const json_t *merged, const json_t *first, bool as_json)
@@ -98,50 +153,6 @@ static int show(const json_t *merged, const json_t *first, bool as_json)
 
 /* ---- watching ---- */
 
-static json_int_t most_applied(const json_t *partition)
-{
-    json_int_t most = 0;
-    size_t i;
-    json_t *replica;
-    json_array_foreach(json_object_get(partition, "replicas"), i, replica)
-    {
-        if (merge_number(replica, "applied") > most)
-            most = merge_number(replica, "applied");
-    }
-    return most;
-}
-
-/* How much of a snapshot it has, else of the log; nothing where nobody knows. */
-static void print_bar(const json_t *partition, const json_t *replica)
-{
-    char line[PROGRESS_LINE_SIZE], what[80];
-    bool loads = json_is_integer(json_object_get(replica, "percent"));
-    json_int_t done = merge_number(replica, loads ? "percent" : "applied");
-    json_int_t of = loads ? 100 : most_applied(partition);
-    if (of <= 0 || (!loads && !json_is_integer(json_object_get(replica, "applied"))))
-        return;
-    snprintf(what, sizeof what, "of %lld %s  replica %lld/%lld on node %lld", (long long)of,
-             loads ? "percent of a snapshot" : "entries", (long long)merge_number(partition, "id"),
-             (long long)merge_number(replica, "id"), (long long)merge_number(replica, "node"));
-    progress_line(line, (uint64_t)done, (uint64_t)of, what);
-    printf("%s\n", line);
-}
-
-/* A bar for each replica that is not ready. */
-static void print_bars(const json_t *merged)
-{
-    size_t i, k;
-    json_t *partition, *replica;
-    json_array_foreach(json_object_get(merged, "partitions"), i, partition)
-    {
-        json_array_foreach(json_object_get(partition, "replicas"), k, replica)
-        {
-            if (strcmp(merge_text(replica, "state"), "ready") != 0)
-                print_bar(partition, replica);
-        }
-    }
-}
-
 static void watch_once(const char *address, bool is_terminal, char said[HEALTH_SENTENCE_SIZE])
 {
     json_t *first = view_ask_first(address), *merged = first ? view_ask_others(first) : NULL;
@@ -152,7 +163,6 @@ static void watch_once(const char *address, bool is_terminal, char said[HEALTH_S
         printf("\033[H\033[J");
         if (merged) {
             print_for_people(merged, first, &health);
-            print_bars(merged);
         }
     } else if (strcmp(said, health.sentence) != 0) {
         printf("%s\n", health.sentence);

@@ -78,6 +78,7 @@ void raft_handle_begin_anew(struct raft *raft, const struct raft_event *event)
     raft->old_last = raft->matched = 0;
     view->first_index = 1;
     view->last_index = view->last_term = view->commit = view->persisted = 0;
+    view->told_commit = 0;
     view->everywhere = view->acked = view->offered_index = view->void_from = 0;
     raft_configuration_replace(raft, event->configurations);
 }

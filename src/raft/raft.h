@@ -290,9 +290,11 @@ struct raft_view {
     uint64_t first_index;     /* of the log: what is before it is in a snapshot; 1 without */
     uint64_t last_index, last_term;
     uint64_t commit;
-    uint64_t persisted;  /* own log, durable through */
-    uint64_t term_start; /* leader: index of its no-op slot: the caller must PROPOSE a no-op first
-                            thing in a term; 0: not yet */
+    uint64_t told_commit; /* the highest that a leader told of: past `commit` while entries of that
+                             are not here; decides nothing */
+    uint64_t persisted;   /* own log, durable through */
+    uint64_t term_start;  /* leader: index of its no-op slot: the caller must PROPOSE a no-op first
+                             thing in a term; 0: not yet */
     uint64_t accepted_from; /* after RECEIVE of APPEND: entries with index >= this and <= last_index
                                are new: store them; 0: none */
     uint64_t lease_until_ns; /* leader: see raft_lease_is_valid; 0: none */

@@ -326,6 +326,8 @@ static void reject_append(struct raft *raft, const struct raft_message *append)
 
 void raft_follow_commit(struct raft *raft, uint64_t commit)
 {
+    if (commit > raft->view.told_commit)
+        raft->view.told_commit = commit;
     commit = least(commit, raft->matched);
     if (commit <= raft->view.commit)
         return;

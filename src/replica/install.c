@@ -242,10 +242,3 @@ bool replica_offer(struct replica *replica, struct replica_turn *turn, struct wi
     wire_add_raft(frame, offer, NULL, 0);
     return true;
 }
-
-int replica_bootstrap_percent(const struct replica *replica)
-{
-    if (!replica_is_loading(replica) && !replica_wants_snapshot(replica))
-        return -1;
-    return (int)bootstrap_percent(replica->bootstrap);
-}

@@ -236,6 +236,17 @@ void replica_receive_snapshot(struct replica *replica, struct replica_turn *turn
 /* While its store is received or loaded: how much of it, 0 to 100; else -1. It votes meanwhile, and
  * serves nothing. */
 int replica_bootstrap_percent(const struct replica *replica);
+/* How far one is that is not current: with its snapshot, else with its log. */
+struct replica_progress {
+    unsigned percent;       /* a snapshot: 50 received, 100 loaded; a log: of what is committed */
+    bool has_rate, has_eta; /* what follows is known: it was watched long enough, and gets on */
+    uint64_t bytes_per_second, eta_ms; /* by the last seconds */
+};
+/* False: it is current, or nobody knows how much is missing. */
+MUST_USE bool replica_progress(const struct replica *replica, uint64_t now_ns,
+                               struct replica_progress *out);
+/* The highest commit index that it knows of; not all of it need be here. */
+uint64_t replica_known_commit(const struct replica *replica);
 bool replica_is_at_rest(const struct replica *replica); /* nothing of that is under way */
 
 /* Leader: puts new entries for each peer into the open frames; `limit` bounds bytes for each peer.

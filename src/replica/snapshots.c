@@ -171,7 +171,9 @@ void replica_rest(struct replica *replica, struct replica_turn *turn)
     if (!turn->snapshots || !turn->snapshots->files)
         return;
     bootstrap_send(bootstrap, turn);
-    if (replica_load_on(replica, turn))
+    bool loads = replica_load_on(replica, turn);
+    replica_measure(replica, turn);
+    if (loads)
         return;
     if (bootstrap->writer)
         write_on(replica, turn);

@@ -175,6 +175,7 @@ MUST_USE enum status snapshot_receive_begin(struct snapshots *snapshots, struct 
 /* What its header says; borrowed until snapshot_end. */
 const struct snapshot_meta *snapshot_receive_meta(const struct snapshot_writer *writer);
 uint32_t snapshot_receive_next(const struct snapshot_writer *writer); /* number of the next chunk */
+uint64_t snapshot_receive_bytes(const struct snapshot_writer *writer); /* of those before it */
 
 /* That chunk, as snapshot_read_result gives it. Checked whole and written (not waited for).
  * DAMAGED: ask for it again. AGAIN: too much waits for its sync; offer it again after an event.

@@ -145,6 +145,11 @@ uint32_t snapshot_receive_next(const struct snapshot_writer *writer)
     return writer->file->snapshot.count;
 }
 
+uint64_t snapshot_receive_bytes(const struct snapshot_writer *writer)
+{
+    return writer->file->snapshot.size;
+}
+
 static enum status add_chunk(struct snapshot_writer *writer,
                              const struct snapshot_chunk_header *header, struct slice pieces[2])
 {

@@ -394,7 +394,7 @@ const char *worker_unready(const struct worker *worker)
         const struct raft_view *view = raft_view(replica_raft(replica));
         if (!view->leader.value)
             return "no leader";
-        if (view->commit < 1 || replica_applied(replica) + 1000 < view->commit ||
+        if (view->commit < 1 || replica_applied(replica) + 1000 < replica_known_commit(replica) ||
             replica_bootstrap_percent(replica) >= 0)
             return "not every replica on this node has caught up";
     }

@@ -212,12 +212,63 @@ static void the_leader_gives_it_too(void **state)
     stage_destroy(course.stage);
 }
 
+static bool lacks_some(struct stage *stage, void *argument)
+{
+    const struct course *course = argument;
+    struct replica *replica = stage_replica(stage, course->away, GROUP_DEFAULT);
+    return replica && replica_known_commit(replica) > replica_applied(replica) + 1000;
+}
+
+/* Who gets the log knows from the first entry on how much is missing, and says so. */
+static void what_is_missing_of_the_log_is_told(void **state)
+{
+    (void)state;
+    struct replica_progress progress;
+    struct stage *stage = stage_formed(3);
+    struct course course = {.stage = stage, .away = stage_follower(stage)};
+    course.client = stage_connect(stage, stage_leader(stage));
+    stage_kill(stage, course.away);
+    for (unsigned i = 0; i < 6; i++)
+        write_all(&course, "a");
+    assert_true(stage_start(stage, course.away));
+    assert_true(stage_wait(stage, lacks_some, &course, 10 * STAGE_SECOND));
+    assert_false(worker_is_ready(stage->nodes[course.away].worker));
+    struct replica *replica = stage_replica(stage, course.away, GROUP_DEFAULT);
+    struct node *node = worker_node(stage->nodes[course.away].worker);
+    replica_measure(replica, node_turn(node));
+    assert_true(replica_progress(replica, node_turn(node)->now_ns, &progress));
+    assert_true(progress.percent < 100);
+    assert_true(stage_wait(stage, is_whole, NULL, 60 * STAGE_SECOND));
+    stage_run(stage, STAGE_SECOND);
+    assert_false(replica_progress(replica, node_turn(node)->now_ns, &progress));
+    stage_destroy(stage);
+}
+
+/* STATUS of who receives a snapshot has how much of it. */
+static void how_much_has_come_is_told(void **state)
+{
+    (void)state;
+    struct course course;
+    begin(&course, 1);
+    assert_true(stage_start(course.stage, course.away));
+    assert_true(stage_wait(course.stage, receives, &course, 10 * STAGE_SECOND));
+    stage_run(course.stage, STAGE_SECOND / 100);
+    unsigned client = stage_connect(course.stage, course.away);
+    const char *said = stage_ask(course.stage, client, "STATUS");
+    assert_non_null(strstr(said, "\"state\":\"bootstrapping\""));
+    assert_non_null(strstr(said, "\"percent\":"));
+    assert_non_null(strstr(said, "\"bytes_per_second\":null,\"eta_ms\":null")); /* too early */
+    stage_destroy(course.stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_chunk_is_taken_twice),
         cmocka_unit_test(the_leader_is_asked_last),
         cmocka_unit_test(the_leader_gives_it_too),
+        cmocka_unit_test(what_is_missing_of_the_log_is_told),
+        cmocka_unit_test(how_much_has_come_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -86,7 +86,24 @@ struct bootstrap_receiving {
     uint64_t retry_ns;
 };
 
+/* What was done of something that takes a while. */
+enum bootstrap_phase {
+    BOOTSTRAP_RECEIVES,
+    BOOTSTRAP_LOADS,
+    BOOTSTRAP_FOLLOWS, /* applies its log */
+};
+struct bootstrap_point {
+    uint64_t at_ns; /* 0: nothing yet */
+    enum bootstrap_phase phase;
+    uint64_t done, of; /* chunks, each received and loaded; or entries */
+    uint64_t bytes;    /* of this phase */
+};
+struct bootstrap_meter {
+    struct bootstrap_point before, last, now; /* two looks, seconds apart, and the newest */
+};
+
 struct bootstrap {
+    struct bootstrap_meter meter;
     struct bootstrap_sending sending;
     struct bootstrap_receiving receiving;
     uint64_t taken, reused; /* chunks that came from a peer, and that were here; they only rise */
@@ -207,7 +224,15 @@ void bootstrap_end_receiving(struct bootstrap *bootstrap);
 void bootstrap_pause_receiving(struct bootstrap *bootstrap);
 /* What has come is of a history that is void, or the own state is: another one, a little later. */
 void bootstrap_refuse(struct bootstrap *bootstrap, struct replica_turn *turn);
-/* Of what is received or loaded, 0 to 100. */
-unsigned bootstrap_percent(const struct bootstrap *bootstrap);
+/* What is done of what is received or loaded; of: 0 before that is known. */
+void bootstrap_point(const struct bootstrap *bootstrap, struct bootstrap_point *out);
+
+/* ---- meter.c ---- */
+
+void bootstrap_meter_note(struct bootstrap_meter *meter, const struct bootstrap_point *now);
+void bootstrap_meter_reset(struct bootstrap_meter *meter);
+/* False: nothing is measured. What was seen for less than half a second has no rate. */
+MUST_USE bool bootstrap_meter_tell(const struct bootstrap_meter *meter, uint64_t now_ns,
+                                   struct replica_progress *out);
 
 #endif

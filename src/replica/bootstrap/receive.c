@@ -29,17 +29,22 @@ void bootstrap_pause_receiving(struct bootstrap *bootstrap)
     forget(&bootstrap->receiving);
 }
 
-unsigned bootstrap_percent(const struct bootstrap *bootstrap)
+void bootstrap_point(const struct bootstrap *bootstrap, struct bootstrap_point *out)
 {
     const struct bootstrap_receiving *receiving = &bootstrap->receiving;
-    uint32_t count = receiving->count, done = 0;
     if (bootstrap->reader) {
-        count = snapshot_reader_of(bootstrap->reader)->count;
-        return 50 + (count ? (unsigned)(50ull * bootstrap->chunk / count) : 0);
+        const struct snapshot *snapshot = snapshot_reader_of(bootstrap->reader);
+        out->phase = BOOTSTRAP_LOADS;
+        out->done = (uint64_t)snapshot->count + bootstrap->chunk;
+        out->of = 2 * (uint64_t)snapshot->count;
+        out->bytes = bootstrap->chunk < snapshot->count ? snapshot->chunks[bootstrap->chunk].offset
+                                                        : snapshot->size;
+        return;
     }
-    if (receiving->writer)
-        done = snapshot_receive_next(receiving->writer);
-    return count ? (unsigned)(50ull * done / count) : 0;
+    out->phase = BOOTSTRAP_RECEIVES;
+    out->done = receiving->writer ? snapshot_receive_next(receiving->writer) : 0;
+    out->of = 2 * (uint64_t)receiving->count;
+    out->bytes = receiving->writer ? snapshot_receive_bytes(receiving->writer) : 0;
 }
 
 /* ---- asking ---- */

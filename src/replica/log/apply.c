@@ -22,6 +22,7 @@ void replica_note_executed(struct replica *replica, uint64_t index, int64_t time
     replica->executed = index;
     replica->executed_us = time_us;
     replica->log_size += size;
+    replica->executed_bytes += size;
 }
 
 /* REPLICA-5: what a replica holds comes from the entries alone, in their order and at their times;

@@ -154,10 +154,11 @@ struct replica {
     struct raft_event propose_event; /* made once: an event is large, and proposals are many */
     uint64_t executed;               /* newest entry whose effect is in the store */
     int64_t executed_us;             /* its time */
-    uint64_t fetched;      /* the keys of the entries through this one were fetched ahead */
-    uint64_t log_size;     /* bytes of the entries executed since the newest snapshot */
-    bool clock_started;    /* in this leadership */
-    uint64_t serving_term; /* 0: not serving */
+    uint64_t fetched;        /* the keys of the entries through this one were fetched ahead */
+    uint64_t executed_bytes; /* of all entries that it has executed or applied; only rises */
+    uint64_t log_size;       /* bytes of the entries executed since the newest snapshot */
+    bool clock_started;      /* in this leadership */
+    uint64_t serving_term;   /* 0: not serving */
     uint64_t state_version, state_ticket; /* saving; 0: none under way */
     uint8_t append_ack;                   /* of the entry that is appended next */
     bool unnoted; /* entries in the open log batch that raft has not been told of */
@@ -255,6 +256,7 @@ bool replica_offer(struct replica *replica, struct replica_turn *turn, struct wi
 bool replica_wants_snapshot(const struct replica *replica);
 /* A step of receiving or loading; false: neither is wanted. */
 bool replica_load_on(struct replica *replica, struct replica_turn *turn);
+void replica_measure(struct replica *replica, const struct replica_turn *turn); /* progress.c */
 /* anew.c. An unsure election has made void what is committed here (RAFT-19); a step of giving it
  * up. */
 bool replica_begins_anew(const struct replica *replica);
