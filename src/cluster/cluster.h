@@ -23,10 +23,12 @@
  * CLUSTER-10  What the loss of nodes would mean is said as two bounds: it is between them whatever
  * the nodes that nobody sees are like, and where they differ nobody is told a number. CLUSTER-11  A
  * reason is one line that names the rule, whom it waits for, and since when; what of these is not
- * known is said to be so. Non-promises: it knows nothing of moves or repair, and of a copy not how
- * far behind it is; it counts nodes, up or down. Sources: DESIGN sections 2 and 10 (R1, R2, R18),
- * decision 0040; flexible quorums: Howard, Malkhi,
- * Spiegelman 2016. */
+ * known is said to be so. CLUSTER-12  A node is suspected for its silence alone: never before the
+ * floor, always from the ceiling on, and no more once it is heard. What others say of it moves that
+ * moment between the two, and not beyond them. Non-promises: it knows nothing of moves or repair,
+ * and of a copy not how far behind it is; it counts nodes, up or down. Sources: DESIGN sections 2
+ * and 10 (R1, R2, R11, R18), decisions 0040, 0046; flexible quorums: Howard, Malkhi, Spiegelman
+ * 2016; phi accrual: Hayashibara, Defago, Yared, Katayama 2004. */
 #ifndef HOLDFAST_CLUSTER_CLUSTER_H
 #define HOLDFAST_CLUSTER_CLUSTER_H
 
@@ -342,5 +344,72 @@ void cluster_why_tell(const struct cluster_finding *finding, const char *keyspac
 #define CLUSTER_TIME_SIZE 24
 /* A wall clock as 2026-11-22T08:45:01Z. */
 void cluster_time_text(int64_t ms, char out[CLUSTER_TIME_SIZE]);
+
+/* ---- suspicion.c: a node that is silent may be down (CLUSTER-12) ----
+ *
+ *   each arrival --cluster_detector_hear--> the gaps between the last ones --now--> phi
+ *
+ * Phi is how unlikely the silence is, by the gaps that were usual: at 8, one in 10^8 gaps would be
+ * as long. Many arrivals at once count as one each half pace, so that a busy link does not make
+ * an idle one look dead. */
+
+#define CLUSTER_PHI      8000 /* thousandths: suspected from here on */
+#define CLUSTER_GAPS_MAX 64
+#define CLUSTER_REPORTS_MAX                                                                        \
+    8 /* failed writes that an outside observer may add to phi, one each                           \
+       */
+
+struct cluster_patience {
+    uint64_t pace_ns; /* something is sent at least so often */
+    uint64_t floor_ns, ceiling_ns;
+};
+
+struct cluster_detector {
+    struct cluster_patience patience;
+    uint64_t heard_ns;   /* when something last arrived; 0: never */
+    uint64_t sampled_ns; /* the last arrival that began a gap */
+    uint64_t after_ns;   /* suspected after so long a silence, floor <= it <= ceiling */
+    uint64_t reported_until_ns;
+    unsigned reported; /* failed writes, at most CLUSTER_REPORTS_MAX */
+    bool refused;      /* nobody listened there, and nothing was heard since */
+    size_t count, next;
+    uint64_t sum_us, squares_us; /* of the gaps and of their squares */
+    uint32_t gaps_us[CLUSTER_GAPS_MAX];
+};
+
+void cluster_detector_init(struct cluster_detector *detector,
+                           const struct cluster_patience *patience);
+/* Something arrived from it. */
+void cluster_detector_hear(struct cluster_detector *detector, uint64_t now_ns);
+/* A connection was refused: suspected from the floor on, until it is heard. */
+void cluster_detector_refuse(struct cluster_detector *detector);
+/* An outside observer counted so many failed writes to it; counts for `lasts_ns`. A later report
+ * replaces it. */
+void cluster_detector_report(struct cluster_detector *detector, unsigned failed, uint64_t now_ns,
+                             uint64_t lasts_ns);
+/* This process stood still for so long: it heard nobody, and nobody was silent. */
+void cluster_detector_sleep(struct cluster_detector *detector, uint64_t ns, uint64_t now_ns);
+/* Thousandths; what was never heard has none: 0. */
+uint32_t cluster_detector_phi(const struct cluster_detector *detector, uint64_t now_ns);
+/* When it is suspected if nothing arrives; UINT64_MAX: it was never heard. */
+uint64_t cluster_detector_due_ns(const struct cluster_detector *detector);
+bool cluster_detector_suspects(const struct cluster_detector *detector, uint64_t now_ns);
+
+/* ---- timing.c: how long an election waits, for the network that there is ---- */
+
+struct cluster_timing {
+    const char *name;
+    uint64_t heartbeat_ns, election_min_ns, election_max_ns;
+};
+
+#define CLUSTER_TIMINGS 2 /* lan, wan: shortest first */
+extern const struct cluster_timing cluster_timings[CLUSTER_TIMINGS];
+
+/* NULL: there is none of that name. */
+const struct cluster_timing *cluster_timing_find(const char *name);
+/* The shortest that suits round trips of up to `round_trip_ns`; NULL: none does. */
+const struct cluster_timing *cluster_timing_for(uint64_t round_trip_ns);
+/* The times that would suit them, whatever the profiles are. */
+struct cluster_timing cluster_timing_suggest(uint64_t round_trip_ns);
 
 #endif
