@@ -4,9 +4,12 @@
 
 #include <assert.h>
 
+#define ROUNDS_OPEN (RAFT_ROUNDS_MAX / 2)
+
 static uint64_t lease_ns(const struct raft *raft)
 {
-    uint64_t min = raft->options.election_timeout_min_ns;
+    uint64_t min = raft->options.election_timeout_min_ns, most = raft->options.lease_max_ns;
+    min = most && most < min ? most : min; /* RAFT-10 */
     return min - (uint64_t)((unsigned __int128)min * raft->options.drift_ppm / 1000000);
 }
 
@@ -19,6 +22,18 @@ void raft_start_rounds(struct raft *raft)
     raft->outputs->round_wanted = true;
 }
 
+/* A round counts as long as its start is remembered. Where answers take longer than so many rounds,
+ * each would come too late: the more are open, the longer the next one is in coming. */
+static bool too_many_are_open(const struct raft *raft)
+{
+    const struct raft_view *view = &raft->view;
+    if (view->round - view->confirmed_round < ROUNDS_OPEN)
+        return false;
+    uint64_t first_ns = raft->round_starts[(view->round - ROUNDS_OPEN + 1) % RAFT_ROUNDS_MAX];
+    uint64_t last_ns = raft->round_starts[view->round % RAFT_ROUNDS_MAX];
+    return raft->now_ns - last_ns < 2 * (last_ns - first_ns) / ROUNDS_OPEN;
+}
+
 void raft_handle_round(struct raft *raft)
 {
     if (raft->view.role != RAFT_LEADER)
@@ -28,6 +43,8 @@ void raft_handle_round(struct raft *raft)
         return;
     if (raft_has_handed_over(raft))
         return; /* RAFT-13: the number stays, so that nobody hears a later one */
+    if (too_many_are_open(raft))
+        return; /* it is said again, of the time at which it began */
     raft->view.round++;
     raft->round_starts[raft->view.round % RAFT_ROUNDS_MAX] = raft->now_ns;
     raft_check_stalled(raft);
@@ -88,8 +105,10 @@ void raft_check_quorum(struct raft *raft)
     uint64_t limit = raft_quorum_contact_ns(raft) + raft->options.election_timeout_max_ns;
     if (raft_has_handed_over(raft))
         return; /* its end is near, and a new count begins there */
-    if (raft->now_ns >= limit)
-        raft_become_follower(raft, raft->view.term, (struct replica_id){0});
+    if (raft->now_ns < limit)
+        return;
+    raft_ask_another_to_lead(raft);
+    raft_become_follower(raft, raft->view.term, (struct replica_id){0});
 }
 
 void raft_handle_heartbeat(struct raft *raft, const struct raft_event *event)
@@ -119,6 +138,14 @@ void raft_handle_heartbeat_answer(struct raft *raft, const struct raft_event *ev
     if (!event->agreed)
         return;
     raft_confirm(raft, peer, event->round);
+}
+
+uint64_t raft_round_began_ns(const struct raft *raft, uint64_t round)
+{
+    const struct raft_view *view = &raft->view;
+    bool is_known =
+        view->role == RAFT_LEADER && round <= view->round && view->round - round < RAFT_ROUNDS_MAX;
+    return is_known ? raft->round_starts[round % RAFT_ROUNDS_MAX] : 0;
 }
 
 bool raft_lease_is_valid(const struct raft *raft, uint64_t now_ns)

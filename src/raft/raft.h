@@ -153,10 +153,12 @@ struct raft_options {
     struct replica_id self;
     uint64_t election_timeout_min_ns,
         election_timeout_max_ns; /* drawn anew for each wait; also the check-quorum period (min) */
-    uint64_t drift_ppm; /* clocks of two machines differ in rate by at most this; lease = min x (1 -
-                           drift) */
-    uint64_t max_skew_us; /* wall clock further off than this from the others': does not campaign
-                             (R12); 0: unchecked */
+    uint64_t lease_max_ns; /* the shortest promise that any voter may give, where those differ: the
+                              lease is never longer; 0: min is every voter's */
+    uint64_t drift_ppm;    /* clocks of two machines differ in rate by at most this; lease = that or
+                              min, the shorter one, x (1 - drift) */
+    uint64_t max_skew_us;  /* wall clock further off than this from the others': does not campaign
+                              (R12); 0: unchecked */
     uint32_t inflight_entries_max; /* per peer, sent and not accepted */
     uint64_t inflight_bytes_max;
     uint64_t random_seed;
@@ -404,6 +406,9 @@ bool raft_is_serving(const struct raft *raft);
  * to nothing yet. A leader that a change removes hands over first: who is gone when the change is
  * done leaves the others to find that out (dissertation 3.10, 4.2.2). */
 bool raft_can_be_followed(const struct raft *raft);
+
+/* When the leader began that round of heartbeats; 0: another one leads, or it is too long ago. */
+uint64_t raft_round_began_ns(const struct raft *raft, uint64_t round);
 
 /* What to answer to a HEARTBEAT (from `leader`, `term`) after stepping it: agreed only when this
  * replica follows that leader in that term and the term is durable (RAFT-5). */

@@ -17,15 +17,25 @@
 
 #include <assert.h>
 
-/* Who could lead at once: not a learner, not a witness, not one on its way out or unsure,
- * heard of lately. */
-static bool can_take_over(const struct raft *raft, size_t place)
+static bool was_heard(const struct raft *raft, size_t place, unsigned timeouts)
+{
+    return raft->now_ns <
+           raft->peers[place].contact_ns + timeouts * raft->options.election_timeout_max_ns;
+}
+
+/* Not a learner, not a witness, not one on its way out or unsure. */
+static bool can_lead(const struct raft *raft, size_t place)
 {
     const struct raft_member *member = &raft_configuration(raft)->members[place];
     if (raft_self_is_witness(raft) && raft->peers[place].next < raft->view.first_index)
         return false; /* it has no snapshot to help that one with */
-    return place != raft->self_place && member->kind == RAFT_VOTER && !raft->peers[place].unsure &&
-           raft->now_ns < raft->peers[place].contact_ns + raft->options.election_timeout_max_ns;
+    return place != raft->self_place && member->kind == RAFT_VOTER && !raft->peers[place].unsure;
+}
+
+/* At once: heard of lately. */
+static bool can_take_over(const struct raft *raft, size_t place)
+{
+    return can_lead(raft, place) && was_heard(raft, place, 1);
 }
 
 /* R17: the most advanced one; among equals the priority decides, then the lower id. */
@@ -54,6 +64,24 @@ static size_t wanted_candidate(const struct raft *raft, struct replica_id to)
         if (replica_id_equal(raft->peers[i].replica, to) && can_take_over(raft, i))
             return i;
     return raft->peer_count;
+}
+
+/* It hears no quorum and leads no more; perhaps it is heard nevertheless (a network that is broken
+ * one way), and then those who hear it keep a promise to nobody. It has no lease in this term from
+ * here on, so that whoever it asks may run at once (RAFT-13). */
+void raft_ask_another_to_lead(struct raft *raft)
+{
+    size_t best = raft->peer_count;
+    for (size_t i = 0; i < raft->peer_count; i++)
+        if (can_lead(raft, i) && was_heard(raft, i, 2) &&
+            (best == raft->peer_count || is_better(raft, i, best)))
+            best = i;
+    if (best == raft->peer_count)
+        return;
+    struct raft_message message = raft_message_to(raft, RAFT_RUN_NOW, raft->peers[best].replica);
+    message.transfer = true;
+    message.round = raft->view.round;
+    raft_send(raft, &message);
 }
 
 /* How many voters of the half could give their votes: heard of lately, and sure. */

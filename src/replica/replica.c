@@ -120,6 +120,7 @@ void replica_start(struct replica *replica, struct replica_turn *turn, bool born
         .self = replica->options.self,
         .election_timeout_min_ns = replica->options.election_timeout_min_ns,
         .election_timeout_max_ns = replica->options.election_timeout_max_ns,
+        .lease_max_ns = replica->options.lease_max_ns,
         .drift_ppm = replica->options.drift_ppm,
         .max_skew_us = replica->options.max_skew_us,
         .inflight_entries_max = 1u << 16,

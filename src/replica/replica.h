@@ -58,6 +58,7 @@ struct replica_options {
     uint64_t hash_seed; /* of the partition, equal on all replicas */
     const struct raft_configuration *initial; /* of the group's birth; copied */
     uint64_t election_timeout_min_ns, election_timeout_max_ns;
+    uint64_t lease_max_ns; /* as raft_options */
     uint64_t drift_ppm, max_skew_us, random_seed;
     bool lease_reads;      /* no: strong reads by ReadIndex rounds */
     size_t cache_size_max; /* bytes of applied entries kept for peers, */
