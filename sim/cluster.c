@@ -129,6 +129,7 @@ static enum status create_workers(struct cluster *cluster, struct cluster_node *
                                      .zone = node->zone,
                                      .host = node->host,
                                      .readindex_reads = cluster->options.readindex_reads,
+                                     .timing = cluster->options.timing,
                                      .wal_segment_size = 1u << 20,
                                      .snapshot_log_bytes = cluster->options.snapshot_log_bytes,
                                      .snapshot_period_ns = cluster->options.snapshot_period_ns,

@@ -43,6 +43,7 @@ struct cluster_options {
     unsigned sites;    /* the nodes are of so many, in turn, s0 the first; 0: they name none */
     uint32_t faults;   /* enum replica_fault */
     bool readindex_reads;
+    const struct node_timing *timing;                /* NULL: the default; outlives the cluster */
     unsigned workers;                                /* of each node; 0: 1 */
     bool workers_differ;                             /* from node to node */
     uint64_t snapshot_log_bytes, snapshot_period_ns; /* 0: defaults */

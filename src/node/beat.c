@@ -154,6 +154,17 @@ static void receive_beat(struct node *node, struct peer_id from, const struct wi
     add_beat(&node->answers, &said);
 }
 
+/* One group's beat is as good as another's: all leave together. */
+static void note_round_trip(struct node *node, struct node_id from, struct slice beats)
+{
+    struct wire_beat beat;
+    if (wire_beat_take(&beats, &beat))
+        return;
+    struct replica *replica = node_group(node, beat.group);
+    if (replica && beat.agreed)
+        sight_note_round_trip(node, from, raft_round_began_ns(replica_raft(replica), beat.round));
+}
+
 void node_receive_beats(struct node *node, struct peer_id from, const struct wire_message *message)
 {
     struct wire_beat beat;
@@ -161,6 +172,8 @@ void node_receive_beats(struct node *node, struct peer_id from, const struct wir
     bool answer = message->kind == WIRE_HEARTBEAT_ANSWER;
     size_t ahead = 0;
     note_state(node, from.node, message->heartbeat.state);
+    if (answer)
+        note_round_trip(node, from.node, beats);
     node->answers.count = 0;
     for (;;) {
         if (!ahead)

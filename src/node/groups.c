@@ -167,6 +167,7 @@ struct replica *node_create_replica(struct node *node, const struct node_partiti
         .initial = &partition->initial,
         .election_timeout_min_ns = timing->election_min_ns,
         .election_timeout_max_ns = timing->election_max_ns,
+        .lease_max_ns = node_timing_default.election_min_ns,
         .drift_ppm = timing->drift_ppm,
         .max_skew_us = timing->max_skew_us,
         .random_seed = io_random(node->io),
@@ -246,7 +247,8 @@ void node_hint_leader(struct node *node, struct group_id group, struct node_id l
 
 static bool is_reachable(const struct node *node, struct node_id id, struct group_id group)
 {
-    return id.value && peer_is_up(node->peers, peer_of(node->peers, id, group), WIRE_LINK_DATA);
+    return id.value && !sight_is_suspected(node, id) &&
+           peer_is_up(node->peers, peer_of(node->peers, id, group), WIRE_LINK_DATA);
 }
 
 /* Where the catalogue says that it is, or will be; another worker of this node is the nearest. */
@@ -339,5 +341,7 @@ struct peer_id node_leader_elsewhere(struct node *node, struct group_id group)
     struct node_id leader = node_leader_of(node, group);
     if (!leader.value || (node_id_equal(leader, node->formation.self) && node_owns(node, group)))
         return (struct peer_id){0};
+    if (sight_is_suspected(node, leader))
+        return (struct peer_id){0}; /* what waits here has had no effect; what is sent may have */
     return peer_of(node->peers, leader, group);
 }

@@ -53,6 +53,17 @@ struct node_state {
     uint8_t state; /* enum wire_node_state */
 };
 
+/* sight.c: another node, as this one hears it. */
+struct seen {
+    struct node_id node;
+    struct cluster_detector detector;
+    uint64_t suspected_ns;                     /* since when; 0: it is not */
+    int64_t suspected_us;                      /* the same by the wall clock */
+    uint64_t suspicions;                       /* how many there were */
+    uint64_t round_trip_ns, round_trip_off_ns; /* usual, and how far from it usually; 0: unknown */
+    char line[128];                            /* not told yet; "" : none */
+};
+
 /* sign.c: what the file beside the logs says. */
 struct node_sign {
     bool is_there, has_formation;
@@ -113,6 +124,8 @@ struct node {
     uint64_t next_prefer_ns;
     struct node_state states[NODE_MEMBERS_MAX]; /* as the others last said */
     size_t state_count;
+    struct seen seen[NODE_MEMBERS_MAX];
+    size_t seen_count;
     bool ends;                            /* it is being stopped */
     uint64_t full_since_ns, next_room_ns; /* the disk; 0: it has room */
     size_t handed_over;                   /* for want of room, not yet told */
@@ -212,6 +225,16 @@ void placed_release(struct node *node);
 void placed_tick(struct node *node);
 void placed_save(struct node *node); /* what changed in this turn, as one note */
 void placed_deinit(struct node *node);
+
+/* sight.c */
+void sight_hear(struct node *node, struct node_id id);
+void sight_refuse(struct node *node, struct node_id id);
+/* An answer to what was sent at `began_ns`; 0: nobody knows when. */
+void sight_note_round_trip(struct node *node, struct node_id id, uint64_t began_ns);
+bool sight_is_suspected(const struct node *node, struct node_id id);
+void sight_tick(struct node *node);
+uint64_t sight_deadline_ns(const struct node *node);
+bool sight_take_line(struct node *node, char out[NODE_WHY_SIZE]);
 
 /* prefer.c; node_prefer_soon: node.h */
 void prefer_tick(struct node *node);

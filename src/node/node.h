@@ -26,6 +26,7 @@
 
 #include "base/ids.h"
 #include "base/status.h"
+#include "cluster/cluster.h"
 #include "command/command.h"
 #include "io/io.h"
 #include "peer/peer.h"
@@ -86,7 +87,8 @@ struct node_timing {
     uint64_t heartbeat_ns, election_min_ns, election_max_ns, batch_gap_ns;
     uint64_t drift_ppm, max_skew_us;
 };
-extern const struct node_timing node_timing_default;
+extern const struct node_timing node_timing_default; /* lan's */
+struct node_timing node_timing_of(const struct cluster_timing *profile);
 
 struct node_options {
     const char *dir;
@@ -222,6 +224,24 @@ struct node_id node_leader_to_tell(struct node *node, struct group_id group);
 struct peer_id node_leader_elsewhere(struct node *node, struct group_id group);
 void node_hint_leader(struct node *node, struct group_id group, struct node_id leader);
 struct peer_set *node_peers(struct node *node);
+/* How another node is heard by this worker. False: it never was, or it is this one. */
+struct node_sight {
+    int64_t suspected_since_ms; /* wall clock; 0: it is not suspected */
+    uint64_t suspicions;        /* since the start */
+    uint32_t phi;               /* thousandths: how unlikely its silence is */
+    unsigned reported;          /* failed writes that an outside observer counted, lately */
+    uint64_t silent_ns;
+    uint64_t round_trip_ns, slow_round_trip_ns; /* of heartbeats that this node leads with; 0: not
+                                                   known. Slow: few are slower */
+};
+bool node_look(const struct node *node, struct node_id id, struct node_sight *out);
+/* Of this worker's groups. */
+const struct node_timing *node_timing(const struct node *node);
+/* An outside observer counted so many failed writes to it: suspicion, never proof (CLUSTER-12).
+ * False: no such member, or this node. */
+bool node_report_failures(struct node *node, struct node_id id, unsigned failed);
+/* This process stood still for so long before its turn: nobody was silent meanwhile. */
+void node_note_pause(struct node *node, uint64_t ns);
 /* What another node last said of itself: bits of enum wire_node_state. */
 unsigned node_state_of(const struct node *node, struct node_id id);
 struct wal *node_wal(struct node *node);

@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 
+#define SILENT_ELECTIONS 3 /* as 1.2 s is of 400 ms */
+
 static enum status recover_identity(struct node *node, const struct wal_record *record,
                                     char why[NODE_WHY_SIZE])
 {
@@ -316,6 +318,11 @@ static void create_peers(struct node *node)
                                    .client_address = node->client_address,
                                    .tag = node->options.tag_peer,
                                    .timer = node->options.timer_peer};
+    uint64_t election_ns = node->options.timing.election_min_ns;
+    if (election_ns > node_timing_default.election_min_ns) { /* far away: links need longer, too */
+        options.silence_ns = SILENT_ELECTIONS * election_ns;
+        options.connect_timeout_ns = election_ns;
+    }
     node->peers = peer_create(node->io, &options);
     node->turn.peers = node->peers;
 }

@@ -86,7 +86,7 @@ uint64_t node_rest_deadline_ns(const struct node *node)
 bool node_take_line(struct node *node, char out[NODE_WHY_SIZE])
 {
     struct replica_snapshots *share = &node->snapshots;
-    if (room_take_line(node, out))
+    if (sight_take_line(node, out) || room_take_line(node, out))
         return true;
     const char *complaint =
         share->files ? snapshots_complaint(share->files, node->said_complaints) : NULL;

@@ -7,9 +7,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define URGENT_BEAT_NS 1000000
-#define BATCH_BYTES    (64u << 10)
-#define STOPPED_NS     10000000
+#define URGENT_PART 400 /* of the shortest election timeout: 1 ms in a data centre */
+#define BATCH_BYTES (64u << 10)
+#define STOPPED_NS  10000000
 
 const struct node_timing node_timing_default = {
     .heartbeat_ns = 60 * 1000000ull,
@@ -19,6 +19,15 @@ const struct node_timing node_timing_default = {
     .drift_ppm = 1000,
     .max_skew_us = 500 * 1000,
 };
+
+struct node_timing node_timing_of(const struct cluster_timing *profile)
+{
+    struct node_timing timing = node_timing_default;
+    timing.heartbeat_ns = profile->heartbeat_ns;
+    timing.election_min_ns = profile->election_min_ns;
+    timing.election_max_ns = profile->election_max_ns;
+    return timing;
+}
 
 void node_fail(struct node *node, const char *format, ...)
 {
@@ -154,17 +163,28 @@ static void peer_changed(struct node *node, const struct peer_happening *happeni
     }
 }
 
+/* Everything that arrives is heard, whatever it is. */
+static void note_sight(struct node *node, const struct peer_happening *happening)
+{
+    if (happening->kind == PEER_MESSAGE || happening->kind == PEER_UP ||
+        happening->kind == PEER_HEARD)
+        sight_hear(node, happening->node);
+    else if (happening->kind == PEER_REFUSED)
+        sight_refuse(node, happening->node);
+}
+
 bool node_next(struct node *node, struct peer_happening *out)
 {
     while (node->peers && peer_next(node->peers, out)) {
+        note_sight(node, out);
         if (out->kind == PEER_DOWN || out->kind == PEER_REFUSED)
             peer_changed(node, out);
         if (out->kind == PEER_UP && node->started)
             awake_mark_leading(node);
-        if (out->kind != PEER_MESSAGE && out->kind != PEER_REFUSED)
-            return true;
-        if (out->kind == PEER_REFUSED)
+        if (out->kind == PEER_REFUSED || out->kind == PEER_HEARD)
             continue;
+        if (out->kind != PEER_MESSAGE)
+            return true;
         if (out->message.kind == WIRE_RAFT)
             receive_raft(node, out->node, &out->message);
         else if (out->message.kind == WIRE_HEARTBEAT || out->message.kind == WIRE_HEARTBEAT_ANSWER)
@@ -186,12 +206,17 @@ static uint64_t next_beat_ns(const struct node *node)
     return node->last_beat_ns + pace * node->options.timing.heartbeat_ns;
 }
 
+static uint64_t urgent_beat_ns(const struct node *node)
+{
+    return node->options.timing.election_min_ns / URGENT_PART;
+}
+
 /* Regularly, and at once for a reader that waits for a confirmed round, but not more often than
- * each millisecond. */
+ * each millisecond, or what corresponds to it. */
 static void send_due_beats(struct node *node)
 {
     uint64_t now_ns = node->turn.now_ns;
-    bool urgent = node->turn.round_wanted && now_ns >= node->last_beat_ns + URGENT_BEAT_NS;
+    bool urgent = node->turn.round_wanted && now_ns >= node->last_beat_ns + urgent_beat_ns(node);
     if (node->started && (urgent || now_ns >= next_beat_ns(node)))
         node_send_beats(node);
 }
@@ -225,6 +250,7 @@ void node_tick(struct node *node)
     let_go_of_set_aside(node);
     if (!node->started)
         return;
+    sight_tick(node);
     awake_tick(node);
     settle_doubt(node);
     placed_tick(node);
@@ -339,8 +365,10 @@ uint64_t node_deadline_ns(const struct node *node)
         deadline = node->next_campaign_ns;
     if (node_rest_deadline_ns(node) < deadline)
         deadline = node_rest_deadline_ns(node);
-    if (node->turn.round_wanted && node->last_beat_ns + URGENT_BEAT_NS < deadline)
-        deadline = node->last_beat_ns + URGENT_BEAT_NS;
+    if (node->turn.round_wanted && node->last_beat_ns + urgent_beat_ns(node) < deadline)
+        deadline = node->last_beat_ns + urgent_beat_ns(node);
+    if (sight_deadline_ns(node) < deadline)
+        deadline = sight_deadline_ns(node);
     return awake_deadline_ns(node) < deadline ? awake_deadline_ns(node) : deadline;
 }
 

@@ -131,7 +131,8 @@ enum peer_happening_kind {
     PEER_UP,
     PEER_DOWN,
     PEER_REFUSED /* connection refused: nobody listens there now */,
-    PEER_LINE
+    PEER_LINE,
+    PEER_HEARD /* it had nothing to say, and said so */
 };
 struct peer_happening {
     enum peer_happening_kind kind;

@@ -199,9 +199,7 @@ static bool next_message(struct peer_set *set, struct peer_happening *out)
         connection_refuse(set, connection, "said hello twice");
         return false;
     }
-    if (out->message.kind == WIRE_IDLE)
-        return false;
-    out->kind = PEER_MESSAGE;
+    out->kind = out->message.kind == WIRE_IDLE ? PEER_HEARD : PEER_MESSAGE;
     out->node = connection->link->node->id.node;
     out->worker = connection->link->node->id.worker;
     out->link = connection->link->kind;

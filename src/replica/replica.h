@@ -187,6 +187,9 @@ void replica_fetch(struct replica *const *replicas, size_t count);
 void replica_begin_round(struct replica *replica, struct replica_turn *turn);
 void replica_peer_changed(struct replica *replica, struct replica_turn *turn, struct node_id node,
                           bool refused);
+/* A follower of a leader there asks for votes early; its promise to that leader stands (R11). */
+void replica_suspect_leader(struct replica *replica, struct replica_turn *turn,
+                            struct node_id node);
 void replica_log_moved(struct replica *replica,
                        struct replica_turn *turn); /* durable ticket or a read moved */
 void replica_step_down(struct replica *replica, struct replica_turn *turn);

@@ -109,6 +109,13 @@ static enum status listen_to_clients(struct worker *worker, const struct worker_
     return STATUS_OK;
 }
 
+/* Until another one leads; the default is for a data centre. */
+static uint64_t hold_of(const struct node_timing *timing)
+{
+    bool is_long = timing && timing->election_max_ns > node_timing_default.election_max_ns;
+    return is_long ? 2 * timing->election_max_ns : 0;
+}
+
 static enum status build(struct worker *worker, const struct worker_options *options,
                          char why[WORKER_LINE_SIZE])
 {
@@ -132,7 +139,8 @@ static enum status build(struct worker *worker, const struct worker_options *opt
         return status;
     struct server_options server = {.tag = TAG_SERVER,
                                     .bulk_size_max = options->bulk_size_max,
-                                    .hold_ns = options->hold_ns,
+                                    .hold_ns = options->hold_ns ? options->hold_ns
+                                                                : hold_of(options->timing),
                                     .ack_timeout_ns = options->ack_timeout_ns,
                                     .faults = options->faults,
                                     .worker = worker->others.self,

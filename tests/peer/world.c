@@ -131,6 +131,10 @@ static void tell(struct world *world, unsigned at, const struct peer_happening *
         told->down[link]++;
         return;
     case PEER_REFUSED: told->refused[link]++; return;
+    case PEER_HEARD:
+        assert_int_equal(told->up[link], told->down[link] + 1);
+        told->heard[link]++;
+        return;
     case PEER_MESSAGE:
         assert_int_equal(told->up[link], told->down[link] + 1);
         tell_message(told, link, &happening->message);

@@ -16,7 +16,7 @@
 
 /* What node `at` was told about node `of`, on each link ([0] data, [1] control). */
 struct told {
-    unsigned up[2], down[2], refused[2], other_incarnation[2];
+    unsigned up[2], down[2], refused[2], heard[2], other_incarnation[2];
     uint64_t messages[2], next[2]; /* next: the session that FORWARD_CLOSE must carry */
     uint64_t bytes[2];
 };

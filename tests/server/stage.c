@@ -165,7 +165,7 @@ bool stage_start(struct stage *stage, unsigned at)
                                      .replace_after_ns = stage->options.replace_after_ns,
                                      .hold_ns = stage->options.hold_ns,
                                      .ack_timeout_ns = stage->options.ack_timeout_ns,
-                                     .timing = stage->options.timing,
+                                     .timing = node->timing ? node->timing : stage->options.timing,
                                      .workers = node->workers,
                                      .watches = {stage->options.watches, stage->options.watches},
                                      .faults = stage->options.faults};

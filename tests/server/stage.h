@@ -39,6 +39,7 @@ struct stage_node {
     bool begins_anew;                        /* the same: --begin-anew yes */
     const char *site, *zone, *host;          /* of its first start; NULL: not said */
     unsigned weight;                         /* of its next start; 0: not said */
+    const struct node_timing *timing;        /* the same; NULL: that of the stage */
     char listen[IO_ADDRESS_SIZE], peer_listen[IO_ADDRESS_SIZE];
     char join[STAGE_NODES_MAX * IO_ADDRESS_SIZE];
     char why[WORKER_LINE_SIZE];  /* why it did not start or has stopped; "" else */

@@ -284,6 +284,15 @@ void replica_peer_changed(struct replica *replica, struct replica_turn *turn, st
     }
 }
 
+void replica_suspect_leader(struct replica *replica, struct replica_turn *turn, struct node_id node)
+{
+    const struct raft_view *view = raft_view(replica->raft);
+    struct raft_event event = {.kind = RAFT_PEER_LOST, .from = view->leader};
+    if (view->role != RAFT_LEADER && view->leader.value &&
+        node_id_equal(replica_leader_node(replica), node))
+        replica_step(replica, turn, &event);
+}
+
 void replica_log_moved(struct replica *replica, struct replica_turn *turn)
 {
     uint64_t durable = wal_durable_ticket(turn->wal);
