@@ -262,6 +262,7 @@ static enum status create_workers(struct program *program, const struct options 
                                   char why[WORKER_LINE_SIZE])
 {
     enum status status = STATUS_OK;
+    struct node_timing timing = node_timing_of(options_timing(options));
     struct worker_options worker_options = {
         .dir = options_get(options, "dir"),
         .listen = options_get(options, "listen"),
@@ -273,6 +274,7 @@ static enum status create_workers(struct program *program, const struct options 
         .zone = options_get(options, "zone"),
         .host = options_get(options, "host"),
         .weight = (unsigned)options_size(options, "weight"),
+        .timing = &timing,
         .wal_segment_size = options_size(options, "wal-segment-size"),
         .snapshot_log_bytes = options_size(options, "snapshot-log-bytes"),
         .snapshot_period_ns = options_size(options, "snapshot-seconds") * 1000000000ull,

@@ -29,6 +29,8 @@ static const struct {
     {"host", "NAME", "fault domain inside the zone"},
     {"weight", "N", "its share of replicas beside other nodes, 1 to 1000 (default 100)"},
     {"workers", "N", "threads that serve, 1 to 16, or auto: one for each core (default 1)"},
+    {"timing", "lan|wan",
+     "heartbeats and elections for a data centre, or for sites up to 100 ms apart (default lan)"},
     {"replace-after", "SECONDS",
      "a member that is down for so long is replaced elsewhere; 0: never (default 300)"},
     {"on-leader-change", "PROGRAM",
@@ -243,6 +245,19 @@ static enum status check_weight(const char *name, const char *value, char why[40
     return STATUS_INVALID;
 }
 
+static enum status check_timing(const char *name, const char *value, char why[400])
+{
+    if (cluster_timing_find(value))
+        return STATUS_OK;
+    snprintf(why, 400, "--%s: '%.20s' is neither lan nor wan", name, value);
+    return STATUS_INVALID;
+}
+
+const struct cluster_timing *options_timing(const struct options *options)
+{
+    return cluster_timing_find(options_get(options, "timing"));
+}
+
 static enum status check_yes(const char *name, const char *value, char why[400])
 {
     if (strcmp(value, "yes") == 0 || strcmp(value, "no") == 0)
@@ -271,6 +286,8 @@ static enum status check(const char *name, const char *value, char why[400])
         return check_address(name, value, why);
     if (strcmp(name, "workers") == 0)
         return check_workers(name, value, why);
+    if (strcmp(name, "timing") == 0)
+        return check_timing(name, value, why);
     if (strcmp(name, "begin-anew") == 0)
         return check_yes(name, value, why);
     if (strcmp(name, "weight") == 0)
@@ -536,7 +553,7 @@ static const struct {
     const char *name, *value;
 } defaults[] = {
     {"listen", "127.0.0.1:6379"}, {"dir", "./holdfast-data"}, {"snapshot-log-bytes", "64mb"},
-    {"snapshot-seconds", "600"},  {"weight", "100"},
+    {"snapshot-seconds", "600"},  {"weight", "100"},          {"timing", "lan"},
 };
 
 enum status options_read(struct options *options, int count, char **words, char why[400])
