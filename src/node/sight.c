@@ -89,7 +89,7 @@ static void say(struct seen *seen, uint64_t silent_ns, uint32_t phi)
                  (unsigned long long)seen->node.value, (unsigned long long)(silent_ns / NS_PER_MS),
                  phi / 1000, phi / 100 % 10);
     else
-        snprintf(seen->line, sizeof seen->line, "node %llu is heard again, after %llu ms",
+        snprintf(seen->line, sizeof seen->line, "node %llu is heard again: suspected for %llu ms",
                  (unsigned long long)seen->node.value, (unsigned long long)(silent_ns / NS_PER_MS));
 }
 

@@ -155,7 +155,7 @@ void flight_cut(struct replica *replica, struct replica_turn *turn, uint64_t fro
 const char *replica_suspicion_name(enum replica_suspicion suspicion)
 {
     static const char *const names[REPLICA_SUSPICIONS] = {"timeout", "refused link", "hand-over",
-                                                          "asked to run"};
+                                                          "asked to run", "silence"};
     return names[suspicion];
 }
 

@@ -82,7 +82,7 @@ struct replica_snapshots {
 };
 
 /* Of all replicas of a worker since it began; numbers that only rise. */
-#define REPLICA_SUSPICIONS 4
+#define REPLICA_SUSPICIONS 5
 struct replica_tally {
     uint64_t failovers[REPLICA_SUSPICIONS]; /* that made one of them the leader, by why */
     struct durations failover_times;        /* from the old leader's last word to serving */
@@ -355,6 +355,7 @@ enum replica_suspicion {
     REPLICA_LEADER_REFUSED,      /* its node refused or reset the link */
     REPLICA_LEADER_HANDED_OVER,  /* it asked this replica to lead */
     REPLICA_LEADER_ASKED_TO_RUN, /* another candidate did: this one's log is better (R17) */
+    REPLICA_LEADER_SUSPECTED,    /* it was silent for longer than usual (CLUSTER-12) */
 };
 const char *replica_suspicion_name(enum replica_suspicion suspicion);
 

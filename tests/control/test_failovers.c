@@ -72,7 +72,7 @@ static void what_was_cut(void **state)
     stage_say(stage, behind, "SET k w");
     assert_true(stage_wait(stage, stage_has_other_leader, &old, 10 * STAGE_SECOND));
     assert_string_equal("OK", stage_ask(stage, client, "SET k x"));
-    expect(stage, client, "FAILOVERS default", "reason timeout");
+    expect(stage, client, "FAILOVERS default", "reason silence");
     assert_null(strstr(stage_ask(stage, client, "FAILOVERS default"), "cut node"));
     stage_heal(stage);
     char cut[64];

@@ -82,7 +82,7 @@ class Once(unittest.TestCase):
         records = wait_until(told, 20, "a record of each failover")
         for record in records[:KILLS]:
             self.assertNotEqual(record["leader"], 0)
-            self.assertIn(record["reason"], ("timeout", "refused link", "hand-over", "asked to run"))
+            self.assertIn(record["reason"], ("timeout", "refused link", "hand-over", "asked to run", "silence"))
             self.assertGreaterEqual(record["serving_after_ms"], record["elected_after_ms"])
             self.assertTrue(any(vote["granted"] for vote in record["votes"]))
 

@@ -289,8 +289,10 @@ void replica_suspect_leader(struct replica *replica, struct replica_turn *turn, 
     const struct raft_view *view = raft_view(replica->raft);
     struct raft_event event = {.kind = RAFT_PEER_LOST, .from = view->leader};
     if (view->role != RAFT_LEADER && view->leader.value &&
-        node_id_equal(replica_leader_node(replica), node))
+        node_id_equal(replica_leader_node(replica), node)) {
         replica_step(replica, turn, &event);
+        replica->flight.suspicion = REPLICA_LEADER_SUSPECTED;
+    }
 }
 
 void replica_log_moved(struct replica *replica, struct replica_turn *turn)
