@@ -40,7 +40,7 @@ struct admin_share {
     char address[IO_ADDRESS_SIZE]; /* where the worker listens */
     uint64_t incarnation, memory_bytes;
     uint64_t durable, written, room; /* of its log: batches, bytes */
-    bool disk_is_full;
+    bool disk_is_full, disk_is_stalled;
     struct admin_default first;
     size_t count;
     struct admin_count *counts; /* behind the share, as the text */
@@ -54,7 +54,7 @@ struct admin_view {
     unsigned count;
     struct server_facts facts; /* sums, but started_ns */
     uint64_t memory_bytes, durable, written, room;
-    bool disk_is_full;
+    bool disk_is_full, disk_is_stalled;
     const struct admin_share *lowest;  /* worker 0's, which listens; else the first that came */
     const struct admin_default *first; /* NULL: not known, or not on this node */
 };

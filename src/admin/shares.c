@@ -129,6 +129,7 @@ static struct admin_share *take_share(struct admin *admin, const struct ask *ask
     share->written = wal_written_ticket(wal);
     share->room = wal_room(wal);
     share->disk_is_full = wal_disk_is_full(wal);
+    share->disk_is_stalled = node_disk(admin->node) == NODE_DISK_STALLED;
     take_default(admin, &share->first);
     take_counts(admin, ask, share);
     return share;
@@ -217,6 +218,7 @@ static void add_share(struct admin_view *view, const struct admin_share *share)
     view->written += share->written;
     view->room += share->room;
     view->disk_is_full |= share->disk_is_full;
+    view->disk_is_stalled |= share->disk_is_stalled;
     if (share->first.is_here)
         view->first = &share->first;
     if (!view->lowest)

@@ -4,12 +4,12 @@
 #include "admin/inside.h"
 
 /* ADMIN-2: each node knows its own disk only. */
-static const char *node_disk(struct server_call *call, const struct admin_view *view,
-                             struct node_id id)
+static const char *disk_of(struct server_call *call, const struct admin_view *view,
+                           struct node_id id)
 {
     if (!node_id_equal(id, node_formation(call->node)->self))
         return "null";
-    return view->disk_is_full ? "\"full\"" : "\"ok\"";
+    return view->disk_is_full ? "\"full\"" : view->disk_is_stalled ? "\"stalled\"" : "\"ok\"";
 }
 
 static void add_nodes(struct server_call *call, const struct admin_view *view, struct buffer *out)
@@ -36,7 +36,7 @@ static void add_nodes(struct server_call *call, const struct admin_view *view, s
         buffer_print(out, ",\"state\":\"%s\",\"duty\":\"%s\",\"disk\":%s}",
                      admin_hears(call, member->id) ? "up" : "down",
                      node ? control_duty_word(catalogue, node) : "serves",
-                     node_disk(call, view, member->id));
+                     disk_of(call, view, member->id));
     }
 }
 

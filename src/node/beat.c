@@ -57,7 +57,7 @@ static void gather(struct node *node, const struct replica *replica)
 static uint8_t own_state(const struct node *node)
 {
     return (uint8_t)((node->ends ? WIRE_NODE_ENDS : 0) |
-                     (wal_disk_is_full(node->wal) ? WIRE_NODE_FULL : 0));
+                     (node_disk(node) != NODE_DISK_WELL ? WIRE_NODE_FULL : 0));
 }
 
 static void note_state(struct node *node, struct node_id from, uint8_t state)

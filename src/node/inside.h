@@ -127,7 +127,8 @@ struct node {
     struct seen seen[NODE_MEMBERS_MAX];
     size_t seen_count;
     bool ends;                            /* it is being stopped */
-    uint64_t full_since_ns, next_room_ns; /* the disk; 0: it has room */
+    uint64_t sick_since_ns, next_room_ns; /* the disk; 0: it is well */
+    uint64_t stalled_ns;                  /* when a sync was last seen not to end; 0: not lately */
     size_t handed_over;                   /* for want of room, not yet told */
     uint64_t next_campaign_ns;            /* the first among `placed`; UINT64_MAX: none */
     uint64_t last_beat_ns, last_batch_ns;

@@ -19,7 +19,9 @@
  * have something to do, and at no other. NODE-9  A replica that was removed here, and any of the
  * same group with a lower id, never comes back (R5). NODE-10  A member whose log is damaged or lost
  * begins anew in an empty one: nothing of the old one is used again, and it has no replica before
- * the catalogue says that the cluster has taken it back (R4). Non-promises: it knows nothing of
+ * the catalogue says that the cluster has taken it back (R4). NODE-11  A leader whose disk is full,
+ * or has not ended a sync for a second, hands over to a voter whose disk does, if there is one; it
+ * is handed nothing until its disk was well for ten. Non-promises: it knows nothing of
  * clients. */
 #ifndef HOLDFAST_NODE_NODE_H
 #define HOLDFAST_NODE_NODE_H
@@ -242,6 +244,13 @@ const struct node_timing *node_timing(const struct node *node);
 bool node_report_failures(struct node *node, struct node_id id, unsigned failed);
 /* This process stood still for so long before its turn: nobody was silent meanwhile. */
 void node_note_pause(struct node *node, uint64_t ns);
+/* The disk of this worker's log. Stalled: a sync took longer than a second, of late. */
+enum node_disk {
+    NODE_DISK_WELL = 0,
+    NODE_DISK_FULL,
+    NODE_DISK_STALLED
+};
+enum node_disk node_disk(const struct node *node);
 /* What another node last said of itself: bits of enum wire_node_state. */
 unsigned node_state_of(const struct node *node, struct node_id id);
 struct wal *node_wal(struct node *node);

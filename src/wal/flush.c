@@ -350,6 +350,11 @@ const struct wal_facts *wal_facts(const struct wal *wal)
     return &wal->facts;
 }
 
+uint64_t wal_sync_age_ns(const struct wal *wal, uint64_t now_ns)
+{
+    return wal->syncing && now_ns > wal->sync_began_ns ? now_ns - wal->sync_began_ns : 0;
+}
+
 bool wal_disk_is_full(const struct wal *wal)
 {
     return wal->disk_is_full;

@@ -162,6 +162,8 @@ void wal_tick(struct wal *wal, uint64_t now_ns);
 uint64_t wal_room(const struct wal *wal);
 /* The last attempt to prepare a segment failed for want of space; wal_tick tries each second. */
 bool wal_disk_is_full(const struct wal *wal);
+/* For how long the sync that is under way has been; 0: none is. */
+uint64_t wal_sync_age_ns(const struct wal *wal, uint64_t now_ns);
 
 /* What the log has done since it was opened, for whoever measures. A sync's time is from its start
  * to the turn that hears of its end; a wait is from the turn with a batch's first record to the one

@@ -158,6 +158,62 @@ static void full_everywhere(void **state)
     stage_destroy(stage);
 }
 
+/* ---- a disk that stands still ---- */
+
+static void hold(struct stage *stage, unsigned node, bool held)
+{
+    world_hold_syncs(stage->world, stage->nodes[node].machine, held);
+}
+
+/* NODE-11: nobody is elected twice, clients wait for nothing, and it leads again only when it was
+ * well for ten seconds. */
+static void a_stalled_leader_hands_over(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        struct stage *stage = stage_formed_with(&(struct stage_options){.nodes = 3, .seed = seed});
+        unsigned leader = stage_leader(stage), other = stage_follower(stage);
+        unsigned client = stage_connect(stage, other);
+        uint64_t term = term_of_default(stage);
+        hold(stage, leader, true);
+        for (unsigned i = 0; i < 200; i++) {
+            stage_say(stage, client, "INCR n");
+            const char *reply = stage_reply(stage, client, STAGE_SECOND);
+            assert_true(reply[0] != '-' && reply[0] != '(');
+            stage_run(stage, 20 * STAGE_MS);
+            hold(stage, leader, i < 150);
+        }
+        assert_true(stage_leader(stage) != leader);
+        assert_int_equal(term + 1, term_of_default(stage));
+        assert_non_null(strstr(stage->nodes[leader].lines, "has not ended a sync"));
+        assert_int_equal(NODE_DISK_STALLED, node_disk(worker_node(stage->nodes[leader].worker)));
+        stage_run(stage, 11 * STAGE_SECOND);
+        assert_int_equal(NODE_DISK_WELL, node_disk(worker_node(stage->nodes[leader].worker)));
+        assert_int_equal(term + 1, term_of_default(stage));
+        stage_destroy(stage);
+    }
+}
+
+/* Leadership is handed to nobody whose disk stands still, too. */
+static void stalled_everywhere(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_formed(3);
+    unsigned leader = stage_leader(stage), client = stage_connect(stage, leader);
+    uint64_t term = term_of_default(stage);
+    assert_string_equal("OK", stage_ask(stage, client, "SET a 1"));
+    for (unsigned i = 0; i < 3; i++)
+        hold(stage, i, true);
+    stage_say(stage, client, "SET a 2");
+    assert_string_equal("(none)", stage_reply(stage, client, 3 * STAGE_SECOND));
+    assert_int_equal(leader, stage_leader(stage));
+    for (unsigned i = 0; i < 3; i++)
+        hold(stage, i, false);
+    assert_string_equal("OK", stage_reply(stage, client, STAGE_SECOND));
+    assert_int_equal(term, term_of_default(stage));
+    stage_destroy(stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -166,6 +222,8 @@ int main(void)
         cmocka_unit_test(a_follower_says_that_it_stops),
         cmocka_unit_test(a_full_leader_hands_over),
         cmocka_unit_test(full_everywhere),
+        cmocka_unit_test(a_stalled_leader_hands_over),
+        cmocka_unit_test(stalled_everywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
