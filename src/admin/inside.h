@@ -4,6 +4,11 @@
 
 #include "admin/admin.h"
 
+/* ---- timing.c ---- */
+/* A member of STATUS: how long elections wait here, what round trips were measured, what suits
+ * them, and how often this process stood still. */
+void admin_status_timing(struct server_call *call, struct buffer *out);
+
 /* ---- shares.c: what each worker of this node has to say, put together ---- */
 
 enum admin_share_kind { /* what is asked for beside the numbers that every share has */
@@ -73,6 +78,7 @@ void admin_serve_role(struct server_call *call);
 /* nodes.c */
 void admin_serve_nodes(struct server_call *call);
 /* It is this node, or this one is in touch with it. */
+void admin_serve_report(struct server_call *call);
 bool admin_hears(struct server_call *call, struct node_id id);
 
 /* status.c */

@@ -1,7 +1,9 @@
 /* NODE LIST: the members, what each is there for, and whether this node hears it. */
 #include "admin/inside.h"
 
-#define PAIRS 9
+#include <stdio.h>
+
+#define PAIRS 12
 
 static void pair(struct reply *reply, const char *name, const char *value)
 {
@@ -13,6 +15,56 @@ bool admin_hears(struct server_call *call, struct node_id id)
 {
     return node_id_equal(id, node_formation(call->node)->self) ||
            peer_is_up(node_peers(call->node), peer_at(id, 0), WIRE_LINK_CONTROL);
+}
+
+/* As this node hears it: nobody hears itself. */
+static void tell_sight(struct server_call *call, struct node_id id)
+{
+    struct reply *reply = call->reply;
+    struct node_sight sight = {0};
+    char phi[24];
+    bool known = node_look(call->node, id, &sight);
+    snprintf(phi, sizeof phi, "%u.%u", sight.phi / 1000, sight.phi / 100 % 10);
+    reply_text(reply, "phi");
+    if (known)
+        reply_text(reply, phi);
+    else
+        reply_null(reply);
+    reply_text(reply, "suspected_since_ms");
+    if (sight.suspected_since_ms)
+        reply_integer(reply, sight.suspected_since_ms);
+    else
+        reply_null(reply);
+    reply_text(reply, "reported_failures");
+    if (known)
+        reply_integer(reply, sight.reported);
+    else
+        reply_null(reply);
+}
+
+static bool read_number(struct slice word, int64_t least, int64_t most, int64_t *out)
+{
+    return !slice_to_i64(word, out) && *out >= least && *out <= most;
+}
+
+/* NODE REPORT id FAILED n: to the node that is asked, and to no other: each judges what it hears
+ * itself. */
+void admin_serve_report(struct server_call *call)
+{
+    int64_t id, failed;
+    bool well_formed = call->count == 5 && slice_is_word(call->arguments[3], "FAILED") &&
+                       read_number(call->arguments[2], 1, INT64_MAX, &id) &&
+                       read_number(call->arguments[4], 0, UINT32_MAX, &failed);
+    if (!well_formed)
+        reply_error(call->reply, "ERR give NODE REPORT id FAILED n: how many writes to that node "
+                                 "failed, as somebody outside has counted");
+    else if (!node_is_started(call->node) ||
+             !node_report_failures(call->node, (struct node_id){(uint64_t)id}, (unsigned)failed))
+        reply_error(call->reply,
+                    "ERR there is no other node %lld that this one hears; NODE LIST shows all",
+                    (long long)id);
+    else
+        reply_ok(call->reply);
 }
 
 static void tell(struct server_call *call, const struct control_catalogue *catalogue,
@@ -28,6 +80,7 @@ static void tell(struct server_call *call, const struct control_catalogue *catal
     pair(reply, "zone", member->zone);
     pair(reply, "host", member->host);
     pair(reply, "state", admin_hears(call, member->id) ? "up" : "down");
+    tell_sight(call, member->id);
     pair(reply, "duty", control_duty_word(catalogue, node));
     reply_text(reply, "replicas");
     reply_integer(reply, (int64_t)control_replicas_on(catalogue, member->id));

@@ -12,6 +12,37 @@ static const char *disk_of(struct server_call *call, const struct admin_view *vi
     return view->disk_is_full ? "\"full\"" : view->disk_is_stalled ? "\"stalled\"" : "\"ok\"";
 }
 
+static void add_number(struct buffer *out, const char *name, bool known, uint64_t value)
+{
+    if (known)
+        buffer_print(out, ",\"%s\":%llu", name, (unsigned long long)value);
+    else
+        buffer_print(out, ",\"%s\":null", name);
+}
+
+static void add_milliseconds(struct buffer *out, const char *name, uint64_t ns)
+{
+    if (ns)
+        buffer_print(out, ",\"%s\":%.2f", name, (double)ns / 1e6);
+    else
+        buffer_print(out, ",\"%s\":null", name);
+}
+
+/* As this worker hears it: nobody hears itself. */
+static void add_sight(struct server_call *call, struct node_id id, struct buffer *out)
+{
+    struct node_sight sight = {0};
+    bool known = node_look(call->node, id, &sight);
+    if (known)
+        buffer_print(out, ",\"phi\":%u.%u", sight.phi / 1000, sight.phi / 100 % 10);
+    else
+        buffer_print(out, ",\"phi\":null");
+    add_number(out, "suspected_since_ms", sight.suspected_since_ms > 0,
+               (uint64_t)sight.suspected_since_ms);
+    add_number(out, "reported_failures", known, sight.reported);
+    add_milliseconds(out, "round_trip_ms", sight.round_trip_ns);
+}
+
 static void add_nodes(struct server_call *call, const struct admin_view *view, struct buffer *out)
 {
     const struct admin *admin = call->owner;
@@ -33,10 +64,12 @@ static void add_nodes(struct server_call *call, const struct admin_view *view, s
         admin_add_text(out, member->zone);
         buffer_print(out, ",\"host\":");
         admin_add_text(out, member->host);
-        buffer_print(out, ",\"state\":\"%s\",\"duty\":\"%s\",\"disk\":%s}",
+        buffer_print(out, ",\"state\":\"%s\",\"duty\":\"%s\",\"disk\":%s",
                      admin_hears(call, member->id) ? "up" : "down",
                      node ? control_duty_word(catalogue, node) : "serves",
                      disk_of(call, view, member->id));
+        add_sight(call, member->id, out);
+        buffer_print(out, "}");
     }
 }
 
@@ -45,14 +78,6 @@ static const char *member_role(const struct raft_view *view, const struct raft_m
     if (replica_id_equal(view->leader, member->replica))
         return "leader";
     return member->kind == RAFT_VOTER ? "follower" : "learner";
-}
-
-static void add_number(struct buffer *out, const char *name, bool known, uint64_t value)
-{
-    if (known)
-        buffer_print(out, ",\"%s\":%llu", name, (unsigned long long)value);
-    else
-        buffer_print(out, ",\"%s\":null", name);
 }
 
 /* Lag is how far a follower's durable log is behind the leader's commit; its time is known only
@@ -177,7 +202,10 @@ void admin_status(struct server_call *call, const struct admin_view *view, struc
     buffer_print(out, ",\"nodes\":[");
     if (started)
         add_nodes(call, view, out);
-    buffer_print(out, "],\"keyspaces\":");
+    buffer_print(out, "]");
+    if (started)
+        admin_status_timing(call, out);
+    buffer_print(out, ",\"keyspaces\":");
     admin_status_keyspaces(call, out);
     buffer_print(out, ",\"waits_for\":");
     admin_add_text(out, control_waits_for(admin->control));

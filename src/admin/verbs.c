@@ -134,6 +134,8 @@ static void serve_node(struct server_call *call)
         control_promise(admin->control, call->arguments, call->reply);
     else if (slice_is_word(word, "LIST") && call->count == 2)
         admin_serve_nodes(call);
+    else if (slice_is_word(word, "REPORT"))
+        admin_serve_report(call);
     else
         call->pass = !admin_serves_why(call); /* to the leader of `system` */
 }
@@ -165,9 +167,8 @@ static const struct server_verb rows[] = {
              .flags = COMMAND_WRITE | COMMAND_WHOLE | COMMAND_ADMIN | COMMAND_SYSTEM |
                       COMMAND_LOADING | COMMAND_PEER,
              .categories = "@admin @slow @dangerous",
-             .summary =
-                 "LIST, DRAIN, UNDRAIN, REPLACE and REMOVE: the members of the cluster; WHY: "
-                 "what stands in a node's way.",
+             .summary = "LIST, DRAIN, UNDRAIN, REPLACE and REMOVE: the members of the cluster; WHY: "
+                        "what stands in a node's way; REPORT: failed writes, as somebody counted.",
              .group = "server",
              .since = "1.0.0",
              .execute = control_execute_node},

@@ -126,6 +126,7 @@ struct node {
     size_t state_count;
     struct seen seen[NODE_MEMBERS_MAX];
     size_t seen_count;
+    struct node_pauses pauses;
     bool ends;                            /* it is being stopped */
     uint64_t sick_since_ns, next_room_ns; /* the disk; 0: it is well */
     uint64_t stalled_ns;                  /* when a sync was last seen not to end; 0: not lately */
@@ -235,6 +236,8 @@ void sight_note_round_trip(struct node *node, struct node_id id, uint64_t began_
 bool sight_is_suspected(const struct node *node, struct node_id id);
 void sight_tick(struct node *node);
 uint64_t sight_deadline_ns(const struct node *node);
+/* This process stood still for so long until now. */
+void sight_sleep(struct node *node, uint64_t ns);
 bool sight_take_line(struct node *node, char out[NODE_WHY_SIZE]);
 
 /* prefer.c; node_prefer_soon: node.h */

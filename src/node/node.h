@@ -244,6 +244,11 @@ const struct node_timing *node_timing(const struct node *node);
 bool node_report_failures(struct node *node, struct node_id id, unsigned failed);
 /* This process stood still for so long before its turn: nobody was silent meanwhile. */
 void node_note_pause(struct node *node, uint64_t ns);
+struct node_pauses {
+    uint64_t count, last_ns; /* since the start; how long the last one was */
+    int64_t last_us;         /* when it was over, by the wall clock */
+};
+const struct node_pauses *node_pauses(const struct node *node);
 /* The disk of this worker's log. Stalled: a sync took longer than a second, of late. */
 enum node_disk {
     NODE_DISK_WELL = 0,

@@ -150,6 +150,12 @@ bool sight_take_line(struct node *node, char out[NODE_WHY_SIZE])
     return false;
 }
 
+void sight_sleep(struct node *node, uint64_t ns)
+{
+    for (size_t i = 0; i < node->seen_count; i++)
+        cluster_detector_sleep(&node->seen[i].detector, ns, node->turn.now_ns);
+}
+
 /* ---- what others ask ---- */
 
 const struct node_timing *node_timing(const struct node *node)
@@ -159,8 +165,15 @@ const struct node_timing *node_timing(const struct node *node)
 
 void node_note_pause(struct node *node, uint64_t ns)
 {
-    for (size_t i = 0; i < node->seen_count; i++)
-        cluster_detector_sleep(&node->seen[i].detector, ns, node->turn.now_ns);
+    node->pauses.count++;
+    node->pauses.last_ns = ns;
+    node->pauses.last_us = node->turn.wall_us;
+    sight_sleep(node, ns);
+}
+
+const struct node_pauses *node_pauses(const struct node *node)
+{
+    return &node->pauses;
 }
 
 bool node_report_failures(struct node *node, struct node_id id, unsigned failed)

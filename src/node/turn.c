@@ -57,8 +57,10 @@ void node_look_at_clock(struct node *node)
     bool planted = node->turn.faults & REPLICA_FAULT_LEASE_BEFORE; /* all is judged by then */
     if (planted || now_ns <= node->turn.now_ns + STOPPED_NS)
         return;
+    uint64_t stopped_ns = now_ns - node->turn.now_ns;
     node->turn.now_ns = now_ns;
     node->turn.wall_us = io_wall_us(node->io);
+    sight_sleep(node, stopped_ns);
 }
 
 struct replica_turn *node_turn(struct node *node)

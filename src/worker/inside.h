@@ -61,8 +61,9 @@ struct worker {
     struct watch watch;
     bool stopping, ending;
     uint64_t stop_deadline_ns, hand_over_until_ns;
-    uint64_t due_ns; /* when the next turn was to begin at the latest */
-    uint64_t lag_ns; /* how late the turn before this one began, and how long it took */
+    uint64_t due_ns;  /* when the next turn was to begin at the latest */
+    uint64_t took_ns; /* the turn before this one */
+    uint64_t lag_ns;  /* how late the turn before this one began, and how long it took */
     char failure[WORKER_LINE_SIZE];
     char (*lines)[WORKER_LINE_SIZE];
     size_t line_first, line_count;

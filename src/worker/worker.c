@@ -340,10 +340,22 @@ static uint64_t note_lag(struct worker *worker, uint64_t begun_ns)
     return late_ns;
 }
 
+/* So long that others may have begun an election meanwhile: the machine was paused, or this process
+ * got no processor. The clock counts the time that a machine is suspended. */
+static void note_pause(struct worker *worker, uint64_t ns)
+{
+    if (!node_is_started(worker->node) || ns < node_timing(worker->node)->election_min_ns)
+        return;
+    node_note_pause(worker->node, ns);
+    say(worker, "this process stood still for %llu ms: its machine was paused, or gave it no time",
+        (unsigned long long)(ns / 1000000));
+}
+
 bool worker_turn(struct worker *worker, const struct io_event *events, size_t count)
 {
     uint64_t begun_ns = node_begin_turn(worker->node)->now_ns;
     uint64_t late_ns = note_lag(worker, begun_ns);
+    note_pause(worker, worker->took_ns + late_ns);
     handle_events(worker, events, count);
     server_run(worker->server);
     hear_peers(worker);
@@ -371,6 +383,7 @@ bool worker_turn(struct worker *worker, const struct io_event *events, size_t co
     }
     uint64_t took_ns = set_timer(worker) - begun_ns;
     worker->lag_ns = late_ns + took_ns;
+    worker->took_ns = took_ns;
     durations_add(&worker->turns, took_ns);
     return true;
 }
