@@ -37,7 +37,8 @@ struct admin {
     /* sights.c; the same */
     struct admin_sight *sights; /* owned */
     size_t sight_count;
-    int64_t disk_full_since_ms; /* 0: it is not */
+    enum node_disk disk_told;
+    int64_t disk_sick_since_ms; /* 0: it is well */
     /* confirm.c: what the leader of `system` is asked, since when, and by whom lately */
     uint64_t ticket, asked_ns, wanted_ns;
 };

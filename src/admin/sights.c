@@ -3,7 +3,8 @@
 #include "admin/inside.h"
 
 #include "base/memory.h"
-#include "wal/wal.h"
+
+#include <stdio.h>
 
 struct admin_sight {
     struct node_id node;
@@ -34,18 +35,37 @@ static void look_at(struct admin *admin, struct node *node, struct node_id id, i
         sight->lost_ms = wall_ms;
 }
 
+/* An event: the node knows it of itself (CONTROL-19). */
+static void tell_disk(struct admin *admin, struct node *node, int64_t wall_ms)
+{
+    static const char *const words[] = {"the disk is well again", "the disk is full",
+                                        "the disk stands still: a sync took longer than a second"};
+    struct node_id self = node_formation(node)->self;
+    char name[64];
+    snprintf(name, sizeof name, "disk-%llu-%u-%llx", (unsigned long long)self.value, admin->worker,
+             (unsigned long long)wall_ms);
+    struct control_event event = {.name = name,
+                                  .kind = "disk",
+                                  .node = self,
+                                  .at_ms = wall_ms,
+                                  .text = words[node_disk(node)]};
+    if (control_tell_event(admin->control, &event))
+        admin->disk_told = node_disk(node);
+}
+
 void admin_look_at_nodes(struct admin *admin, struct node *node)
 {
     const struct node_formation *formation = node_formation(node);
     int64_t wall_ms = node_turn(node)->wall_us / 1000;
-    bool full = wal_disk_is_full(node_wal(node));
     for (size_t i = 0; i < formation->member_count; i++)
         if (!node_id_equal(formation->members[i].id, formation->self))
             look_at(admin, node, formation->members[i].id, wall_ms);
-    if (!full)
-        admin->disk_full_since_ms = 0;
-    else if (!admin->disk_full_since_ms)
-        admin->disk_full_since_ms = wall_ms;
+    if (node_disk(node) == NODE_DISK_WELL)
+        admin->disk_sick_since_ms = 0;
+    else if (!admin->disk_sick_since_ms)
+        admin->disk_sick_since_ms = wall_ms;
+    if (node_disk(node) != admin->disk_told)
+        tell_disk(admin, node, wall_ms);
 }
 
 int64_t admin_unreached_since_ms(const struct admin *admin, struct node_id node)

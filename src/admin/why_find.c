@@ -5,7 +5,6 @@
 #include "admin/inside.h"
 
 #include "base/memory.h"
-#include "wal/wal.h"
 
 #define FACTS_VERSION   1
 #define FINDING_NUMBERS 8
@@ -357,9 +356,10 @@ static void find_of_node(struct admin *admin, struct admin_findings *findings)
                                       .node = node_formation(admin->node)->self};
     if (control_waits_to_be_taken_back(admin->control))
         admin_add_finding(findings, &finding);
-    finding.rule = CLUSTER_WHY_DISK_FULL;
-    finding.since_ms = admin->disk_full_since_ms;
-    if (wal_disk_is_full(node_wal(admin->node)))
+    enum node_disk disk = node_disk(admin->node);
+    finding.rule = disk == NODE_DISK_FULL ? CLUSTER_WHY_DISK_FULL : CLUSTER_WHY_DISK_STALLED;
+    finding.since_ms = admin->disk_sick_since_ms;
+    if (disk != NODE_DISK_WELL)
         admin_add_finding(findings, &finding);
 }
 

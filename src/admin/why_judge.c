@@ -111,8 +111,8 @@ static const struct admin_told *newest(const struct span *span, enum cluster_rul
 
 bool admin_is_of_node(enum cluster_rule rule)
 {
-    return rule == CLUSTER_WHY_DISK_FULL || rule == CLUSTER_WHY_DAMAGED ||
-           rule == CLUSTER_WHY_UNREACHED;
+    return rule == CLUSTER_WHY_DISK_FULL || rule == CLUSTER_WHY_DISK_STALLED ||
+           rule == CLUSTER_WHY_DAMAGED || rule == CLUSTER_WHY_UNREACHED;
 }
 
 /* The leader's word, or a replica's of itself. */

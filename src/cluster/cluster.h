@@ -322,6 +322,8 @@ enum cluster_rule {
     CLUSTER_WHY_READY = 21,   /* a replica */
     CLUSTER_WHY_LED = 22,     /* a group: since all of it are ready; have: voters, need: term */
     CLUSTER_WHY_FOLLOWS = 23, /* a replica knows a leader, peer; need: term */
+    /* Came later. */
+    CLUSTER_WHY_DISK_STALLED = 24, /* of a node: its syncs do not end */
     CLUSTER_WHY_END
 };
 

@@ -28,6 +28,7 @@ static const char *const words[CLUSTER_WHY_END] = {
     [CLUSTER_WHY_READY] = "ready",
     [CLUSTER_WHY_LED] = "led",
     [CLUSTER_WHY_FOLLOWS] = "follows",
+    [CLUSTER_WHY_DISK_STALLED] = "disk-stalled",
 };
 
 const char *cluster_why_word(enum cluster_rule rule)
@@ -292,6 +293,11 @@ static void tell_rest(const struct line *line)
         say_node(line, " has a full disk",
                  ": what is left of its log's files is filled, then it takes no writes; free some "
                  "space, no restart is needed");
+        break;
+    case CLUSTER_WHY_DISK_STALLED:
+        say_node(line, " has a disk that stands still",
+                 ": a sync took longer than a second, and it hands over what it leads; look at "
+                 "the disk and at what else writes to it");
         break;
     case CLUSTER_WHY_DAMAGED:
         say_node(line, " has no replica",

@@ -187,6 +187,8 @@ static void a_stalled_leader_hands_over(void **state)
         assert_int_equal(term + 1, term_of_default(stage));
         assert_non_null(strstr(stage->nodes[leader].lines, "has not ended a sync"));
         assert_int_equal(NODE_DISK_STALLED, node_disk(worker_node(stage->nodes[leader].worker)));
+        assert_non_null(strstr(stage_ask(stage, client, "WHY KEYSPACE default"), "disk-stalled"));
+        assert_non_null(strstr(stage_ask(stage, client, "EVENTS"), "the disk stands still"));
         stage_run(stage, 11 * STAGE_SECOND);
         assert_int_equal(NODE_DISK_WELL, node_disk(worker_node(stage->nodes[leader].worker)));
         assert_int_equal(term + 1, term_of_default(stage));
