@@ -167,8 +167,9 @@ static const struct server_verb rows[] = {
              .flags = COMMAND_WRITE | COMMAND_WHOLE | COMMAND_ADMIN | COMMAND_SYSTEM |
                       COMMAND_LOADING | COMMAND_PEER,
              .categories = "@admin @slow @dangerous",
-             .summary = "LIST, DRAIN, UNDRAIN, REPLACE and REMOVE: the members of the cluster; WHY: "
-                        "what stands in a node's way; REPORT: failed writes, as somebody counted.",
+             .summary =
+                 "LIST, DRAIN, UNDRAIN, REPLACE and REMOVE: the members of the cluster; WHY: "
+                 "what stands in a node's way; REPORT: failed writes, as somebody counted.",
              .group = "server",
              .since = "1.0.0",
              .execute = control_execute_node},

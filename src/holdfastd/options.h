@@ -25,7 +25,7 @@ uint64_t options_size(const struct options *options,
                       const char *name);                          /* bytes; 0 when not given */
 uint64_t options_replace_after_ns(const struct options *options); /* 0: never */
 const struct cluster_timing *options_timing(const struct options *options);
-unsigned options_workers(const struct options *options);          /* auto is a number by now */
+unsigned options_workers(const struct options *options); /* auto is a number by now */
 void options_print_help(void);
 
 #endif

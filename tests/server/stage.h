@@ -26,7 +26,7 @@
 #define STAGE_NODES_MAX   5
 #define STAGE_OTHERS_MAX  2
 #define STAGE_CLIENTS_MAX 32
-#define STAGE_TEXT_SIZE   4096
+#define STAGE_TEXT_SIZE   8192
 #define STAGE_NONE        UINT32_MAX
 #define STAGE_SECOND      WORLD_SECOND
 #define STAGE_MS          WORLD_MS
