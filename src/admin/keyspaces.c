@@ -20,8 +20,10 @@ static void add_keyspace(struct buffer *out, const struct control_keyspace *keys
     buffer_print(out, ",\"read\":\"strong\",\"sync\":\"%s\",\"failover\":\"%s\",\"short\":\"%s\"",
                  cluster_sync_word(contract, word), cluster_failover_word(contract),
                  cluster_short_word(contract));
-    buffer_print(out, ",\"replicas\":%u,\"partitions\":%u,\"commit_quorum\":%u", contract->replicas,
-                 contract->partitions, cluster_commit_quorum(contract));
+    buffer_print(out, ",\"replicas\":%u,\"readers\":\"%s\"", contract->replicas,
+                 cluster_readers_word(contract, word));
+    buffer_print(out, ",\"partitions\":%u,\"commit_quorum\":%u", contract->partitions,
+                 cluster_commit_quorum(contract));
     buffer_print(out, ",\"election_quorum\":%u,\"db\":", cluster_election_quorum(contract));
     if (keyspace->id == KEYSPACE_DEFAULT || contract->database)
         buffer_print(out, "%u}", contract->database);

@@ -73,11 +73,18 @@ static void add_nodes(struct server_call *call, const struct admin_view *view, s
     }
 }
 
-static const char *member_role(const struct raft_view *view, const struct raft_member *member)
+/* A learner is on its way to be something else; a reader stays one. */
+static const char *member_role(struct server_call *call, const struct replica *replica,
+                               const struct raft_member *member)
 {
-    if (replica_id_equal(view->leader, member->replica))
+    const struct admin *admin = call->owner;
+    const struct control_partition *partition =
+        catalogue_find_group(control_catalogue(admin->control), replica_group(replica));
+    if (replica_id_equal(raft_view(replica_raft(replica))->leader, member->replica))
         return "leader";
-    return member->kind == RAFT_VOTER ? "follower" : "learner";
+    if (member->kind == RAFT_VOTER)
+        return "follower";
+    return partition_reads(partition, member->replica) ? "reader" : "learner";
 }
 
 /* Lag is how far a follower's durable log is behind the leader's commit; its time is known only
@@ -123,7 +130,7 @@ static void add_replica(struct server_call *call, struct buffer *out, struct rep
         admin_state_since_ms(call->owner, replica_group(replica), member->replica, state);
     buffer_print(out, "{\"id\":%llu,\"node\":%llu,\"role\":\"%s\"",
                  (unsigned long long)member->replica.value, (unsigned long long)member->node.value,
-                 member_role(raft_view(raft), member));
+                 member_role(call, replica, member));
     if (state == ADMIN_STATE_UNKNOWN)
         buffer_print(out, ",\"state\":null,\"since_ms\":null,\"because\":null");
     else

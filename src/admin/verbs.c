@@ -179,7 +179,8 @@ static const struct server_verb rows[] = {
              .arity = -2,
              .flags = COMMAND_WRITE | COMMAND_WHOLE | COMMAND_ADMIN | COMMAND_SYSTEM,
              .categories = "@admin @slow @dangerous",
-             .summary = "MOVE: a replica to another node; WHY: what stands in its way.",
+             .summary = "MOVE: a replica to another node; ADD, REMOVE: a reader; WHY: what stands "
+                        "in its way.",
              .group = "server",
              .since = "1.0.0",
              .execute = control_execute_replica},

@@ -104,6 +104,11 @@ static int64_t silent_since(const struct finder *finder, const struct raft_membe
                    admin_unreached_since_ms(finder->admin, member->node));
 }
 
+static bool is_reader(const struct finder *finder, const struct raft_member *member)
+{
+    return partition_reads(finder->partition, member->replica);
+}
+
 static void find_trouble(const struct finder *finder, const struct raft_member *member,
                          const struct raft_progress *progress)
 {
@@ -116,7 +121,7 @@ static void find_trouble(const struct finder *finder, const struct raft_member *
         finding.rule = CLUSTER_WHY_BOOTSTRAPPING;
         finding.since_ms = state_since(finder, member, ADMIN_STATE_BOOTSTRAPPING);
         add(finder, &finding);
-    } else if (member->kind == RAFT_VOTER &&
+    } else if ((member->kind == RAFT_VOTER || is_reader(finder, member)) &&
                progress->persisted + ADMIN_LAG_ENTRIES_MAX < view->commit) {
         finding.rule = CLUSTER_WHY_LAGGING;
         finding.have = view->commit - progress->persisted;
@@ -137,7 +142,7 @@ static void find_role(const struct finder *finder, const struct raft_member *mem
         finding.since_ms = mark_since(finder, member->replica, ADMIN_MARK_OUT_OF_SYNC);
         add(finder, &finding);
     }
-    if (member->kind == RAFT_LEARNER) {
+    if (member->kind == RAFT_LEARNER && !is_reader(finder, member)) {
         finding.rule = CLUSTER_WHY_LEARNER;
         finding.have = progress->lag;
         finding.since_ms = mark_since(finder, member->replica, ADMIN_MARK_LEARNER);
@@ -178,7 +183,8 @@ static void wait_for(const struct finder *finder, const struct raft_member *memb
     add(finder, &finding);
 }
 
-/* R18: a copy counts from the moment on in which all of them can. */
+/* R18: a copy counts from the moment on in which all of them can. For a reader only one waits that
+ * it is to replace. */
 static bool waits_for_copy(const struct finder *finder, const struct raft_member *wanted)
 {
     const struct raft_member *now = raft_find_member(finder->members, wanted->replica);
@@ -187,7 +193,9 @@ static bool waits_for_copy(const struct finder *finder, const struct raft_member
         wait_for(finder, wanted, NULL);
         return true;
     }
-    if (now->kind != RAFT_LEARNER ||
+    bool reads = wanted->kind == RAFT_LEARNER &&
+                 finder->members->member_count <= finder->partition->wanted.member_count;
+    if (now->kind != RAFT_LEARNER || reads ||
         raft_progress(replica_raft(finder->replica), now->replica, &progress) || progress.caught_up)
         return false;
     wait_for(finder, now, &progress);
@@ -214,7 +222,7 @@ static bool is_done(const struct finder *finder)
                 now->index <= raft_view(replica_raft(finder->replica))->commit;
     for (size_t i = 0; done && i < wanted->member_count; i++) {
         const struct raft_member *member = raft_find_member(now, wanted->members[i].replica);
-        done = member && member->kind == RAFT_VOTER;
+        done = member && member->kind == wanted->members[i].kind;
     }
     return done;
 }

@@ -345,6 +345,22 @@ static void judge_nodes(struct admin_inquiry *inquiry)
     admin_add_finding(&inquiry->out, &finding);
 }
 
+/* Who asks about one replica may wonder why it does not vote. */
+static void judge_reader(struct admin_inquiry *inquiry)
+{
+    const struct admin_target *target = &inquiry->target;
+    const struct control_partition *partition =
+        catalogue_find_group(inquiry->catalogue, (struct group_id){target->scope.id});
+    struct cluster_finding finding = {.rule = CLUSTER_WHY_LEARNER,
+                                      .group = {target->scope.id},
+                                      .replica = target->replica,
+                                      .need = 1};
+    if (!target->replica.value || !partition_reads(partition, target->replica))
+        return;
+    finding.node = raft_node_of(&partition->wanted, target->replica);
+    admin_add_finding(&inquiry->out, &finding);
+}
+
 static int by_rule(const void *a, const void *b)
 {
     const struct cluster_finding *one = a, *other = b;
@@ -365,6 +381,7 @@ void admin_judge(struct admin_inquiry *inquiry, bool is_sure)
     else
         judge_listed(inquiry);
     judge_nodes(inquiry);
+    judge_reader(inquiry);
     if (!is_sure)
         admin_add_finding(&inquiry->out, &unsure);
     if (inquiry->out.count)

@@ -25,10 +25,12 @@
  * reason is one line that names the rule, whom it waits for, and since when; what of these is not
  * known is said to be so. CLUSTER-12  A node is suspected for its silence alone: never before the
  * floor, always from the ceiling on, and no more once it is heard. What others say of it moves that
- * moment between the two, and not beyond them. Non-promises: it knows nothing of moves or repair,
- * and of a copy not how far behind it is; it counts nodes, up or down. Sources: DESIGN sections 2
- * and 10 (R1, R2, R11, R18), decisions 0040, 0046; flexible quorums: Howard, Malkhi, Spiegelman
- * 2016; phi accrual: Hayashibara, Defago, Yared, Katayama 2004. */
+ * moment between the two, and not beyond them. CLUSTER-13  Readers are on nodes that have no other
+ * copy of their partition, as many as asked for or as such nodes there are, even over fault domains,
+ * and one that can stay stays; they are in no quorum of a contract. Non-promises: it knows nothing of
+ * moves or repair, and of a copy not how far behind it is; it counts nodes, up or down. Sources:
+ * DESIGN sections 2 and 10 (R1, R2, R11, R18), decisions 0040, 0045, 0046; flexible quorums: Howard,
+ * Malkhi, Spiegelman 2016; phi accrual: Hayashibara, Defago, Yared, Katayama 2004. */
 #ifndef HOLDFAST_CLUSTER_CLUSTER_H
 #define HOLDFAST_CLUSTER_CLUSTER_H
 
@@ -40,6 +42,7 @@
 #define CLUSTER_LINE_SIZE      320
 #define CLUSTER_WORD_SIZE      96
 #define CLUSTER_REPLICAS_MAX   16
+#define CLUSTER_COPIES_MAX     12 /* with readers: the other places are for those that move */
 #define CLUSTER_PARTITIONS_MAX 4096
 #define CLUSTER_SLOTS          16384
 #define CLUSTER_DATABASES      16 /* numbers that SELECT takes; 0 is always `default` */
@@ -73,7 +76,9 @@ enum cluster_spread {
 
 /* Of MODE leader, READ strong: there is no other yet. */
 struct cluster_contract {
-    unsigned replicas;   /* 0 until checked: as many as `default` would have */
+    unsigned replicas; /* that vote; 0 until checked: as many as `default` would have */
+    /* Copies beside them that never vote: so many at least, and by command so many at most. */
+    unsigned readers_min, readers_max;
     unsigned partitions; /* 1 .. CLUSTER_PARTITIONS_MAX */
     enum cluster_ack ack;
     unsigned followers; /* k of semisync:k; 0 else */
@@ -128,6 +133,8 @@ unsigned cluster_ack_copies(const struct cluster_contract *contract);
 
 const char *cluster_ack_word(const struct cluster_contract *contract, char out[CLUSTER_WORD_SIZE]);
 const char *cluster_sync_word(const struct cluster_contract *contract, char out[CLUSTER_WORD_SIZE]);
+const char *cluster_readers_word(const struct cluster_contract *contract,
+                                 char out[CLUSTER_WORD_SIZE]);
 const char *cluster_failover_word(const struct cluster_contract *contract);
 const char *cluster_short_word(const struct cluster_contract *contract);
 const char *cluster_spread_word(const struct cluster_contract *contract);
@@ -149,6 +156,8 @@ struct cluster_ask {
     const struct node_id *now; /* who has a copy, the first candidate in front, then who is rather
                                   to keep it; who is not of `nodes` is gone */
     size_t now_count;          /* 0: a new partition */
+    const struct node_id *readers; /* who has a copy that does not vote; it may get to */
+    size_t reader_count;
     uint64_t memory_needed, disk_needed; /* bytes of one copy; 0: not known */
 };
 
@@ -177,11 +186,21 @@ struct cluster_place {
  * checked against the same nodes. CLUSTER-3 */
 void cluster_place(const struct cluster_contract *contract, const struct cluster_member *nodes,
                    size_t count, uint64_t turn, struct cluster_place *places);
+/* The plan for one partition. `out` has room for contract.replicas, which has been checked against
+ * the nodes. CLUSTER-5 */
+void cluster_plan_voters(const struct cluster_ask *ask, struct node_id *out);
 /* The plan for one partition that is at now[0 .. now_count). `out` has room for contract.replicas,
  * which has been checked against `nodes`. CLUSTER-5 */
 void cluster_resize(const struct cluster_contract *contract, const struct cluster_member *nodes,
                     size_t count, uint64_t turn, const struct node_id *now, size_t now_count,
                     struct node_id *out);
+/* The readers of one partition: at most `wanted` of those of ask->nodes that are none of `voters`.
+ * Who has a reader keeps it where it can, else it is rather one that has a copy. `out` has room for
+ * `wanted`. Returns how many. CLUSTER-12 */
+size_t cluster_plan_readers(const struct cluster_ask *ask, const struct node_id *voters,
+                            size_t voter_count, unsigned wanted, struct node_id *out);
+/* How many readers a partition is to have that has `now` of them: the nearest of the contract. */
+unsigned cluster_readers(const struct cluster_contract *contract, unsigned now);
 /* R18: how many voters a keyspace that grows by itself wants with so many nodes: 1, 3 or 5, at most
  * `most`, never fewer than `voters`. CLUSTER-5 */
 unsigned cluster_growth(unsigned voters, size_t nodes, unsigned most);
@@ -313,7 +332,7 @@ enum cluster_rule {
     CLUSTER_WHY_CATCHING_UP = 15,   /* have: entries that it has yet to apply */
     CLUSTER_WHY_LAGGING = 16,       /* have: entries that it has yet to make durable */
     CLUSTER_WHY_OUT_OF_SYNC = 17,
-    CLUSTER_WHY_LEARNER = 18,     /* have: entries that it lacks */
+    CLUSTER_WHY_LEARNER = 18,     /* have: entries that it lacks; need 1: it is a reader */
     CLUSTER_WHY_CHANGE = 19,      /* a change of members waits for peer; have: entries
                                      that its copy lacks, need 1: it is not reached. Peer 0: for
                                      the leader; need 1: for that of `system` */

@@ -92,6 +92,34 @@ static enum status read_replicas(struct slice word, struct cluster_contract *con
     return read_number("REPLICAS", word, 1, CLUSTER_REPLICAS_MAX, &contract->replicas, why);
 }
 
+/* "2", or "1..3". False: neither. */
+static bool take_range(struct slice word, int64_t *low, int64_t *high)
+{
+    size_t dots = 0;
+    while (dots + 1 < word.size && (word.at[dots] != '.' || word.at[dots + 1] != '.'))
+        dots++;
+    if (dots + 1 >= word.size)
+        return slice_to_i64(word, low) == STATUS_OK && slice_to_i64(word, high) == STATUS_OK;
+    return slice_to_i64(slice_of(word.at, dots), low) == STATUS_OK &&
+           slice_to_i64(slice_of(word.at + dots + 2, word.size - dots - 2), high) == STATUS_OK;
+}
+
+static enum status read_readers(struct slice word, struct cluster_contract *contract,
+                                char why[CLUSTER_LINE_SIZE])
+{
+    int64_t low = 0, high = 0;
+    if (!take_range(word, &low, &high) || low < 0 || high < 0 || low >= CLUSTER_REPLICAS_MAX ||
+        high >= CLUSTER_REPLICAS_MAX)
+        return refuse(why, "READERS takes a number from 0 to %d, or two as in 1..3, not '%.*s'",
+                      CLUSTER_REPLICAS_MAX - 1, shown(word), (const char *)word.at);
+    if (low > high)
+        return refuse(why, "READERS %lld..%lld ends before it begins: READERS %lld..%lld works",
+                      (long long)low, (long long)high, (long long)high, (long long)low);
+    contract->readers_min = (unsigned)low;
+    contract->readers_max = (unsigned)high;
+    return STATUS_OK;
+}
+
 static enum status read_partitions(struct slice word, struct cluster_contract *contract,
                                    char why[CLUSTER_LINE_SIZE])
 {
@@ -231,7 +259,7 @@ static const struct option {
     {"FAILOVER", "safe", read_failover},  {"READ", "strong", read_read},
     {"SYNC", "always", read_sync},        {"SHORT", "refuse", read_short},
     {"DB", "3", read_database},           {"SPREAD", "host", read_spread},
-    {"PREFER", "none", read_prefer},
+    {"PREFER", "none", read_prefer},      {"READERS", "1..3", read_readers},
 };
 #define OPTIONS (sizeof options / sizeof options[0])
 
@@ -251,8 +279,8 @@ enum status cluster_contract_read(const struct slice *words, size_t count,
         size_t at = find_option(words[i]);
         if (at == OPTIONS)
             return refuse(why,
-                          "option '%.*s' is not known: MODE, REPLICAS, PARTITIONS, ACK, FAILOVER, "
-                          "READ, SYNC, SHORT, DB, SPREAD and PREFER are",
+                          "option '%.*s' is not known: MODE, REPLICAS, READERS, PARTITIONS, ACK, "
+                          "FAILOVER, READ, SYNC, SHORT, DB, SPREAD and PREFER are",
                           shown(words[i]), (const char *)words[i].at);
         if (i + 1 == count)
             return refuse(why, "option %s lacks its value: give one, as in %s %s", options[at].name,
@@ -335,6 +363,27 @@ static enum status check_copies(const struct cluster_contract *contract, size_t 
     return STATUS_OK;
 }
 
+/* Readers are on nodes without another copy of their partition. */
+static enum status check_readers(const struct cluster_contract *contract, size_t nodes,
+                                 char why[CLUSTER_LINE_SIZE])
+{
+    unsigned replicas = contract->replicas;
+    unsigned most = replicas < CLUSTER_COPIES_MAX ? CLUSTER_COPIES_MAX - replicas : 0;
+    if (contract->readers_min > nodes - replicas)
+        return refuse(why,
+                      "READERS %u beside REPLICAS %u needs %u nodes, and the cluster has %zu: "
+                      "READERS %zu works, or another node",
+                      contract->readers_min, replicas, replicas + contract->readers_min, nodes,
+                      nodes - replicas);
+    if (contract->readers_max > most)
+        return refuse(why,
+                      "REPLICAS %u and READERS %u make %u copies, and %d is the most: READERS %u "
+                      "works",
+                      replicas, contract->readers_max, replicas + contract->readers_max,
+                      CLUSTER_COPIES_MAX, most);
+    return STATUS_OK;
+}
+
 /* Is there a node in it that stays, and in which SPREAD may put a copy? */
 static bool has_place_in(const struct cluster_contract *contract,
                          const struct cluster_member *nodes, size_t count, const char *site)
@@ -395,5 +444,7 @@ enum status cluster_contract_check(struct cluster_contract *contract,
     if (!contract->replicas)
         contract->replicas = staying >= 3 ? 3 : 1; /* R18: two only when asked for */
     enum status status = check_copies(contract, staying, why);
+    if (!status)
+        status = check_readers(contract, staying, why);
     return status ? status : check_domains(contract, nodes, count, why);
 }

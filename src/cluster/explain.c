@@ -129,6 +129,18 @@ static void say_reads(struct buffer *out)
              "read waits for the commit of the writes that it saw.\n");
 }
 
+static void say_readers(const struct cluster_contract *contract, struct buffer *out)
+{
+    char word[CLUSTER_WORD_SIZE];
+    if (!contract->readers_max)
+        return;
+    buffer_print(out,
+                 "readers: %s more cop%s of each partition, on other nodes. They never vote, no "
+                 "write waits for them, and none of the numbers here counts them. In this version "
+                 "they are kept ready and answer no read: READ strong asks the leader.\n",
+                 cluster_readers_word(contract, word), contract->readers_max == 1 ? "y" : "ies");
+}
+
 static unsigned copies_for_writes(const struct cluster_contract *contract)
 {
     return contract->short_of == CLUSTER_SHORT_DEGRADE ? cluster_commit_quorum(contract)
@@ -167,6 +179,7 @@ void cluster_explain(const struct cluster_contract *contract, struct buffer *out
     say_lost(contract, out);
     say_short(contract, out);
     say_reads(out);
+    say_readers(contract, out);
     if (contract->replicas == 1) {
         buffer_print(out, "after one failure: reads and writes stop until the node is back.\n");
         return;

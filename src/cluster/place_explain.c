@@ -6,7 +6,9 @@ struct view {
     const struct cluster_ask *ask;
     const struct node_id *members; /* the place that is explained */
     size_t count;
-    struct cluster_plan plan; /* what would be best */
+    struct cluster_plan plan;                     /* what would be best */
+    struct node_id readers[CLUSTER_REPLICAS_MAX]; /* the same */
+    size_t reader_count;
     struct buffer *out;
 };
 
@@ -26,6 +28,11 @@ static bool has_copy(const struct view *view, const struct cluster_member *node)
 static bool is_planned(const struct view *view, const struct cluster_member *node)
 {
     return is_among(view->plan.members, view->plan.count, node->id);
+}
+
+static bool has_reader(const struct view *view, const struct cluster_member *node)
+{
+    return is_among(view->ask->readers, view->ask->reader_count, node->id);
 }
 
 /* ---- counting ---- */
@@ -198,6 +205,15 @@ static void say_copy(const struct view *view, const struct cluster_member *node)
         buffer_print(view->out, ", of equal places the least loaded");
 }
 
+static void say_reader(const struct view *view, const struct cluster_member *node)
+{
+    buffer_print(view->out, "has a reader, which does not vote");
+    if (is_planned(view, node))
+        buffer_print(view->out, ", planned anew it would: it has the data");
+    else if (!is_among(view->readers, view->reader_count, node->id))
+        buffer_print(view->out, ", would go elsewhere");
+}
+
 static void say_would_come(const struct view *view, const struct cluster_member *node)
 {
     enum cluster_spread level = widest_with(view, node, 0);
@@ -239,6 +255,8 @@ static void say_node(const struct view *view, const struct cluster_member *node)
     buffer_print(view->out, "node %llu: ", (unsigned long long)node->id.value);
     if (has_copy(view, node))
         say_copy(view, node);
+    else if (has_reader(view, node))
+        say_reader(view, node);
     else if (is_planned(view, node))
         say_would_come(view, node);
     else
@@ -325,18 +343,27 @@ static void say_level(const struct view *view, enum cluster_spread level)
 
 static size_t count_moves(const struct view *view)
 {
+    const struct cluster_ask *ask = view->ask;
     size_t moves = 0;
     for (size_t i = 0; i < view->plan.count; i++)
-        moves += !is_among(view->members, view->count, view->plan.members[i]);
+        moves += !is_among(view->members, view->count, view->plan.members[i]) &&
+                 !is_among(ask->readers, ask->reader_count, view->plan.members[i]);
+    for (size_t i = 0; i < view->reader_count; i++)
+        moves += !is_among(view->members, view->count, view->readers[i]) &&
+                 !is_among(ask->readers, ask->reader_count, view->readers[i]);
     return moves;
 }
 
 static void say_end(const struct view *view)
 {
     size_t moves = count_moves(view);
+    const struct cluster_contract *contract = view->ask->contract;
+    char word[CLUSTER_WORD_SIZE];
     if (view->plan.met)
-        buffer_print(view->out, "contract: %u replicas, SPREAD %s: the nodes can keep it\n",
-                     view->ask->contract->replicas, cluster_spread_word(view->ask->contract));
+        buffer_print(view->out, "contract: %u replicas, %s%s%sSPREAD %s: the nodes can keep it\n",
+                     contract->replicas, contract->readers_max ? "READERS " : "",
+                     contract->readers_max ? cluster_readers_word(contract, word) : "",
+                     contract->readers_max ? ", " : "", cluster_spread_word(contract));
     else
         buffer_print(view->out, "contract: the nodes cannot keep it: %s\n", view->plan.why);
     if (moves)
@@ -350,6 +377,9 @@ void cluster_explain_place(const struct cluster_ask *ask, struct buffer *out)
 {
     struct view view = {.ask = ask, .out = out};
     cluster_plan(ask, &view.plan); /* CLUSTER-7 */
+    view.reader_count = cluster_plan_readers(
+        ask, view.plan.members, view.plan.count,
+        cluster_readers(ask->contract, (unsigned)ask->reader_count), view.readers);
     view.members = ask->now_count ? ask->now : view.plan.members;
     view.count = ask->now_count ? ask->now_count : view.plan.count;
     say_nodes(&view);

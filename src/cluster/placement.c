@@ -16,6 +16,9 @@ size_t place_now(const struct cluster_ask *ask, struct node_id node)
     for (size_t i = 0; i < ask->now_count; i++)
         if (node_id_equal(ask->now[i], node))
             return i;
+    for (size_t i = 0; i < ask->reader_count; i++)
+        if (node_id_equal(ask->readers[i], node))
+            return ask->now_count + i;
     return LEAF_NEW;
 }
 
@@ -131,6 +134,60 @@ void cluster_plan(const struct cluster_ask *ask, struct cluster_plan *plan)
     memory_free(leaves);
 }
 
+void cluster_plan_voters(const struct cluster_ask *ask, struct node_id *out)
+{
+    struct cluster_plan plan;
+    cluster_plan(ask, &plan);
+    assert(plan.count == ask->contract->replicas); /* CLUSTER-5: cluster_contract_check counted */
+    memcpy(out, plan.members, plan.count * sizeof *out);
+}
+
+unsigned cluster_readers(const struct cluster_contract *contract, unsigned now)
+{
+    unsigned least = contract->readers_min, most = contract->readers_max;
+    return now < least ? least : now > most ? most : now;
+}
+
+static bool is_among(const struct node_id *nodes, size_t count, struct node_id node)
+{
+    for (size_t i = 0; i < count; i++)
+        if (node_id_equal(nodes[i], node))
+            return true;
+    return false;
+}
+
+/* SPREAD and PREFER are promises about who votes and leads: readers are even over the domains, and
+ * that is all. */
+size_t cluster_plan_readers(const struct cluster_ask *ask, const struct node_id *voters,
+                            size_t voter_count, unsigned wanted, struct node_id *out)
+{
+    struct cluster_contract contract = {.replicas = wanted};
+    struct cluster_ask rest = *ask;
+    struct cluster_member *nodes = memory_allocate((ask->count + 1) * sizeof *nodes);
+    struct leaf *leaves = memory_allocate((ask->count + 1) * sizeof *leaves);
+    struct choice choice;
+    rest.contract = &contract;
+    rest.now = ask->readers;
+    rest.now_count = ask->reader_count;
+    rest.readers = ask->now;
+    rest.reader_count = ask->now_count;
+    rest.nodes = nodes;
+    rest.count = 0;
+    for (size_t i = 0; i < ask->count; i++)
+        if (!is_among(voters, voter_count, ask->nodes[i].id))
+            nodes[rest.count++] = ask->nodes[i];
+    size_t count = list_leaves(&rest, leaves);
+    choose_sort(leaves, count);
+    choose(&rest, leaves, count, &choice);
+    for (size_t i = 0; i < choice.count; i++) {
+        assert(!is_among(voters, voter_count, leaves[choice.leaves[i]].node->id)); /* CLUSTER-13 */
+        out[i] = leaves[choice.leaves[i]].node->id;
+    }
+    memory_free(leaves);
+    memory_free(nodes);
+    return choice.count;
+}
+
 void cluster_resize(const struct cluster_contract *contract, const struct cluster_member *nodes,
                     size_t count, uint64_t turn, const struct node_id *now, size_t now_count,
                     struct node_id *out)
@@ -141,10 +198,7 @@ void cluster_resize(const struct cluster_contract *contract, const struct cluste
                               .turn = turn,
                               .now = now,
                               .now_count = now_count};
-    struct cluster_plan plan;
-    cluster_plan(&ask, &plan);
-    assert(plan.count == contract->replicas); /* CLUSTER-5: cluster_contract_check counted them */
-    memcpy(out, plan.members, plan.count * sizeof *out);
+    cluster_plan_voters(&ask, out);
 }
 
 unsigned cluster_growth(unsigned voters, size_t nodes, unsigned most)

@@ -244,6 +244,20 @@ static void say_entries(const struct line *line, const char *what, const char *b
     buffer_print(line->out, ": %" PRIu64 " entries %s", line->finding->have, behind);
 }
 
+static void say_learner(const struct line *line)
+{
+    if (!line->finding->need) {
+        say_entries(line, "does not vote yet",
+                    "are missing; the new copies become voters together, when all have caught up");
+        return;
+    }
+    say_replica(line);
+    buffer_print(line->out,
+                 " does not vote: it is a reader, which KEYSPACE ALTER %s REPLICAS may "
+                 "make a voter",
+                 line->keyspace);
+}
+
 static void tell_replica(const struct line *line)
 {
     switch (line->finding->rule) {
@@ -266,10 +280,7 @@ static void tell_replica(const struct line *line)
         say_entries(line, "is not ready", "of its log are not applied yet");
         break;
     case CLUSTER_WHY_LAGGING: say_entries(line, "lags behind", "are not on its disk yet"); break;
-    case CLUSTER_WHY_LEARNER:
-        say_entries(line, "does not vote yet",
-                    "are missing; the new copies become voters together, when all have caught up");
-        break;
+    case CLUSTER_WHY_LEARNER: say_learner(line); break;
     case CLUSTER_WHY_OUT_OF_SYNC:
         say_of_replica(line, "is out of the in-sync set",
                        ": ACK all does not wait for it until it has everything");

@@ -21,6 +21,16 @@ const char *cluster_sync_word(const struct cluster_contract *contract, char out[
     return out;
 }
 
+const char *cluster_readers_word(const struct cluster_contract *contract,
+                                 char out[CLUSTER_WORD_SIZE])
+{
+    if (contract->readers_min == contract->readers_max)
+        snprintf(out, CLUSTER_WORD_SIZE, "%u", contract->readers_min);
+    else
+        snprintf(out, CLUSTER_WORD_SIZE, "%u..%u", contract->readers_min, contract->readers_max);
+    return out;
+}
+
 const char *cluster_failover_word(const struct cluster_contract *contract)
 {
     return contract->failover == CLUSTER_FAILOVER_SAFE ? "safe" : "available";

@@ -182,6 +182,13 @@ const struct raft_configuration *partition_wanted(const struct control_partition
     return partition->wanted.member_count ? &partition->wanted : &partition->initial;
 }
 
+bool partition_reads(const struct control_partition *partition, struct replica_id replica)
+{
+    const struct raft_member *member =
+        partition ? raft_find_member(&partition->wanted, replica) : NULL;
+    return member && member->kind == RAFT_LEARNER;
+}
+
 /* ---- finding ---- */
 
 struct control_node *catalogue_find_node(const struct control_catalogue *catalogue,

@@ -43,6 +43,8 @@
  * at a time (R18), and no replica of it goes that its own leader hears; back before that is done,
  * it is called back. CONTROL-18  A node that was removed gets no replica again, and does not start.
  * CONTROL-19  What becomes of a node or a replica is told as an event once, by whom it is known.
+ * CONTROL-20  No voter waits for a reader: a change of who votes is made when those have caught up;
+ * a reader that goes, goes when the one in its place has.
  * CONTROL-15  Who reaches a member that knows of a node hears of it, be that node the leader of
  * `system`, which can tell it to nobody who does not know it. */
 #ifndef HOLDFAST_CONTROL_CONTROL_H
@@ -128,8 +130,8 @@ struct control_partition {
     unsigned first_slot, last_slot;
     struct raft_configuration initial; /* of its birth; no members: those of the formation (system,
                                           default) */
-    /* What its leader brings it to: voters and quorums; no members: as it was born. R1: what it has
-     * is in its own log. */
+    /* What its leader brings it to: voters, behind them readers (learners that stay), and quorums;
+     * no members: as it was born. R1: what it has is in its own log. */
     struct raft_configuration wanted;
     /* While that is under way: what was wanted before. Who of it is wanted again is the same
      * replica: its group may never have let go of it. */
@@ -215,9 +217,12 @@ size_t control_replicas_on(const struct control_catalogue *catalogue, struct nod
 /* "serves", "drains", "drained" once it has no replica left, "away" or "removed". */
 const char *control_duty_word(const struct control_catalogue *catalogue,
                               const struct control_node *node);
+/* That replica is one of its readers, or is to be; `partition` may be NULL: nobody knows. */
+bool partition_reads(const struct control_partition *partition, struct replica_id replica);
 /* What `partition` has, or will have when its change is settled. */
 const struct raft_configuration *partition_wanted(const struct control_partition *partition);
-/* The nodes of that, the first candidate in front; those of the formation too. Returns how many. */
+/* The nodes of that, the first candidate in front and the readers behind the voters; those of the
+ * formation too. Returns how many. */
 size_t partition_nodes(const struct control_catalogue *catalogue,
                        const struct control_partition *partition,
                        struct node_id out[RAFT_MEMBERS_MAX]);
@@ -232,7 +237,8 @@ void control_execute_partition(struct command_call *call);
 void control_execute_member(struct command_call *call);
 
 /* NODE DRAIN id | UNDRAIN id | REPLACE id BY id | REMOVE id [FORCE], and REPLICA MOVE
- * partition/replica TO node: data commands of the system group; admin/ has their rows. CONTROL-16
+ * partition/replica TO node | ADD partition ON node | REMOVE partition/replica (of readers): data
+ * commands of the system group; admin/ has their rows. CONTROL-16
  */
 void control_execute_node(struct command_call *call);
 void control_execute_replica(struct command_call *call);

@@ -56,11 +56,11 @@ static bool contracts_hold(const struct control_catalogue *catalogue, char why[C
     return true;
 }
 
-/* What its contract says can be had on the nodes that serve. */
-static bool fits(const struct control_catalogue *catalogue, const struct control_keyspace *keyspace)
+bool duty_fits(const struct control_catalogue *catalogue, const struct control_keyspace *keyspace)
 {
     struct cluster_contract contract = keyspace->contract;
     char why[CLUSTER_LINE_SIZE];
+    contract.readers_min = 0;
     return !cluster_contract_check(&contract, catalogue->nodes, catalogue->place_count, why);
 }
 
@@ -167,11 +167,13 @@ static void place_anew(struct duty_change *change, struct node_id node)
     for (size_t k = 0; k < catalogue->keyspace_count; k++) {
         const struct control_keyspace *keyspace = &catalogue->keyspaces[k];
         if (keyspace->dropped || (change->by_command && resize(change, keyspace)) ||
-            !fits(catalogue, keyspace))
+            !duty_fits(catalogue, keyspace))
             continue;
         for (size_t i = 0; i < catalogue->partition_count; i++) {
             struct control_partition partition = catalogue->partitions[i];
-            if (partition.keyspace != keyspace->id || !touches(catalogue, &partition, node))
+            if (partition.keyspace != keyspace->id ||
+                !(touches(catalogue, &partition, node) ||
+                  wanted_lacks_readers(catalogue, keyspace, &partition)))
                 continue;
             wanted_set(catalogue, keyspace, keyspace, &partition);
             add_partition(change, &partition, i);
@@ -277,7 +279,7 @@ bool duty_may_go(const struct control_catalogue *catalogue, struct node_id node)
     for (size_t i = 0; i < catalogue->partition_count && !may; i++) {
         const struct control_partition *partition = &catalogue->partitions[i];
         may = touches(catalogue, partition, node) &&
-              fits(&without, catalogue_find_id(catalogue, partition->keyspace));
+              duty_fits(&without, catalogue_find_id(catalogue, partition->keyspace));
     }
     memory_free(without.nodes);
     return may;
@@ -323,16 +325,17 @@ void duty_take_report(struct command_call *call, struct slice key, struct slice 
 /* False: it is there already, or SPREAD forbids it; the error was replied. */
 static bool swap(struct keyspace_work *work, const struct control_keyspace *keyspace,
                  const struct control_partition *partition, struct node_id from, struct node_id to,
-                 struct node_id nodes[CLUSTER_REPLICAS_MAX])
+                 struct wanted_place *place)
 {
     const struct raft_configuration *wanted = partition_wanted(partition);
     struct cluster_member members[CLUSTER_REPLICAS_MAX];
     size_t count = 0;
+    *place = (struct wanted_place){.voters = wanted_voters(wanted), .count = wanted->member_count};
     for (size_t i = 0; i < wanted->member_count; i++) {
         struct node_id node = wanted->members[i].node;
-        nodes[i] = node_id_equal(node, from) ? to : node;
-        for (size_t k = 0; k < work->catalogue.place_count; k++)
-            if (node_id_equal(work->catalogue.nodes[k].id, nodes[i]))
+        place->nodes[i] = node_id_equal(node, from) ? to : node;
+        for (size_t k = 0; i < place->voters && k < work->catalogue.place_count; k++)
+            if (node_id_equal(work->catalogue.nodes[k].id, place->nodes[i]))
                 members[count++] = work->catalogue.nodes[k];
     }
     enum cluster_spread spread = keyspace->contract.spread;
@@ -369,11 +372,11 @@ static bool move_one(struct duty_change *change, size_t at, struct node_id from,
     struct control_catalogue *catalogue = &change->work->catalogue;
     struct control_partition partition = catalogue->partitions[at];
     const struct control_keyspace *keyspace = catalogue_find_id(catalogue, partition.keyspace);
-    struct node_id nodes[CLUSTER_REPLICAS_MAX];
+    struct wanted_place place;
     wanted_write_birth(catalogue, keyspace, &partition);
-    if (!swap(change->work, keyspace, &partition, from, to, nodes))
+    if (!swap(change->work, keyspace, &partition, from, to, &place))
         return false;
-    wanted_set_nodes(keyspace, keyspace, &partition, nodes);
+    wanted_set_nodes(keyspace, keyspace, &partition, &place);
     add_partition(change, &partition, at);
     return true;
 }
@@ -467,7 +470,7 @@ void control_execute_node(struct command_call *call)
     catalogue_deinit(&work.catalogue);
 }
 
-/* ---- REPLICA MOVE ---- */
+/* ---- REPLICA MOVE, ADD, REMOVE ---- */
 
 /* PARTITION/REPLICA, as all verbs of REPLICA name one. */
 static bool take_name(struct slice word, struct group_id *group, struct replica_id *replica)
@@ -483,56 +486,199 @@ static bool take_name(struct slice word, struct group_id *group, struct replica_
     return true;
 }
 
+/* A partition that a verb names, with what was to become of it written down. */
+struct aim {
+    size_t at; /* its place in the catalogue */
+    struct control_partition born;
+    const struct control_keyspace *keyspace;
+    struct raft_member member; /* the replica that is named, if one is */
+};
+
+/* False: replied. */
+static bool aim_at(struct keyspace_work *work, struct group_id group, struct aim *aim)
+{
+    struct control_catalogue *catalogue = &work->catalogue;
+    *aim = (struct aim){.at = 0};
+    while (aim->at < catalogue->partition_count &&
+           (!group_id_equal(catalogue->partitions[aim->at].group, group) ||
+            catalogue->partitions[aim->at].dropped))
+        aim->at++;
+    if (aim->at == catalogue->partition_count) {
+        keyspace_fail(work, "ERR there is no partition %llu", (unsigned long long)group.value);
+        return false;
+    }
+    aim->born = catalogue->partitions[aim->at];
+    aim->keyspace = catalogue_find_id(catalogue, aim->born.keyspace);
+    wanted_write_birth(catalogue, aim->keyspace, &aim->born);
+    return true;
+}
+
+/* False: replied. */
+static bool aim_at_replica(struct keyspace_work *work, struct slice word, struct aim *aim)
+{
+    struct group_id group;
+    struct replica_id replica;
+    if (!take_name(word, &group, &replica)) {
+        keyspace_fail(work,
+                      "ERR a replica is named PARTITION/REPLICA, like 7/2: STATUS shows them");
+        return false;
+    }
+    if (!aim_at(work, group, aim))
+        return false;
+    const struct raft_member *member = raft_find_member(partition_wanted(&aim->born), replica);
+    if (member)
+        aim->member = *member;
+    else
+        keyspace_fail(work, "ERR partition %llu has no replica %llu: KEYSPACE INFO shows which",
+                      (unsigned long long)group.value, (unsigned long long)replica.value);
+    return member;
+}
+
 static void move_replica(struct keyspace_work *work)
 {
     struct command_call *call = work->call;
-    struct control_catalogue *catalogue = &work->catalogue;
-    struct group_id group;
-    struct replica_id replica;
-    size_t at = 0;
-    if (!take_name(call->arguments[2], &group, &replica)) {
-        keyspace_fail(work,
-                      "ERR a replica is named PARTITION/REPLICA, like 7/2: STATUS shows them");
+    struct aim aim;
+    if (!aim_at_replica(work, call->arguments[2], &aim))
         return;
-    }
-    while (at < catalogue->partition_count &&
-           (!group_id_equal(catalogue->partitions[at].group, group) ||
-            catalogue->partitions[at].dropped))
-        at++;
-    if (at == catalogue->partition_count) {
-        keyspace_fail(work, "ERR there is no partition %llu", (unsigned long long)group.value);
-        return;
-    }
-    struct control_partition born = catalogue->partitions[at];
-    wanted_write_birth(catalogue, catalogue_find_id(catalogue, born.keyspace), &born);
-    struct node_id from = raft_node_of(partition_wanted(&born), replica);
-    const struct control_node *to = from.value ? named_node(work, call->arguments[4]) : NULL;
-    if (!from.value)
-        keyspace_fail(work, "ERR partition %llu has no replica %llu: KEYSPACE INFO shows which",
-                      (unsigned long long)group.value, (unsigned long long)replica.value);
+    const struct control_node *to = named_node(work, call->arguments[4]);
     if (!to || !serves(work, to))
         return;
     struct duty_change change;
     change_begin(&change, work, true);
-    if (move_one(&change, at, from, to->member.id))
+    if (move_one(&change, aim.at, aim.member.node, to->member.id))
         change_end(&change);
     else
         memory_free(change.records);
 }
 
+/* The readers of one partition are others from now on; the first of `place` are its voters. */
+static void write_readers(struct keyspace_work *work, struct aim *aim,
+                          const struct wanted_place *place)
+{
+    struct duty_change change;
+    change_begin(&change, work, true);
+    load_move(&work->catalogue, partition_wanted(&aim->born), place->nodes, place->count);
+    wanted_set_nodes(aim->keyspace, aim->keyspace, &aim->born, place);
+    add_partition(&change, &aim->born, aim->at);
+    change_end(&change);
+}
+
+static void place_without(const struct raft_configuration *wanted, struct replica_id replica,
+                          struct wanted_place *out)
+{
+    *out = (struct wanted_place){.voters = wanted_voters(wanted)};
+    for (size_t i = 0; i < wanted->member_count; i++)
+        if (!replica_id_equal(wanted->members[i].replica, replica))
+            out->nodes[out->count++] = wanted->members[i].node;
+}
+
+/* False: replied. */
+static bool takes_another(struct keyspace_work *work, const struct aim *aim,
+                          const struct control_node *node)
+{
+    const struct raft_configuration *wanted = partition_wanted(&aim->born);
+    size_t readers = wanted->member_count - wanted_voters(wanted);
+    unsigned most = aim->keyspace->contract.readers_max;
+    const char *name = aim->keyspace->name;
+    if (has_node(wanted, node->member.id))
+        keyspace_fail(
+            work, "ERR node %llu has a replica of partition %llu already: another node works",
+            (unsigned long long)node->member.id.value, (unsigned long long)aim->born.group.value);
+    else if (aim->keyspace->id <= KEYSPACE_DEFAULT)
+        keyspace_fail(work,
+                      "ERR keyspace %s belongs to every cluster and has no readers: KEYSPACE "
+                      "CREATE name READERS 0..1 makes one that may",
+                      name);
+    else if (readers >= most)
+        keyspace_fail(work,
+                      "ERR READERS %u of keyspace %s: partition %llu has %zu; KEYSPACE ALTER %s "
+                      "READERS %u..%zu allows another",
+                      most, name, (unsigned long long)aim->born.group.value, readers, name,
+                      aim->keyspace->contract.readers_min, readers + 1);
+    else
+        return true;
+    return false;
+}
+
+static void add_replica(struct keyspace_work *work)
+{
+    struct command_call *call = work->call;
+    struct wanted_place place;
+    struct aim aim;
+    int64_t group;
+    if (slice_to_i64(call->arguments[2], &group) || group < 0) {
+        keyspace_fail(work, "ERR REPLICA ADD takes the number of a partition: KEYSPACE INFO name "
+                            "shows those of a keyspace");
+        return;
+    }
+    if (!aim_at(work, (struct group_id){(uint64_t)group}, &aim))
+        return;
+    const struct control_node *node = named_node(work, call->arguments[4]);
+    if (!node || !serves(work, node) || !takes_another(work, &aim, node))
+        return;
+    place_without(partition_wanted(&aim.born), (struct replica_id){0}, &place);
+    place.nodes[place.count++] = node->member.id;
+    write_readers(work, &aim, &place);
+}
+
+static void remove_replica(struct keyspace_work *work)
+{
+    struct wanted_place place;
+    struct aim aim;
+    if (!aim_at_replica(work, work->call->arguments[2], &aim))
+        return;
+    const struct raft_configuration *wanted = partition_wanted(&aim.born);
+    size_t readers = wanted->member_count - wanted_voters(wanted);
+    unsigned least = aim.keyspace->contract.readers_min;
+    const char *name = aim.keyspace->name;
+    if (aim.member.kind == RAFT_VOTER) {
+        keyspace_fail(work,
+                      "ERR replica %llu of partition %llu votes, and REPLICA REMOVE takes readers: "
+                      "REPLICA MOVE puts it elsewhere, KEYSPACE ALTER %s REPLICAS makes fewer",
+                      (unsigned long long)aim.member.replica.value,
+                      (unsigned long long)aim.born.group.value, name);
+    } else if (readers <= least) {
+        keyspace_fail(work,
+                      "ERR READERS %u of keyspace %s: partition %llu has %zu; KEYSPACE ALTER %s "
+                      "READERS %zu..%u allows one fewer",
+                      least, name, (unsigned long long)aim.born.group.value, readers, name,
+                      readers - 1, aim.keyspace->contract.readers_max);
+    } else {
+        place_without(wanted, aim.member.replica, &place);
+        write_readers(work, &aim, &place);
+    }
+}
+
+static const struct replica_verb {
+    const char *name, *use, *joint;
+    size_t count;
+    void (*run)(struct keyspace_work *work);
+} replica_verbs[] = {
+    {"MOVE", "partition/replica TO node", "TO", 5, move_replica},
+    {"ADD", "partition ON node", "ON", 5, add_replica},
+    {"REMOVE", "partition/replica", NULL, 3, remove_replica},
+};
+#define REPLICA_VERBS (sizeof replica_verbs / sizeof replica_verbs[0])
+
 void control_execute_replica(struct command_call *call)
 {
     struct keyspace_work work = {.call = call};
+    struct slice word = call->arguments[1];
+    size_t i = 0;
+    while (i < REPLICA_VERBS && !slice_is_word(word, replica_verbs[i].name))
+        i++;
+    const struct replica_verb *verb = i < REPLICA_VERBS ? &replica_verbs[i] : NULL;
     read_catalogue(&work);
-    struct slice verb = call->arguments[1];
-    if (!slice_is_word(verb, "MOVE"))
-        keyspace_fail(&work, "ERR unknown subcommand '%.*s': REPLICA knows MOVE and WHY",
-                      (int)(verb.size < 64 ? verb.size : 64), verb.at);
-    else if (call->count != 5 || !slice_is_word(call->arguments[3], "TO"))
-        keyspace_fail(&work, "ERR REPLICA takes MOVE partition/replica TO node");
+    if (!verb)
+        keyspace_fail(&work,
+                      "ERR unknown subcommand '%.*s': REPLICA knows MOVE, ADD, REMOVE and WHY",
+                      (int)(word.size < 64 ? word.size : 64), word.at);
+    else if (call->count != verb->count ||
+             (verb->joint && !slice_is_word(call->arguments[3], verb->joint)))
+        keyspace_fail(&work, "ERR REPLICA %s takes %s", verb->name, verb->use);
     else if (!work.catalogue.node_count)
         keyspace_fail(&work, "TRYAGAIN the cluster has just formed and writes its first records");
     else
-        move_replica(&work);
+        verb->run(&work);
     catalogue_deinit(&work.catalogue);
 }

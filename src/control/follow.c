@@ -26,8 +26,8 @@ static void begin_as_learner(const struct control_partition *partition, struct n
     for (size_t h = 0; h < 3; h++)
         for (size_t i = 0; i < all[h]->member_count; i++) {
             struct raft_member member = all[h]->members[i];
-            if (node_id_equal(member.node, node) || raft_find_member(out, member.replica) ||
-                out->member_count == RAFT_MEMBERS_MAX)
+            if (member.kind != RAFT_VOTER || node_id_equal(member.node, node) ||
+                raft_find_member(out, member.replica) || out->member_count == RAFT_MEMBERS_MAX)
                 continue;
             out->members[out->member_count++] = member;
         }

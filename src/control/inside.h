@@ -308,6 +308,9 @@ void events_compare(struct control *control, const struct control_catalogue *new
 void away_tick(struct control *control);
 
 /* duty.c */
+/* What its contract says of copies that vote can be had on the nodes that serve: readers are there
+ * as far as nodes are left. */
+bool duty_fits(const struct control_catalogue *catalogue, const struct control_keyspace *keyspace);
 /* Whether some replica of that node could be elsewhere, as its contract says. */
 bool duty_may_go(const struct control_catalogue *catalogue, struct node_id node);
 /* A replica of that node is on its way to another one. */
@@ -324,6 +327,8 @@ void load_count(struct control_catalogue *catalogue);
 /* A partition that had replicas there is to have them here: the counts follow. */
 void load_move(const struct control_catalogue *catalogue, const struct raft_configuration *was,
                const struct node_id *nodes, size_t count);
+/* How many of the members that are wanted vote; the readers stand behind them. */
+size_t wanted_voters(const struct raft_configuration *wanted);
 
 /* weight.c */
 void weight_tick(struct control *control);
@@ -339,11 +344,19 @@ void wanted_write_birth(const struct control_catalogue *catalogue,
 /* What `partition` of `keyspace` is to become; as it was, the contract was that of `before`. */
 void wanted_set(const struct control_catalogue *catalogue, const struct control_keyspace *before,
                 const struct control_keyspace *keyspace, struct control_partition *partition);
-/* The same with nodes that were chosen elsewhere: contract.replicas of them, the first one the
- * first candidate. Its birth is written. */
+/* Fewer read than the contract says, and a node is there that could. */
+bool wanted_lacks_readers(const struct control_catalogue *catalogue,
+                          const struct control_keyspace *keyspace,
+                          const struct control_partition *partition);
+struct wanted_place {
+    struct node_id nodes[RAFT_MEMBERS_MAX]; /* the voters, the first candidate in front; then the
+                                               readers */
+    size_t voters, count;                   /* contract.replicas of them; all */
+};
+/* The same with nodes that were chosen elsewhere. Its birth is written. */
 void wanted_set_nodes(const struct control_keyspace *before,
                       const struct control_keyspace *keyspace, struct control_partition *partition,
-                      const struct node_id *nodes);
+                      const struct wanted_place *place);
 /* Whom its group may have by now: who is wanted and, while a change is open, who was before; those
  * first who are both. Nobody where its birth is not written. */
 void wanted_present(const struct control_partition *partition, struct raft_configuration *out);

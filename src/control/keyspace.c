@@ -77,15 +77,14 @@ static size_t load_of(const struct control_catalogue *catalogue, struct node_id 
     return load;
 }
 
-static bool nodes_have_room(struct keyspace_work *work, const struct cluster_contract *contract,
-                            const struct cluster_place *places)
+static bool nodes_have_room(struct keyspace_work *work, const struct control_partition *partitions,
+                            unsigned count)
 {
     for (size_t n = 0; n < work->catalogue.place_count; n++) {
         struct node_id node = work->catalogue.nodes[n].id;
         size_t load = load_of(&work->catalogue, node);
-        for (unsigned i = 0; i < contract->partitions; i++)
-            for (unsigned k = 0; k < contract->replicas; k++)
-                load += node_id_equal(places[i].members[k], node);
+        for (unsigned i = 0; i < count; i++)
+            load += raft_find_member_on(partition_wanted(&partitions[i]), node) != NULL;
         if (load <= NODE_GROUPS_MAX)
             continue;
         keyspace_fail(work,
@@ -97,46 +96,69 @@ static bool nodes_have_room(struct keyspace_work *work, const struct cluster_con
     return true;
 }
 
-static void record_place(struct record *record, struct group_id group,
-                         const struct control_keyspace *keyspace, const struct cluster_place *place)
+static void take_place(struct control_partition *partition, struct group_id group,
+                       const struct control_keyspace *keyspace, const struct cluster_place *place)
 {
-    struct control_partition partition = {.group = group,
-                                          .keyspace = keyspace->id,
-                                          .first_slot = place->first_slot,
-                                          .last_slot = place->last_slot};
-    struct raft_configuration *initial = &partition.initial;
+    struct raft_configuration *initial = &partition->initial;
+    *partition = (struct control_partition){.group = group,
+                                            .keyspace = keyspace->id,
+                                            .first_slot = place->first_slot,
+                                            .last_slot = place->last_slot};
     initial->commit_quorum = cluster_commit_quorum(&keyspace->contract);
     initial->election_quorum = cluster_election_quorum(&keyspace->contract);
     initial->member_count = keyspace->contract.replicas;
     for (size_t i = 0; i < initial->member_count; i++)
-        initial->members[i] =
-            (struct raft_member){.replica = {i + 1}, .node = place->members[i], .kind = RAFT_VOTER};
-    record_of_partition(record, &partition);
+        initial->members[i] = (struct raft_member){
+            .replica = {i + 1}, .node = place->members[i], .kind = RAFT_VOTER, .priority = i == 0};
 }
 
-static void create_at(struct keyspace_work *work, const struct control_keyspace *keyspace,
-                      const struct cluster_place *places)
+static void write_new(struct keyspace_work *work, const struct control_keyspace *keyspace,
+                      const struct control_partition *partitions)
 {
-    struct control_catalogue *catalogue = &work->catalogue;
-    unsigned partitions = keyspace->contract.partitions;
-    struct record *records = memory_zeroed(partitions + RECORDS_BESIDE, sizeof *records);
+    unsigned count = keyspace->contract.partitions;
+    struct record *records = memory_zeroed(count + RECORDS_BESIDE, sizeof *records);
     record_of_keyspace(&records[0], keyspace);
-    for (unsigned i = 0; i < partitions; i++)
-        record_place(&records[1 + i], (struct group_id){catalogue->next_group++}, keyspace,
-                     &places[i]);
-    catalogue->next_keyspace++; /* CONTROL-6 */
-    keyspace_write(work, records, 1 + partitions);
+    for (unsigned i = 0; i < count; i++)
+        record_of_partition(&records[1 + i], &partitions[i]);
+    work->catalogue.next_group += count;
+    work->catalogue.next_keyspace++; /* CONTROL-6 */
+    keyspace_write(work, records, 1 + count);
     memory_free(records);
+}
+
+/* Nobody is born as a reader: every version makes the same group of the same voters, and those that
+ * read come with its first change. */
+static void add_readers(const struct control_catalogue *catalogue,
+                        const struct control_keyspace *keyspace,
+                        struct control_partition *partitions)
+{
+    const struct raft_configuration none = {.member_count = 0};
+    struct wanted_place place;
+    for (unsigned i = 0; i < keyspace->contract.partitions; i++) {
+        for (place.count = 0; place.count < keyspace->contract.replicas; place.count++)
+            place.nodes[place.count] = partitions[i].initial.members[place.count].node;
+        load_move(catalogue, &none, place.nodes, place.count);
+    }
+    for (unsigned i = 0; i < keyspace->contract.partitions; i++)
+        wanted_set(catalogue, keyspace, keyspace, &partitions[i]);
 }
 
 static void create(struct keyspace_work *work, const struct control_keyspace *keyspace)
 {
     struct control_catalogue *catalogue = &work->catalogue;
-    struct cluster_place *places = memory_allocate(keyspace->contract.partitions * sizeof *places);
+    unsigned count = keyspace->contract.partitions;
+    struct cluster_place *places = memory_allocate(count * sizeof *places);
+    struct control_partition *partitions = memory_allocate(count * sizeof *partitions);
     cluster_place(&keyspace->contract, catalogue->nodes, catalogue->place_count,
                   catalogue->next_group, places);
-    if (nodes_have_room(work, &keyspace->contract, places))
-        create_at(work, keyspace, places);
+    for (unsigned i = 0; i < count; i++)
+        take_place(&partitions[i], (struct group_id){catalogue->next_group + i}, keyspace,
+                   &places[i]);
+    if (keyspace->contract.readers_min)
+        add_readers(catalogue, keyspace, partitions);
+    if (nodes_have_room(work, partitions, count))
+        write_new(work, keyspace, partitions);
+    memory_free(partitions);
     memory_free(places);
 }
 
@@ -186,6 +208,7 @@ static bool only_words_differ(const struct cluster_contract *old,
     return old->replicas == new->replicas &&cluster_commit_quorum(old) ==
                cluster_commit_quorum(new) &&
            cluster_election_quorum(old) == cluster_election_quorum(new) && old->sync == new->sync &&
+           old->readers_min == new->readers_min && old->readers_max == new->readers_max &&
            old->spread == new->spread &&strcmp(old->prefer_site, new->prefer_site) == 0;
 }
 

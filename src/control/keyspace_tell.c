@@ -39,7 +39,7 @@ static void pair_number(struct reply *reply, const char *name, uint64_t value)
     reply_integer(reply, (int64_t)value);
 }
 
-#define CONTRACT_PAIRS 13
+#define CONTRACT_PAIRS 14
 
 static void tell_contract(struct reply *reply, const struct control_keyspace *keyspace)
 {
@@ -62,6 +62,7 @@ static void tell_contract(struct reply *reply, const struct control_keyspace *ke
         reply_null(reply);
     pair(reply, "spread", cluster_spread_word(contract));
     pair(reply, "prefer", contract->prefer_site);
+    pair(reply, "readers", cluster_readers_word(contract, word));
 }
 
 static size_t living_partitions(const struct control_catalogue *catalogue, uint64_t keyspace)
@@ -120,13 +121,13 @@ static void tell_partition(struct reply *reply, const struct control_catalogue *
     char slots[32];
     const struct raft_configuration *wanted = partition_wanted(partition);
     snprintf(slots, sizeof slots, "%u-%u", partition->first_slot, partition->last_slot);
-    reply_map(reply, 5);
+    reply_map(reply, 6);
     pair_number(reply, "partition", partition->group.value);
     pair(reply, "slots", slots);
     /* Those of the formation have no record before their first change: they are on the first nodes.
      */
     bool first = !wanted->member_count;
-    size_t count = first ? keyspace->contract.replicas : wanted->member_count;
+    size_t count = first ? keyspace->contract.replicas : wanted_voters(wanted);
     reply_text(reply, "nodes");
     reply_array(reply, count);
     for (size_t i = 0; i < count; i++)
@@ -134,6 +135,10 @@ static void tell_partition(struct reply *reply, const struct control_catalogue *
                                              : wanted->members[i].node.value));
     pair(reply, "state", partition->settled < partition->change ? "changing" : "settled");
     tell_wait(reply, catalogue, partition);
+    reply_text(reply, "readers");
+    reply_array(reply, first ? 0 : wanted->member_count - count);
+    for (size_t i = count; !first && i < wanted->member_count; i++)
+        reply_integer(reply, (int64_t)wanted->members[i].node.value);
 }
 
 static void tell_info(struct keyspace_work *work)

@@ -25,19 +25,17 @@ static const struct control_node *node_named(struct keyspace_work *work, struct 
 
 /* The same nodes, that one first. False: it has no copy that could lead. */
 static bool put_first(const struct raft_configuration *wanted, struct node_id first,
-                      struct node_id out[RAFT_MEMBERS_MAX])
+                      struct wanted_place *out)
 {
-    size_t count = 1;
-    bool found = false;
-    out[0] = first;
-    for (size_t i = 0; i < wanted->member_count; i++) {
-        struct node_id node = wanted->members[i].node;
-        bool is_first = node_id_equal(node, first);
-        found |= is_first && wanted->members[i].kind == RAFT_VOTER;
-        if (!is_first && count < RAFT_MEMBERS_MAX)
-            out[count++] = node;
-    }
-    return found;
+    const struct raft_member *found = raft_find_member_on(wanted, first);
+    *out = (struct wanted_place){.voters = wanted_voters(wanted), .count = 1, .nodes = {first}};
+    for (int readers = 0; readers < 2; readers++)
+        for (size_t i = 0; i < wanted->member_count && out->count < RAFT_MEMBERS_MAX; i++) {
+            const struct raft_member *member = &wanted->members[i];
+            if (member != found && (member->kind != RAFT_VOTER) == readers)
+                out->nodes[out->count++] = member->node;
+        }
+    return found && found->kind == RAFT_VOTER;
 }
 
 void lead_transfer(struct keyspace_work *work, const struct control_partition *named)
@@ -45,7 +43,7 @@ void lead_transfer(struct keyspace_work *work, const struct control_partition *n
     const struct control_keyspace *keyspace = catalogue_find_id(&work->catalogue, named->keyspace);
     const struct control_node *node = node_named(work, work->call->arguments[4]);
     struct control_partition partition = *named;
-    struct node_id nodes[RAFT_MEMBERS_MAX];
+    struct wanted_place place;
     struct record records[2];
     if (!node)
         return;
@@ -58,7 +56,7 @@ void lead_transfer(struct keyspace_work *work, const struct control_partition *n
                       (unsigned long long)named->group.value);
         return;
     }
-    if (!put_first(partition_wanted(&partition), node->member.id, nodes)) {
+    if (!put_first(partition_wanted(&partition), node->member.id, &place)) {
         keyspace_fail(work,
                       "ERR node %llu has no copy of partition %llu that could lead: KEYSPACE INFO "
                       "%s shows who has, and REPLICA MOVE brings one there",
@@ -66,7 +64,7 @@ void lead_transfer(struct keyspace_work *work, const struct control_partition *n
                       (unsigned long long)named->group.value, keyspace->name);
         return;
     }
-    wanted_set_nodes(keyspace, keyspace, &partition, nodes);
+    wanted_set_nodes(keyspace, keyspace, &partition, &place);
     record_of_partition(&records[0], &partition);
     keyspace_write(work, records, 1);
 }

@@ -210,7 +210,8 @@ static void judge(const struct losses *losses, const struct control_catalogue *c
         return;
     }
     for (size_t i = 0; voters && i < voters->member_count; i++)
-        wait_for(losses, loss, voters->members[i].node.value);
+        if (voters->members[i].kind == RAFT_VOTER)
+            wait_for(losses, loss, voters->members[i].node.value);
     if (voters && voters->member_count)
         return;
     /* As it was born, which the formation says: those nodes and perhaps some more. */

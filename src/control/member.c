@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #define JOIN_ARGUMENTS 8 /* and ANEW */
-#define RECORDS_MAX    6 /* the node, two keyspaces, two partitions, the counters */
+#define RECORDS_MAX    6 /* the node, two keyspaces, two partitions, the counters; and who reads */
 #define TICKET_DIGITS  16
 
 static bool take_text(struct slice bytes, char *out, size_t room)
@@ -111,9 +111,27 @@ static void aside_end(struct keyspace_work *work, struct aside *aside, struct no
     buffer_deinit(&aside->text);
 }
 
+/* The same of the partitions that lack readers and may get one now. */
+static size_t add_readers(struct keyspace_work *work, struct record *records)
+{
+    struct control_catalogue *catalogue = &work->catalogue;
+    size_t count = 0;
+    for (size_t i = 0; i < catalogue->partition_count; i++) {
+        struct control_partition partition = catalogue->partitions[i];
+        const struct control_keyspace *keyspace = catalogue_find_id(catalogue, partition.keyspace);
+        if (!keyspace || !wanted_lacks_readers(catalogue, keyspace, &partition) ||
+            !duty_fits(catalogue, keyspace))
+            continue;
+        wanted_set(catalogue, keyspace, keyspace, &partition);
+        record_of_partition(&records[count++], &partition);
+    }
+    return count;
+}
+
 static void take_in(struct keyspace_work *work, struct control_node *node)
 {
-    struct record *records = memory_zeroed(RECORDS_MAX, sizeof *records);
+    struct record *records =
+        memory_zeroed(RECORDS_MAX + work->catalogue.partition_count, sizeof *records);
     struct aside aside;
     node->member.id = work->catalogue.next_node;
     work->catalogue.next_node.value++;
@@ -124,6 +142,7 @@ static void take_in(struct keyspace_work *work, struct control_node *node)
     size_t count = 1;
     count += grow(work, node->member.id, KEYSPACE_SYSTEM, 5, &records[count]);
     count += grow(work, node->member.id, KEYSPACE_DEFAULT, 3, &records[count]);
+    count += add_readers(work, &records[count]);
     aside_begin(work, &aside);
     keyspace_write(work, records, count);
     aside_end(work, &aside, node->member.id);

@@ -26,13 +26,18 @@ static void explain(struct keyspace_work *work, const struct control_partition *
                     const struct control_keyspace *keyspace)
 {
     const struct control_catalogue *catalogue = &work->catalogue;
+    const struct raft_configuration *wanted = partition_wanted(partition);
     struct node_id now[RAFT_MEMBERS_MAX];
+    size_t count = partition_nodes(catalogue, partition, now);
+    size_t readers = wanted->member_count - wanted_voters(wanted);
     struct cluster_ask ask = {.contract = &keyspace->contract,
                               .nodes = catalogue->nodes,
                               .count = catalogue->place_count,
                               .turn = partition->group.value,
                               .now = now,
-                              .now_count = partition_nodes(catalogue, partition, now)};
+                              .now_count = count - readers,
+                              .readers = now + count - readers,
+                              .reader_count = readers};
     struct buffer text;
     buffer_init(&text, EXPLAIN_SIZE_MAX);
     buffer_print(&text, "partition %llu: slots %u-%u of keyspace %s%s\n",

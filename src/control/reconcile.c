@@ -44,14 +44,25 @@ static bool has_become(const struct raft_configuration *now,
                 (!wanted->sync || now->sync == wanted->sync);
     for (size_t i = 0; same && i < wanted->member_count; i++) {
         const struct raft_member *member = raft_find_member(now, wanted->members[i].replica);
-        same =
-            member && member->kind == RAFT_VOTER && member->priority == wanted->members[i].priority;
+        same = member && member->kind == wanted->members[i].kind &&
+               member->priority == wanted->members[i].priority;
     }
     return same;
 }
 
-/* Beside the voters that there are, learners for those that are to come; learners that nobody wants
- * any more go. False: there is nothing to add. */
+/* A reader that goes, goes when those that are to come are there: until then it is as good as they.
+ */
+static void keep_readers(const struct raft_configuration *now,
+                         const struct raft_configuration *wanted, struct raft_configuration *next)
+{
+    for (size_t i = 0; i < now->member_count && next->member_count < RAFT_MEMBERS_MAX; i++)
+        if (now->members[i].kind == RAFT_LEARNER &&
+            !raft_find_member(wanted, now->members[i].replica))
+            next->members[next->member_count++] = now->members[i];
+}
+
+/* Beside the voters that there are, learners for those that are to come. False: there is nothing to
+ * add. */
 static bool add_learners(const struct raft_configuration *now,
                          const struct raft_configuration *wanted, struct raft_configuration *next)
 {
@@ -71,6 +82,7 @@ static bool add_learners(const struct raft_configuration *now,
         next->members[next->member_count++].kind = RAFT_LEARNER;
         adds = true;
     }
+    keep_readers(now, wanted, next);
     return adds;
 }
 
@@ -95,16 +107,18 @@ static bool hears_given_up(const struct control *control, const struct replica *
     return false;
 }
 
-/* R18: a copy counts from the moment on in which all of them can. */
+/* R18: a copy counts from the moment on in which all of them can. Of those that are to vote, or to
+ * read. */
 static bool all_have_caught_up(const struct replica *replica,
-                               const struct raft_configuration *wanted)
+                               const struct raft_configuration *wanted, enum raft_member_kind kind)
 {
     const struct raft *raft = replica_raft(replica);
     const struct raft_configuration *now = raft_configuration(raft);
     for (size_t i = 0; i < now->member_count; i++) {
         const struct raft_member *member = &now->members[i];
+        const struct raft_member *to_be = raft_find_member(wanted, member->replica);
         struct raft_progress progress;
-        if (member->kind != RAFT_LEARNER || !raft_find_member(wanted, member->replica))
+        if (member->kind != RAFT_LEARNER || !to_be || to_be->kind != kind)
             continue;
         if (raft_progress(raft, member->replica, &progress) || !progress.caught_up)
             return false;
@@ -116,9 +130,13 @@ static bool all_have_caught_up(const struct replica *replica,
 static void tell_placement(struct control *control, const struct control_partition *partition)
 {
     char name[64], text[CONTROL_LINE_SIZE];
+    size_t voters = wanted_voters(&partition->wanted);
     size_t used = (size_t)snprintf(text, sizeof text, "its replicas are on nodes");
     for (size_t i = 0; i < partition->wanted.member_count && used < sizeof text; i++)
-        used += (size_t)snprintf(text + used, sizeof text - used, "%s %llu", i ? "," : "",
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s %llu",
+                                 i == voters ? "; its readers on"
+                                 : i         ? ","
+                                             : "",
                                  (unsigned long long)partition->wanted.members[i].node.value);
     snprintf(name, sizeof name, "placement-%llu-%llu", (unsigned long long)partition->group.value,
              (unsigned long long)partition->change);
@@ -147,21 +165,33 @@ static void report(struct control *control, const struct control_partition *part
         tell_placement(control, partition);
 }
 
+/* The next configuration on the way there; false: it waits. CONTROL-20 */
+static bool next_step(const struct control *control, const struct replica *replica,
+                      const struct raft_configuration *wanted, struct raft_configuration *next)
+{
+    const struct raft_configuration *now = raft_configuration(replica_raft(replica));
+    if (hears_given_up(control, replica, wanted))
+        return false;
+    if (add_learners(now, wanted, next))
+        return true;
+    if (!all_have_caught_up(replica, wanted, RAFT_VOTER))
+        return false;
+    *next = *wanted;
+    if (!all_have_caught_up(replica, wanted, RAFT_LEARNER))
+        keep_readers(now, wanted, next);
+    return !has_become(now, next);
+}
+
 static void bring_on(struct control *control, struct replica *replica,
                      const struct control_partition *partition)
 {
-    const struct raft_configuration *now = raft_configuration(replica_raft(replica));
-    const struct raft_configuration *wanted = &partition->wanted;
     struct replica_turn *turn = node_turn(control->node);
     struct raft_configuration next;
     const char *why = NULL;
     bool even = partition->keyspace > KEYSPACE_DEFAULT; /* asked for by somebody */
-    bool adds = add_learners(now, wanted, &next);
-    if (hears_given_up(control, replica, wanted))
+    if (!next_step(control, replica, &partition->wanted, &next))
         return;
-    if (!adds && !all_have_caught_up(replica, wanted))
-        return;
-    enum status status = replica_change(replica, turn, adds ? &next : wanted, even, &why);
+    enum status status = replica_change(replica, turn, &next, even, &why);
     if (status == STATUS_INVALID)
         say(control, "partition %llu does not get the members that it is to have: %s",
             (unsigned long long)partition->group.value, why);

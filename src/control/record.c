@@ -82,6 +82,10 @@ static void put_contract(json_t *root, const struct cluster_contract *contract)
                   cluster_spread_word(contract), "prefer", json_of_text(prefer));
     json_object_update(root, words);
     json_decref(words);
+    if (contract->readers_max) { /* earlier versions know none */
+        char readers[CLUSTER_WORD_SIZE];
+        json_object_set_new(root, "readers", json_string(cluster_readers_word(contract, readers)));
+    }
 }
 
 void record_of_keyspace(struct record *record, const struct control_keyspace *keyspace)
@@ -99,14 +103,32 @@ void record_of_keyspace(struct record *record, const struct control_keyspace *ke
     store_json(record, root);
 }
 
-static json_t *json_of_members(const struct raft_configuration *configuration)
+static json_t *json_of_member(const struct raft_member *member)
+{
+    return json_pack("{s:I,s:I}", "id", (json_int_t)member->replica.value, "node",
+                     (json_int_t)member->node.value);
+}
+
+static json_t *json_of_members(const struct raft_configuration *configuration,
+                               enum raft_member_kind kind)
 {
     json_t *members = json_array();
     for (size_t i = 0; i < configuration->member_count; i++)
-        json_array_append_new(members,
-                              json_pack("{s:I,s:I}", "id",
-                                        (json_int_t)configuration->members[i].replica.value, "node",
-                                        (json_int_t)configuration->members[i].node.value));
+        if (configuration->members[i].kind == kind)
+            json_array_append_new(members, json_of_member(&configuration->members[i]));
+    return members;
+}
+
+/* Who was there and who reads: earlier versions take each for a voter that is to go. */
+static json_t *json_of_before(const struct raft_configuration *before)
+{
+    json_t *members = json_array();
+    for (size_t i = 0; i < before->member_count; i++) {
+        json_t *member = json_of_member(&before->members[i]);
+        if (before->members[i].kind == RAFT_LEARNER)
+            json_object_set_new(member, "reader", json_true());
+        json_array_append_new(members, member);
+    }
     return members;
 }
 
@@ -116,12 +138,15 @@ static json_t *json_of_change(const struct control_partition *partition)
     json_t *change = json_pack(
         "{s:I,s:I,s:I,s:I,s:o,s:i,s:i}", "number", (json_int_t)partition->change, "settled",
         (json_int_t)partition->settled, "next_replica", (json_int_t)partition->next_replica.value,
-        "joiner", (json_int_t)partition->joiner.value, "replicas", json_of_members(wanted),
-        "commit", (int)wanted->commit_quorum, "election", (int)wanted->election_quorum);
+        "joiner", (json_int_t)partition->joiner.value, "replicas",
+        json_of_members(wanted, RAFT_VOTER), "commit", (int)wanted->commit_quorum, "election",
+        (int)wanted->election_quorum);
+    if (wanted_voters(wanted) < wanted->member_count) /* of which earlier versions know nothing */
+        json_object_set_new(change, "readers", json_of_members(wanted, RAFT_LEARNER));
     if (wanted->sync)
         json_object_set_new(change, "sync", json_integer(wanted->sync));
     if (partition->before.member_count)
-        json_object_set_new(change, "before", json_of_members(&partition->before));
+        json_object_set_new(change, "before", json_of_before(&partition->before));
     return change;
 }
 
@@ -131,11 +156,12 @@ void record_of_partition(struct record *record, const struct control_partition *
     const struct raft_configuration *initial = &partition->initial;
     store_key(record, "partition", partition->group.value);
     snprintf(slots, sizeof slots, "%u-%u", partition->first_slot, partition->last_slot);
-    json_t *root = json_pack(
-        "{s:i,s:I,s:I,s:s,s:o,s:i,s:i,s:b}", "version", RECORD_VERSION, "id",
-        (json_int_t)partition->group.value, "keyspace", (json_int_t)partition->keyspace, "slots",
-        slots, "replicas", json_of_members(initial), "commit", (int)initial->commit_quorum,
-        "election", (int)initial->election_quorum, "dropped", (int)partition->dropped);
+    json_t *root =
+        json_pack("{s:i,s:I,s:I,s:s,s:o,s:i,s:i,s:b}", "version", RECORD_VERSION, "id",
+                  (json_int_t)partition->group.value, "keyspace", (json_int_t)partition->keyspace,
+                  "slots", slots, "replicas", json_of_members(initial, RAFT_VOTER), "commit",
+                  (int)initial->commit_quorum, "election", (int)initial->election_quorum, "dropped",
+                  (int)partition->dropped);
     if (partition->change)
         json_object_set_new(root, "change", json_of_change(partition));
     json_t *gone = json_array();
@@ -227,8 +253,9 @@ bool record_read_node(struct slice text, struct control_node *out)
 /* Fields that an earlier version left out have their defaults. */
 static bool take_contract(const json_t *root, struct cluster_contract *contract)
 {
-    static const char *const options[] = {"mode", "ack", "failover", "read", "sync", "short"};
-    struct slice words[2 * 8];
+    static const char *const options[] = {"mode", "ack",   "failover", "read",
+                                          "sync", "short", "readers"};
+    struct slice words[2 * 9];
     size_t count = 0;
     uint64_t replicas = 0, partitions = 1, database = 0;
     char why[CLUSTER_LINE_SIZE];
@@ -275,21 +302,23 @@ bool record_read_keyspace(struct slice text, struct control_keyspace *out)
     return good;
 }
 
-static bool take_members(const json_t *array, struct raft_configuration *initial)
+/* Behind those that are there. */
+static bool take_members(const json_t *array, enum raft_member_kind kind,
+                         struct raft_configuration *to)
 {
     size_t count = json_array_size(array);
-    if (count > RAFT_MEMBERS_MAX)
+    if (count > RAFT_MEMBERS_MAX - to->member_count)
         return false;
     for (size_t i = 0; i < count; i++) {
         const json_t *member = json_array_get(array, i);
-        struct raft_member *out = &initial->members[i];
+        struct raft_member *out = &to->members[to->member_count];
         if (!take_number(member, "id", INT64_MAX, &out->replica.value) ||
             !take_number(member, "node", INT64_MAX, &out->node.value))
             return false;
-        out->kind = RAFT_VOTER;
-        out->priority = i == 0; /* the first candidate */
+        bool reads = json_is_true(json_object_get(member, "reader"));
+        out->kind = reads ? RAFT_LEARNER : kind;
+        out->priority = to->member_count++ == 0; /* the first candidate */
     }
-    initial->member_count = count;
     return true;
 }
 
@@ -298,12 +327,12 @@ static bool is_sound(const struct raft_configuration *initial)
 {
     struct raft_configuration again;
     struct buffer bytes;
+    size_t voters = wanted_voters(initial);
     if (initial->member_count == 0)
         return true;
-    if (initial->commit_quorum + initial->election_quorum <= initial->member_count ||
-        2 * (size_t)initial->election_quorum <= initial->member_count ||
-        initial->commit_quorum > initial->member_count ||
-        initial->election_quorum > initial->member_count || !initial->commit_quorum)
+    if (initial->commit_quorum + initial->election_quorum <= voters ||
+        2 * (size_t)initial->election_quorum <= voters || initial->commit_quorum > voters ||
+        initial->election_quorum > voters || !initial->commit_quorum)
         return false;
     for (size_t i = 0; i < initial->member_count; i++)
         for (size_t k = 0; k < i; k++)
@@ -326,8 +355,9 @@ static bool take_change(const json_t *object, struct control_partition *partitio
                 take_number(object, "settled", partition->change, &partition->settled) &&
                 take_number(object, "next_replica", INT64_MAX, &partition->next_replica.value) &&
                 take_number(object, "joiner", INT64_MAX, &partition->joiner.value) &&
-                take_members(json_object_get(object, "replicas"), wanted) &&
-                take_members(json_object_get(object, "before"), &partition->before) &&
+                take_members(json_object_get(object, "replicas"), RAFT_VOTER, wanted) &&
+                take_members(json_object_get(object, "readers"), RAFT_LEARNER, wanted) &&
+                take_members(json_object_get(object, "before"), RAFT_VOTER, &partition->before) &&
                 take_number(object, "commit", RAFT_MEMBERS_MAX, &commit) &&
                 take_number(object, "election", RAFT_MEMBERS_MAX, &election);
     wanted->commit_quorum = (uint32_t)commit;
@@ -353,7 +383,7 @@ bool record_read_partition(struct slice text, struct control_partition *out)
     char *end = NULL;
     bool good = slots && take_number(root, "id", INT64_MAX, &partition.group.value) &&
                 take_number(root, "keyspace", INT64_MAX, &partition.keyspace) &&
-                take_members(json_object_get(root, "replicas"), &partition.initial);
+                take_members(json_object_get(root, "replicas"), RAFT_VOTER, &partition.initial);
     if (good) {
         partition.first_slot = (unsigned)strtoul(slots, &end, 10);
         good = *end == '-';

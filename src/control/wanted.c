@@ -39,18 +39,28 @@ void wanted_write_birth(const struct control_catalogue *catalogue,
 /* R5: who stays keeps his id, and so does who is called back before the change that was to remove
  * him is done; who comes gets one that nobody had. */
 static void name_members(struct control_partition *partition,
-                         const struct raft_configuration *present, const struct node_id *nodes,
-                         size_t count)
+                         const struct raft_configuration *present, const struct wanted_place *place)
 {
     struct raft_configuration *wanted = &partition->wanted;
-    wanted->member_count = count;
-    for (size_t i = 0; i < count; i++) {
-        struct replica_id replica = raft_replica_on(present, nodes[i]);
+    wanted->member_count = place->count;
+    for (size_t i = 0; i < place->count; i++) {
+        struct replica_id replica = raft_replica_on(present, place->nodes[i]);
         if (!replica.value)
             replica.value = partition->next_replica.value++;
-        wanted->members[i] = (struct raft_member){
-            .replica = replica, .node = nodes[i], .kind = RAFT_VOTER, .priority = i == 0};
+        wanted->members[i] =
+            (struct raft_member){.replica = replica,
+                                 .node = place->nodes[i],
+                                 .kind = i < place->voters ? RAFT_VOTER : RAFT_LEARNER,
+                                 .priority = i == 0};
     }
+}
+
+size_t wanted_voters(const struct raft_configuration *wanted)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < wanted->member_count; i++)
+        count += wanted->members[i].kind == RAFT_VOTER;
+    return count;
 }
 
 static void add_member(struct raft_configuration *all, const struct raft_member *member)
@@ -75,7 +85,7 @@ void wanted_present(const struct control_partition *partition, struct raft_confi
 
 void wanted_set_nodes(const struct control_keyspace *before,
                       const struct control_keyspace *keyspace, struct control_partition *partition,
-                      const struct node_id *nodes)
+                      const struct wanted_place *place)
 {
     struct raft_configuration present;
     uint8_t sync = partition_wanted(partition)->sync;
@@ -86,7 +96,7 @@ void wanted_set_nodes(const struct control_keyspace *before,
         (struct raft_configuration){.commit_quorum = cluster_commit_quorum(&keyspace->contract),
                                     .election_quorum = cluster_election_quorum(&keyspace->contract),
                                     .sync = sync};
-    name_members(partition, &present, nodes, keyspace->contract.replicas);
+    name_members(partition, &present, place);
     partition->before = present;
     partition->change++;
     partition->joiner = (struct node_id){0};
@@ -109,9 +119,12 @@ static bool goes_back(const struct control_catalogue *catalogue,
 {
     const struct cluster_contract *old = before->changing ? &before->before : &before->contract;
     const struct cluster_contract *new = &keyspace->contract;
+    size_t voters = wanted_voters(&partition->before);
+    unsigned readers = (unsigned)(partition->before.member_count - voters);
     bool open = partition->settled < partition->change;
-    if (!open || partition->before.member_count != new->replicas || old->spread != new->spread ||
-        old->replicas != new->replicas || strcmp(old->prefer_site, new->prefer_site) != 0)
+    if (!open || voters != new->replicas || cluster_readers(new, readers) != readers ||
+        old->spread != new->spread || old->replicas != new->replicas ||
+        strcmp(old->prefer_site, new->prefer_site) != 0)
         return false;
     for (size_t i = 0; i < partition->before.member_count; i++)
         if (!serves(catalogue, partition->before.members[i].node))
@@ -119,25 +132,82 @@ static bool goes_back(const struct control_catalogue *catalogue,
     return true;
 }
 
+static void place_as(const struct raft_configuration *members, struct wanted_place *out)
+{
+    *out = (struct wanted_place){.voters = wanted_voters(members)};
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < members->member_count; i++)
+            if ((members->members[i].kind == RAFT_VOTER) == !pass)
+                out->nodes[out->count++] = members->members[i].node;
+}
+
+/* What no other node can take stays with one that is down and expected back. */
+static void keep_away(const struct control_catalogue *catalogue,
+                      const struct raft_configuration *was, size_t most, struct wanted_place *out)
+{
+    for (size_t i = 0; i < was->member_count && out->count < most; i++) {
+        const struct control_node *node = catalogue_find_node(catalogue, was->members[i].node);
+        if (was->members[i].kind == RAFT_LEARNER && node && node->duty == CONTROL_DUTY_AWAY)
+            out->nodes[out->count++] = node->member.id;
+    }
+}
+
+/* As many readers as there are now, as far as the contract and the nodes allow: how many between
+ * its least and its most is not the planner's affair. A voter goes before a reader. */
+static void place_by_plan(const struct control_catalogue *catalogue,
+                          const struct control_keyspace *keyspace,
+                          const struct control_partition *partition,
+                          const struct raft_configuration *present, struct wanted_place *out)
+{
+    const struct raft_configuration *was = partition_wanted(partition);
+    struct wanted_place now;
+    place_as(present, &now);
+    struct cluster_ask ask = {.contract = &keyspace->contract,
+                              .nodes = catalogue->nodes,
+                              .count = catalogue->place_count,
+                              .turn = partition->group.value,
+                              .now = now.nodes,
+                              .now_count = now.voters,
+                              .readers = now.nodes + now.voters,
+                              .reader_count = now.count - now.voters};
+    unsigned readers =
+        cluster_readers(&keyspace->contract, (unsigned)(was->member_count - wanted_voters(was)));
+    cluster_plan_voters(&ask, out->nodes);
+    out->voters = keyspace->contract.replicas;
+    out->count = out->voters + cluster_plan_readers(&ask, out->nodes, out->voters, readers,
+                                                    out->nodes + out->voters);
+    keep_away(catalogue, was, out->voters + readers, out);
+}
+
+bool wanted_lacks_readers(const struct control_catalogue *catalogue,
+                          const struct control_keyspace *keyspace,
+                          const struct control_partition *partition)
+{
+    const struct raft_configuration *wanted = partition_wanted(partition);
+    if (partition->dropped ||
+        wanted->member_count - wanted_voters(wanted) >= keyspace->contract.readers_min)
+        return false;
+    for (size_t i = 0; i < catalogue->place_count; i++)
+        if (!raft_find_member_on(wanted, catalogue->nodes[i].id))
+            return true;
+    return false;
+}
+
 void wanted_set(const struct control_catalogue *catalogue, const struct control_keyspace *before,
                 const struct control_keyspace *keyspace, struct control_partition *partition)
 {
-    struct node_id now[RAFT_MEMBERS_MAX], nodes[CLUSTER_REPLICAS_MAX];
+    struct wanted_place place;
     struct raft_configuration present;
     wanted_write_birth(catalogue, before, partition);
     wanted_present(partition, &present);
     struct raft_configuration was = *partition_wanted(partition);
-    for (size_t i = 0; i < present.member_count; i++)
-        now[i] = present.members[i].node;
     if (goes_back(catalogue, before, keyspace,
                   partition)) /* also where it is placed otherwise today */
-        for (size_t i = 0; i < partition->before.member_count; i++)
-            nodes[i] = partition->before.members[i].node;
+        place_as(&partition->before, &place);
     else
-        cluster_resize(&keyspace->contract, catalogue->nodes, catalogue->place_count,
-                       partition->group.value, now, present.member_count, nodes);
-    load_move(catalogue, &was, nodes, keyspace->contract.replicas);
-    wanted_set_nodes(before, keyspace, partition, nodes);
+        place_by_plan(catalogue, keyspace, partition, &present, &place);
+    load_move(catalogue, &was, place.nodes, place.count);
+    wanted_set_nodes(before, keyspace, partition, &place);
 }
 
 /* ---- a node has begun anew (R4) ---- */
@@ -182,10 +252,12 @@ static bool replace(struct raft_configuration *configuration, struct node_id nod
     return member;
 }
 
+/* A reader alone leads nobody. */
 static bool has_another(const struct raft_configuration *configuration, struct node_id node)
 {
     for (size_t i = 0; i < configuration->member_count; i++)
-        if (!node_id_equal(configuration->members[i].node, node))
+        if (configuration->members[i].kind == RAFT_VOTER &&
+            !node_id_equal(configuration->members[i].node, node))
             return true;
     return false;
 }

@@ -76,13 +76,14 @@ static void take_before(const struct control_keyspace *keyspace,
 {
     const struct cluster_contract *contract =
         keyspace->changing ? &keyspace->before : &keyspace->contract;
-    size_t count = partition->before.member_count;
+    size_t count = wanted_voters(&partition->before);
     bool fits = contract->replicas == count;
     group->joint = group->is_open = true;
     group->old_commit = fits ? cluster_commit_quorum(contract) : (unsigned)count / 2 + 1;
     group->old_election = fits ? cluster_election_quorum(contract) : (unsigned)count / 2 + 1;
-    for (size_t i = 0; i < count; i++)
-        add_vote(group, partition->before.members[i].node, false, true);
+    for (size_t i = 0; i < partition->before.member_count; i++)
+        add_vote(group, partition->before.members[i].node, false,
+                 is_voter(partition->before.members[i].kind));
 }
 
 /* Before their first change `system` and `default` are on the first nodes. */
@@ -95,7 +96,7 @@ static void take_record(const struct control_catalogue *catalogue,
     *group = (struct cluster_group){.commit = wanted->commit_quorum,
                                     .election = wanted->election_quorum};
     for (size_t i = 0; i < wanted->member_count; i++)
-        add_vote(group, wanted->members[i].node, true, false);
+        add_vote(group, wanted->members[i].node, is_voter(wanted->members[i].kind), false);
     if (!wanted->member_count) {
         group->commit = group->election = first / 2 + 1;
         for (size_t i = 0; i < first && i < catalogue->node_count; i++)

@@ -91,7 +91,8 @@ static void count_partition(const json_t *merged, const json_t *partition, struc
     {
         bool is_there = is_up(merged, merge_number(replica, "node"));
         bool good = is_there && strcmp(merge_text(replica, "state"), "ready") == 0;
-        bool votes = strcmp(merge_text(replica, "role"), "learner") != 0;
+        const char *role = merge_text(replica, "role");
+        bool votes = strcmp(role, "learner") != 0 && strcmp(role, "reader") != 0;
         voters += votes;
         ready += votes && good;
         up += votes && is_there;

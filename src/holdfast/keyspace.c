@@ -57,6 +57,7 @@ static void print_help(void)
         "  drop NAME                  it and all that is in it\n\n"
         "  --mode leader              the only one in this version\n"
         "  --replicas N               default 3, or 1 in a cluster of less than three nodes\n"
+        "  --readers N|MIN..MAX       copies beside them that never vote; default 0\n"
         "  --partitions P             default 1\n"
         "  --ack LEVEL                async, local, semisync:K, quorum (default), all\n"
         "  --failover safe|available  default safe\n"
@@ -200,6 +201,10 @@ static void print_one(const json_t *answer)
         {
             printf(" %lld", (long long)json_integer_value(node));
         }
+        json_array_foreach(json_object_get(place, "readers"), k, node)
+        {
+            printf("%s %lld", k ? "" : ", readers on", (long long)json_integer_value(node));
+        }
         if (json_is_string(json_object_get(place, "waits_for")))
             printf(", waits for %s", merge_text(place, "waits_for"));
         printf("\n");
@@ -313,7 +318,8 @@ static void look_at_copies(const struct request *request, struct change *change)
             continue;
         json_array_foreach(json_object_get(partition, "replicas"), k, replica)
         {
-            if (strcmp(merge_text(replica, "role"), "learner") == 0)
+            const char *role = merge_text(replica, "role");
+            if (strcmp(role, "learner") == 0 || strcmp(role, "reader") == 0)
                 change->lacking += (uint64_t)merge_number(replica, "lag_entries");
         }
     }

@@ -90,6 +90,8 @@ static const struct verb {
     {"replica", NULL, "",
      "holdfast [-a HOST:PORT] replica VERB ... [--json]   one copy of one partition\n\n"
      "  move PARTITION/REPLICA to NODE   it goes to that node; holdfast status shows the names\n"
+     "  add PARTITION on NODE            a reader more, as far as READERS of its keyspace allows\n"
+     "  remove PARTITION/REPLICA         a reader less\n"
      "  why PARTITION/REPLICA            what stands in its way\n",
      "text"},
 };

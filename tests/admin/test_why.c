@@ -130,7 +130,7 @@ static void wrong_words_name_their_cure(void **state)
         {"REPLICA WHY 1/", "a replica is PARTITION/REPLICA"},
         {"REPLICA WHY 7/1", "'7/1': there is no such partition; KEYSPACE INFO"},
         {"REPLICA WHY 1/9", "partition 1 has no replica 9: holdfast status --json"},
-        {"REPLICA LIST", "unknown subcommand 'LIST': REPLICA knows MOVE and WHY"},
+        {"REPLICA LIST", "unknown subcommand 'LIST': REPLICA knows MOVE, ADD, REMOVE and WHY"},
         {"WHY", "arguments for 'why' command: KEYSPACE, NODE"},
         {"WHY PARTITION x", "'x': a partition is named by its number"},
         {"WHY CLUSTER 1", "'CLUSTER': WHY takes KEYSPACE name, NODE id"},

@@ -75,6 +75,17 @@ static void test_refusals(void **state)
         {"REPLICAS", "lacks its value: give one, as in REPLICAS 3", 3},
         {"ACK", "as in ACK quorum", 3},
         {"QUORUM 3", "is not known", 3},
+        {"READERS 1", "READERS 0 works, or another node", 3},
+        {"READERS 3..5", "needs 6 nodes, and the cluster has 5: READERS 2 works", 5},
+        {"REPLICAS 2 READERS 3..2", "READERS 2..3 works", 8},
+        {"READERS 16", "from 0 to 15, or two as in 1..3", 3},
+        {"READERS -1", "from 0 to 15", 3},
+        {"READERS 1..", "from 0 to 15", 3},
+        {"READERS ..1", "from 0 to 15", 3},
+        {"READERS 1...2", "from 0 to 15", 3},
+        {"READERS many", "from 0 to 15", 3},
+        {"READERS 0..10", "12 is the most: READERS 9 works", 3},
+        {"REPLICAS 1 READERS 3", "READERS 2 works", 3},
     };
     (void)state;
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
@@ -154,7 +165,15 @@ static void test_who_leaves_carries_nothing(void **state)
 static void test_words_that_are_shown_are_known(void **state)
 {
     static const char *const spreads[] = {"none", "host"};
+    static const char *const readers[] = {"0", "2", "1..7"};
     (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct cluster_contract contract;
+        char why[CLUSTER_LINE_SIZE], words[64], word[CLUSTER_WORD_SIZE];
+        snprintf(words, sizeof words, "READERS %s", readers[i]);
+        assert_int_equal(STATUS_OK, judge(words, 5, &contract, why));
+        assert_string_equal(readers[i], cluster_readers_word(&contract, word));
+    }
     for (size_t i = 0; i < 2; i++) {
         struct cluster_contract contract;
         char why[CLUSTER_LINE_SIZE], words[64];

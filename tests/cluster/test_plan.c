@@ -362,6 +362,117 @@ static void expect_stable(const struct scene *scene, const struct cluster_plan *
         fail_msg("seed %llu: planned again, it is another place", (unsigned long long)scene->seed);
 }
 
+/* ---- readers (CLUSTER-13) ---- */
+
+static bool is_among(const struct node_id *nodes, size_t count, uint64_t id)
+{
+    for (size_t i = 0; i < count; i++)
+        if (nodes[i].value == id)
+            return true;
+    return false;
+}
+
+/* What speaks against a set of readers: the same sums, with SPREAD and PREFER left out, and who
+ * reads already in front of who votes. */
+static void weigh_readers(const struct scene *scene, unsigned set, int64_t costs[COSTS])
+{
+    struct scene bare = *scene;
+    bare.contract.spread = CLUSTER_SPREAD_NODE;
+    bare.contract.prefer_site[0] = 0;
+    bare.ask.contract = &bare.contract;
+    weigh(&bare, set, costs);
+}
+
+static void expect_best_readers(const struct scene *scene, unsigned free, unsigned set)
+{
+    int64_t costs[COSTS], other[COSTS];
+    weigh_readers(scene, set, costs);
+    for (unsigned each = 0; each < 1u << scene->ask.count; each++) {
+        if ((each & ~free) || size_of(each) != size_of(set))
+            continue;
+        weigh_readers(scene, each, other);
+        if (compare(other, costs, COSTS) < 0)
+            fail_msg("seed %llu: readers are on %#x, and %#x are better",
+                     (unsigned long long)scene->seed, set, each);
+    }
+}
+
+static void draw_readers(struct scene *scene, struct node_id *readers)
+{
+    scene->ask.readers = readers;
+    scene->ask.reader_count = 0;
+    for (unsigned i = 0; i < scene->ask.count; i++)
+        if (place_in_now(scene, i) < 0 && one_in(scene, 3))
+            readers[scene->ask.reader_count++] = scene->nodes[i].id;
+}
+
+/* Everybody who has a copy in one row: those who rather keep it in front. */
+static void put_in_a_row(const struct scene *scene, bool readers_first, struct scene *out)
+{
+    const struct cluster_ask *ask = &scene->ask;
+    size_t first = readers_first ? 0 : ask->now_count;
+    *out = *scene;
+    out->ask.contract = &out->contract;
+    out->ask.nodes = out->nodes;
+    out->ask.now = out->now;
+    out->ask.now_count = ask->now_count + ask->reader_count;
+    out->ask.reader_count = 0;
+    for (size_t i = 0; i < ask->reader_count; i++)
+        out->now[first + i] = ask->readers[i];
+    for (size_t i = 0; i < ask->now_count; i++)
+        out->now[(readers_first ? ask->reader_count : 0) + i] = scene->now[i];
+}
+
+/* Returns how many stayed. */
+static size_t expect_readers(struct scene *scene, unsigned wanted)
+{
+    struct scene row;
+    struct cluster_plan plan, same;
+    struct node_id out[NODES_MAX];
+    unsigned free = 0, set = 0;
+    size_t kept = 0;
+    cluster_plan(&scene->ask, &plan);
+    put_in_a_row(scene, false, &row); /* a voter is chosen among all copies */
+    cluster_plan(&row.ask, &same);
+    assert_int_equal(set_of(scene, &plan), set_of(&row, &same));
+    size_t count = cluster_plan_readers(&scene->ask, plan.members, plan.count, wanted, out);
+    put_in_a_row(scene, true, &row);
+    for (unsigned i = 0; i < scene->ask.count; i++)
+        if (!is_among(plan.members, plan.count, scene->nodes[i].id.value))
+            free |= (unsigned)is_allowed(&row, i) << i;
+    for (size_t i = 0; i < count; i++) {
+        set |= 1u << (out[i].value - 1);
+        kept += is_among(scene->ask.readers, scene->ask.reader_count, out[i].value);
+    }
+    assert_int_equal(size_of(set), count);
+    assert_int_equal(set & ~free, 0); /* on none that has another copy */
+    assert_int_equal(count, wanted < size_of(free) ? wanted : size_of(free));
+    expect_best_readers(&row, free, set);
+    return kept;
+}
+
+static void test_readers_against_all_sets(void **state)
+{
+    size_t kept = 0;
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct scene scene;
+        struct node_id readers[NODES_MAX];
+        draw(&scene, seed);
+        draw_readers(&scene, readers);
+        kept += expect_readers(&scene, below(&scene, 4));
+    }
+    assert_true(kept > SEEDS / 8);
+}
+
+static void test_how_many_readers(void **state)
+{
+    (void)state;
+    struct cluster_contract contract = {.readers_min = 1, .readers_max = 3};
+    for (unsigned now = 0; now < 6; now++)
+        assert_int_equal(cluster_readers(&contract, now), now < 1 ? 1 : now > 3 ? 3 : now);
+}
+
 static void test_against_all_sets(void **state)
 {
     unsigned met = 0;
@@ -419,6 +530,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_all_sets),
+        cmocka_unit_test(test_readers_against_all_sets),
+        cmocka_unit_test(test_how_many_readers),
         cmocka_unit_test(test_many_nodes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
