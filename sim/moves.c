@@ -28,6 +28,8 @@ void moves_init(struct moves *moves, unsigned nodes, uint64_t seed)
 {
     memset(moves, 0, sizeof *moves);
     random_init(&moves->random, seed ^ 0x304e5);
+    random_init(&moves->reads, seed ^ 0x304e4ead);
+    moves->has_readers = random_below(&moves->reads, 2) == 0;
     moves->nodes = nodes;
     moves->gap_ns = below(moves, 2) ? (2 + below(moves, 10)) * SECOND : 0;
     draw_time(moves, 0);
@@ -38,6 +40,17 @@ static unsigned draw_node(struct moves *moves)
     return 1 + (unsigned)below(moves, moves->nodes);
 }
 
+static void draw_reader(struct moves *moves)
+{
+    unsigned group = (unsigned)random_below(&moves->reads, GROUPS_MAX);
+    if (random_below(&moves->reads, 2))
+        snprintf(moves->words, MOVES_WORDS_SIZE, "REPLICA ADD %u ON %u", group,
+                 1 + (unsigned)random_below(&moves->reads, moves->nodes));
+    else
+        snprintf(moves->words, MOVES_WORDS_SIZE, "REPLICA REMOVE %u/%u", group,
+                 1 + (unsigned)random_below(&moves->reads, IDS_MAX));
+}
+
 static void draw(struct moves *moves)
 {
     unsigned node = draw_node(moves), other = draw_node(moves);
@@ -45,6 +58,10 @@ static void draw(struct moves *moves)
     if (moves->back) {
         snprintf(moves->words, MOVES_WORDS_SIZE, "NODE UNDRAIN %u", moves->back);
         moves->back = moves->back < moves->nodes ? moves->back + 1 : 0;
+        return;
+    }
+    if (moves->has_readers && random_below(&moves->reads, 4) == 0) {
+        draw_reader(moves);
         return;
     }
     switch (below(moves, 6)) {
@@ -84,8 +101,14 @@ static bool begins(struct slice text, const char *word)
 
 static bool is_refusal(struct slice error)
 {
-    static const char *const known[] = {"ERR node ", "ERR there is no ", "ERR partition ",
-                                        "ERR SPREAD ", "ERR a node cannot take its own"};
+    static const char *const known[] = {"ERR node ",
+                                        "ERR there is no ",
+                                        "ERR partition ",
+                                        "ERR SPREAD ",
+                                        "ERR a node cannot take its own",
+                                        "ERR READERS ",
+                                        "ERR replica ",
+                                        "ERR keyspace "};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (begins(error, known[i]))
             return true;

@@ -1,6 +1,7 @@
 /* moves.h - who moves replicas about: nodes are drained and called back, one takes another's place,
- * single replicas go elsewhere, while keyspaces change and faults run. What the cluster refuses is
- * refused by a sentence that is known here; what it takes must end (the growth oracle). */
+ * single replicas go elsewhere, readers come and go, while keyspaces change and faults run. What
+ * the cluster refuses is refused by a sentence that is known here; what it takes must end (the
+ * growth oracle). */
 #ifndef HOLDFAST_SIM_MOVES_H
 #define HOLDFAST_SIM_MOVES_H
 
@@ -11,6 +12,8 @@
 
 struct moves {
     struct random random;
+    struct random reads; /* for readers, in every second run */
+    bool has_readers;
     unsigned nodes;               /* that there will be */
     uint64_t gap_ns;              /* about so long between two; 0: none */
     uint64_t act_ns;              /* UINT64_MAX: one is asked, or none comes */

@@ -95,6 +95,8 @@ void spaces_init(struct spaces *spaces, struct history *history, unsigned nodes,
     static const enum key_kind kinds[] = {KEY_STRING, KEY_COUNTER, KEY_LIST, KEY_PAIR, KEY_LEASE};
     memset(spaces, 0, sizeof *spaces);
     random_init(&spaces->random, seed ^ 0x59ace5);
+    random_init(&spaces->reads, seed ^ 0x4eade45);
+    spaces->has_readers = random_below(&spaces->reads, 2) == 0;
     spaces->nodes = nodes;
     moves_init(&spaces->moves, nodes, seed);
     spaces->alter_gap_ns = below(spaces, 3) ? (1 + below(spaces, 8)) * SECOND : 0;
@@ -164,6 +166,14 @@ static void draw_place(struct spaces *spaces, char *out, size_t size)
                  (unsigned)below(spaces, spaces->sites + 1));
 }
 
+/* Copies that never vote; more than there are nodes are refused. */
+static void draw_readers(struct spaces *spaces, char *out, size_t size)
+{
+    unsigned least = (unsigned)random_below(&spaces->reads, 3);
+    unsigned most = least + (unsigned)random_below(&spaces->reads, 3);
+    snprintf(out, size, "READERS %u..%u", least, most);
+}
+
 /* What its contract allows to be lost, it allows for good: an old one may still hold somewhere. */
 static void begin_alter(struct spaces *spaces, struct space *space)
 {
@@ -171,6 +181,10 @@ static void begin_alter(struct spaces *spaces, struct space *space)
     bool early = space->early, lax_sync = space->lax_sync;
     uint64_t what = below(spaces, 6); /* 0: SYNC alone, 1: with the others, else without */
     space->alters = true;
+    if (spaces->has_readers && random_below(&spaces->reads, 3) == 0) {
+        draw_readers(spaces, space->change, sizeof space->change);
+        return;
+    }
     if (what > 3 && spaces->sites) {
         draw_place(spaces, space->change, sizeof space->change);
         return;
@@ -300,7 +314,8 @@ static bool has_no_place(struct slice error)
 /* More copies than there are nodes yet. */
 static bool waits_for_nodes(struct slice error)
 {
-    return begins(error, "ERR REPLICAS ") && ends(error, " works");
+    return (begins(error, "ERR REPLICAS ") && ends(error, " works")) ||
+           (begins(error, "ERR READERS ") && ends(error, " works, or another node"));
 }
 
 static const char *take_altered(struct spaces *spaces, struct space *space, struct slice error,

@@ -55,10 +55,12 @@ struct spaces {
     unsigned sites; /* the caller's: the nodes are of s0, s1, ...; 0: they do not say */
     struct random random;
     uint64_t alter_gap_ns; /* about so long between two changes; 0: none */
-    bool keeps;            /* none is dropped */
-    uint64_t altered;      /* changes that were acknowledged */
-    struct moves moves;    /* of the nodes on which they are */
-    bool only_default;     /* a node is down for good: the others may have lost their quorum */
+    struct random reads;   /* for readers, in every second run: the other draws stay as they are */
+    bool has_readers;
+    bool keeps;         /* none is dropped */
+    uint64_t altered;   /* changes that were acknowledged */
+    struct moves moves; /* of the nodes on which they are */
+    bool only_default;  /* a node is down for good: the others may have lost their quorum */
 };
 
 /* What has happened to the groups of all but the first two. */
