@@ -10,6 +10,7 @@
 #define ASK_EVERY_NS   (1000 * 1000000ull) /* a node without a replica of `system` */
 #define ASK_AGAIN_NS   (20 * 1000000ull)   /* while somebody waits and no leader is known */
 #define ASK_TIMEOUT_NS (300 * 1000000ull)
+#define REFUSALS_MAX   4          /* in a row, of whom is taken for the leader */
 #define ANSWER_MAX     (1u << 20) /* items */
 
 /* ---- what the catalogue asks of this node ---- */
@@ -259,14 +260,16 @@ static bool is_reachable(const struct control *control, struct node_id node)
 }
 
 /* A replica here that nobody leads knows no leader: then whom somebody who was asked has named, and
- * else one member after the other. */
+ * else one member after the other. So does, every other time, a node that was refused again and
+ * again: who refuses may know as little, and two such nodes name each other. */
 static struct peer_id whom_to_ask(struct control *control)
 {
     const struct node_formation *formation = node_formation(control->node);
     struct peer_id leader = node_leader_elsewhere(control->node, GROUP_SYSTEM);
-    if (leader.node.value || !node_group(control->node, GROUP_SYSTEM))
+    bool asks_around = control->refusals >= REFUSALS_MAX && control->refusals % 2;
+    if (!asks_around && (leader.node.value || !node_group(control->node, GROUP_SYSTEM)))
         return leader;
-    struct node_id found = control->named_leader;
+    struct node_id found = asks_around ? (struct node_id){0} : control->named_leader;
     for (size_t i = 0; !is_reachable(control, found) && i < formation->member_count; i++)
         found = formation->members[control->next_member++ % formation->member_count].id;
     return is_reachable(control, found) ? peer_of(node_peers(control->node), found, GROUP_SYSTEM)
@@ -367,6 +370,7 @@ bool control_handle_peer(struct control *control, const struct peer_happening *h
         return true; /* it came too late */
     control->is_asking = false;
     control->named_leader = (struct node_id){0};
+    control->refusals = reply->outcome == WIRE_OUTCOME_REFUSED ? control->refusals + 1 : 0;
     if (reply->outcome == WIRE_OUTCOME_REFUSED) {
         node_hint_leader(control->node, GROUP_SYSTEM, reply->leader);
         control->named_leader = reply->leader;

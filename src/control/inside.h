@@ -177,6 +177,7 @@ struct control {
     bool is_asking;
     uint32_t ask_epoch; /* of the forward under way */
     uint64_t asked_ns, next_ask_ns, retry_ns;
+    unsigned refusals;           /* of questions, since one was answered */
     struct node_id named_leader; /* by who refused the last question; 0: nobody was */
     size_t next_member;          /* whose turn it is to be asked */
     struct reports reports;

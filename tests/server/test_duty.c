@@ -274,6 +274,32 @@ static void a_partition_is_led_where_it_is_asked_for(void **state)
     expect_prefix(stage, client, request, "-ERR node ");
     expect(stage, client, "NODE DRAIN 1", "OK");
     expect_prefix(stage, client, "PARTITION TRANSFER 0 TO 1", "-ERR node 1 drains, so it leads");
+static bool both_know(struct stage *stage, void *argument)
+{
+    (void)argument;
+    return worker_is_ready(stage->nodes[0].worker) && worker_is_ready(stage->nodes[1].worker);
+}
+
+/* Two nodes that lead nothing, and are taken for the first ones of `system`. */
+static void drained_nodes_start_again(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_of_five(0);
+    unsigned client = stage_connect(stage, 3);
+    expect(stage, client, "NODE DRAIN 1", "OK");
+    wait_for(stage, 3, 0, "drained");
+    expect(stage, client, "NODE DRAIN 2", "OK");
+    wait_for(stage, 3, 1, "drained");
+    assert_true(stage_wait(stage, all_settled, NULL, 10 * STAGE_SECOND));
+    for (unsigned round = 0; round < 8; round++) {
+        stage_kill(stage, 0);
+        stage_kill(stage, 1);
+        assert_true(stage_start(stage, 0));
+        stage_run(stage, round * 100 * STAGE_MS);
+        assert_true(stage_start(stage, 1));
+        assert_true(stage_wait(stage, both_know, NULL, 5 * STAGE_SECOND));
+    }
+    expect_all(stage, 0);
     stage_destroy(stage);
 }
 
@@ -466,6 +492,7 @@ int main(void)
         cmocka_unit_test(a_node_is_drained),
         cmocka_unit_test(each_node_in_turn_under_load),
         cmocka_unit_test(a_partition_is_led_where_it_is_asked_for),
+        cmocka_unit_test(drained_nodes_start_again),
         cmocka_unit_test(what_would_break_a_contract_is_refused),
         cmocka_unit_test(a_node_is_called_back),
         cmocka_unit_test(one_node_takes_the_place_of_another),
