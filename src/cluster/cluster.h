@@ -26,11 +26,12 @@
  * known is said to be so. CLUSTER-12  A node is suspected for its silence alone: never before the
  * floor, always from the ceiling on, and no more once it is heard. What others say of it moves that
  * moment between the two, and not beyond them. CLUSTER-13  Readers are on nodes that have no other
- * copy of their partition, as many as asked for or as such nodes there are, even over fault domains,
- * and one that can stay stays; they are in no quorum of a contract. Non-promises: it knows nothing of
- * moves or repair, and of a copy not how far behind it is; it counts nodes, up or down. Sources:
- * DESIGN sections 2 and 10 (R1, R2, R11, R18), decisions 0040, 0045, 0046; flexible quorums: Howard,
- * Malkhi, Spiegelman 2016; phi accrual: Hayashibara, Defago, Yared, Katayama 2004. */
+ * copy of their partition, as many as asked for or as such nodes there are, even over fault
+ * domains, and one that can stay stays; they are in no quorum of a contract. Non-promises: it knows
+ * nothing of moves or repair, and of a copy not how far behind it is; it counts nodes, up or down.
+ * Sources: DESIGN sections 2 and 10 (R1, R2, R11, R18), decisions 0040, 0045, 0046; flexible
+ * quorums: Howard, Malkhi, Spiegelman 2016; phi accrual: Hayashibara, Defago, Yared, Katayama 2004.
+ */
 #ifndef HOLDFAST_CLUSTER_CLUSTER_H
 #define HOLDFAST_CLUSTER_CLUSTER_H
 

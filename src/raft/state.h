@@ -248,7 +248,7 @@ struct peer *raft_find_better_clock(struct raft *raft); /* R12; NULL: none */
 /* transfer.c */
 void raft_handle_transfer(struct raft *raft, struct replica_id to);
 void raft_ask_another_to_lead(struct raft *raft); /* before a leader without a quorum steps down */
-void raft_transfer_tick(struct raft *raft); /* after each event */
+void raft_transfer_tick(struct raft *raft);       /* after each event */
 void raft_end_transfer(struct raft *raft);
 uint64_t raft_transfer_deadline_ns(const struct raft *raft);
 void raft_hand_over_tail(struct raft *raft); /* a round was confirmed */

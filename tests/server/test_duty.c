@@ -274,6 +274,9 @@ static void a_partition_is_led_where_it_is_asked_for(void **state)
     expect_prefix(stage, client, request, "-ERR node ");
     expect(stage, client, "NODE DRAIN 1", "OK");
     expect_prefix(stage, client, "PARTITION TRANSFER 0 TO 1", "-ERR node 1 drains, so it leads");
+    stage_destroy(stage);
+}
+
 static bool both_know(struct stage *stage, void *argument)
 {
     (void)argument;
