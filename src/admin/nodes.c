@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#define PAIRS 12
+#define PAIRS 13
 
 static void pair(struct reply *reply, const char *name, const char *value)
 {
@@ -82,6 +82,8 @@ static void tell(struct server_call *call, const struct control_catalogue *catal
     pair(reply, "state", admin_hears(call, member->id) ? "up" : "down");
     tell_sight(call, member->id);
     pair(reply, "duty", control_duty_word(catalogue, node));
+    reply_text(reply, "features");
+    reply_integer(reply, node->features);
     reply_text(reply, "replicas");
     reply_integer(reply, (int64_t)control_replicas_on(catalogue, member->id));
     reply_text(reply, "since_ms"); /* of the duty */

@@ -161,18 +161,19 @@ static const struct server_verb rows[] = {
     ROW(1204, "STATUS", 1, "This node's view of the cluster as JSON.", serve_status),
     ROW(1206, "DEBUG", -2, "DIGEST: of what this replica holds; stops the node while it counts.",
         serve_debug),
-    {.row = {.number = 1205,
-             .name = "NODE",
-             .arity = -2,
-             .flags = COMMAND_WRITE | COMMAND_WHOLE | COMMAND_ADMIN | COMMAND_SYSTEM |
-                      COMMAND_LOADING | COMMAND_PEER,
-             .categories = "@admin @slow @dangerous",
-             .summary =
-                 "LIST, DRAIN, UNDRAIN, REPLACE and REMOVE: the members of the cluster; WHY: "
-                 "what stands in a node's way; REPORT: failed writes, as somebody counted.",
-             .group = "server",
-             .since = "1.0.0",
-             .execute = control_execute_node},
+    {.row =
+         {.number = 1205,
+          .name = "NODE",
+          .arity = -2,
+          .flags = COMMAND_WRITE | COMMAND_WHOLE | COMMAND_ADMIN | COMMAND_SYSTEM |
+                   COMMAND_LOADING | COMMAND_PEER,
+          .categories = "@admin @slow @dangerous",
+          .summary =
+              "LIST, DRAIN, UNDRAIN, REPLACE, REMOVE and RAISE: the members of the cluster; WHY: "
+              "what stands in a node's way; REPORT: failed writes, as somebody counted.",
+          .group = "server",
+          .since = "1.0.0",
+          .execute = control_execute_node},
      .serve = serve_node},
     {.row = {.number = 2071,
              .name = "REPLICA",

@@ -79,6 +79,8 @@ void catalogue_add(struct control_catalogue *catalogue, struct slice key, struct
         catalogue->partitions = room_for(catalogue->partitions, catalogue->partition_count,
                                          &catalogue->partition_capacity, sizeof partition);
         catalogue->partitions[catalogue->partition_count++] = partition;
+    } else if (slice_equal(key, slice_of_text("features"))) {
+        (void)record_read_features(text, catalogue);
     } else if (slice_equal(key, slice_of_text("counters"))) {
         (void)record_read_counters(text, catalogue);
     }

@@ -169,7 +169,7 @@ void control_tick(struct control *control)
         follow_tick(control);
         gossip_tick(control);
         readmit_tick(control);
-        weight_tick(control);
+        facts_tick(control);
         restored_tick(control);
         loss_tick(control);
         replay_tick(control);

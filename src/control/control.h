@@ -156,6 +156,11 @@ enum control_duty {
                           */
 };
 
+/* What this build can read. A cluster is at a level when all of its nodes can read that and NODE
+ * RAISE has said so; one that this build forms begins there. Below a level nothing of it is sent.
+ *     1  heartbeats say how far their receiver is behind */
+#define CONTROL_FEATURE_LEVEL 1
+
 #define CONTROL_WEIGHT_DEFAULT 100
 #define CONTROL_WEIGHT_MAX     1000
 
@@ -163,14 +168,16 @@ struct control_node {
     struct node_member member;
     uint64_t ticket; /* of its join; 0: it formed the cluster */
     enum control_duty duty;
-    int64_t since_us; /* of the duty, group time; 0: since it came */
-    unsigned weight;  /* its share of replicas beside the others; 0: CONTROL_WEIGHT_DEFAULT */
+    int64_t since_us;  /* of the duty, group time; 0: since it came */
+    unsigned weight;   /* its share of replicas beside the others; 0: CONTROL_WEIGHT_DEFAULT */
+    unsigned features; /* the feature level that its build can read, as of its last start */
 };
 
 struct control_catalogue {
     uint64_t epoch; /* rises with each change */
     uint64_t next_keyspace, next_group;
     struct node_id next_node;
+    unsigned level; /* of the features that nodes may use towards each other (R21) */
     size_t node_count, keyspace_count, partition_count;
     struct control_node *members; /* owned, as the next three; each in the order of its ids */
     struct cluster_member *nodes; /* those of the members that serve: replicas go to them alone */

@@ -446,14 +446,16 @@ void control_execute_node(struct command_call *call)
     bool removes = slice_is_word(word, "REMOVE"), replaces = slice_is_word(word, "REPLACE");
     bool by = call->count == 5 && slice_is_word(call->arguments[3], "BY");
     read_catalogue(&work);
-    if (!drains && !undrains && !removes && !replaces)
+    if (slice_is_word(word, "RAISE") && call->count == 2 && work.catalogue.node_count)
+        facts_raise(&work);
+    else if (!drains && !undrains && !removes && !replaces)
         keyspace_fail(&work,
-                      "ERR unknown subcommand '%.*s': NODE knows LIST, DRAIN, UNDRAIN, REPLACE and "
-                      "REMOVE",
+                      "ERR unknown subcommand '%.*s': NODE knows LIST, DRAIN, UNDRAIN, REPLACE, "
+                      "REMOVE and RAISE",
                       (int)(word.size < 64 ? word.size : 64), (const char *)word.at);
     else if (replaces ? !by : call->count != 3 && !(removes && forces))
         keyspace_fail(&work, "ERR wrong number of arguments: NODE takes DRAIN id, UNDRAIN id, "
-                             "REPLACE id BY id, REMOVE id [FORCE]");
+                             "REPLACE id BY id, REMOVE id [FORCE], RAISE");
     else if (!work.catalogue.node_count)
         keyspace_fail(&work, "TRYAGAIN the cluster has just formed and writes its first records");
     else {

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#define RECORDS_MAX (NODE_MEMBERS_MAX + 4)
+#define RECORDS_MAX (NODE_MEMBERS_MAX + 5)
 
 static void write_keyspace(struct record *record, uint64_t id, const char *name, size_t replicas)
 {
@@ -23,17 +23,19 @@ static void write_partition(struct record *record, struct group_id group, uint64
     record_of_partition(record, &partition);
 }
 
-/* The others say their weight themselves (weight.c). */
+/* The others say their weight themselves (facts.c). */
 static size_t write_records(const struct control *control, struct record *records)
 {
     const struct node_formation *formation = node_formation(control->node);
     size_t count = 0, members = formation->member_count;
     for (size_t i = 0; i < members; i++) {
-        struct control_node node = {.member = formation->members[i]};
+        struct control_node node = {.member = formation->members[i],
+                                    .features = CONTROL_FEATURE_LEVEL};
         if (node_id_equal(node.member.id, formation->self))
             node.weight = control->options.weight;
         record_of_node(&records[count++], &node);
     }
+    record_of_features(&records[count++], CONTROL_FEATURE_LEVEL);
     write_keyspace(&records[count++], KEYSPACE_SYSTEM, "system",
                    members >= 5   ? 5
                    : members >= 3 ? 3

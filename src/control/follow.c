@@ -197,6 +197,7 @@ static void adopt(struct control *control, struct control_catalogue *catalogue)
                        "as a new node",
                        (unsigned long long)node_formation(control->node)->self.value,
                        (unsigned long long)node_formation(control->node)->cluster.high);
+    node_set_level(control->node, control->catalogue.level);
     follow_members(control);
     control->has_changes = false;
     for (size_t i = 0; i < catalogue->partition_count; i++)

@@ -265,11 +265,13 @@ struct record {
 void record_of_node(struct record *record, const struct control_node *node);
 void record_of_keyspace(struct record *record, const struct control_keyspace *keyspace);
 void record_of_partition(struct record *record, const struct control_partition *partition);
+void record_of_features(struct record *record, unsigned level);
 void record_of_counters(struct record *record, const struct control_catalogue *catalogue);
 /* False: not a record of that kind, or not one that this version reads. */
 bool record_read_node(struct slice text, struct control_node *out);
 bool record_read_keyspace(struct slice text, struct control_keyspace *out);
 bool record_read_partition(struct slice text, struct control_partition *out);
+bool record_read_features(struct slice text, struct control_catalogue *out);
 bool record_read_counters(struct slice text, struct control_catalogue *out);
 
 /* catalogue.c */
@@ -331,10 +333,13 @@ void load_move(const struct control_catalogue *catalogue, const struct raft_conf
 /* How many of the members that are wanted vote; the readers stand behind them. */
 size_t wanted_voters(const struct raft_configuration *wanted);
 
-/* weight.c */
-void weight_tick(struct control *control);
-/* The report weight:NODE, with its weight, on the leader of `system`. Replies. */
-void weight_execute(struct command_call *call, struct slice key, struct slice text);
+/* facts.c */
+void facts_tick(struct control *control);
+/* A report weight:NODE or features:NODE, on the leader of `system`: replies. False: it is neither.
+ */
+bool facts_execute(struct command_call *call, struct slice key, struct slice text);
+/* NODE RAISE: replies. */
+void facts_raise(struct keyspace_work *work);
 
 /* wanted.c */
 /* `system` and `default` begin where the formation says: now that stands in `partition`. As it was

@@ -64,7 +64,15 @@ void record_of_node(struct record *record, const struct control_node *node)
     }
     if (node->weight && node->weight != CONTROL_WEIGHT_DEFAULT)
         json_object_set_new(root, "weight", json_integer(node->weight));
+    if (node->features)
+        json_object_set_new(root, "features", json_integer(node->features));
     store_json(record, root);
+}
+
+void record_of_features(struct record *record, unsigned level)
+{
+    snprintf(record->key, sizeof record->key, "features");
+    store_json(record, json_pack("{s:i,s:i}", "version", RECORD_VERSION, "level", (int)level));
 }
 
 /* The words of KEYSPACE CREATE, into an object that is there. */
@@ -241,9 +249,11 @@ bool record_read_node(struct slice text, struct control_node *out)
     if (ticket)
         node.ticket = strtoull(ticket, NULL, 16);
     good = good && take_duty(root, &node);
-    uint64_t weight = CONTROL_WEIGHT_DEFAULT; /* absent: it was never said */
+    uint64_t weight = CONTROL_WEIGHT_DEFAULT, features = 0; /* absent: it was never said */
     (void)take_number(root, "weight", CONTROL_WEIGHT_MAX, &weight);
+    (void)take_number(root, "features", UINT32_MAX, &features);
     node.weight = (unsigned)weight;
+    node.features = (unsigned)features;
     json_decref(root);
     if (good)
         *out = node;
@@ -404,6 +414,17 @@ bool record_read_partition(struct slice text, struct control_partition *out)
         return false;
     *out = partition;
     return true;
+}
+
+bool record_read_features(struct slice text, struct control_catalogue *out)
+{
+    json_t *root = load(text);
+    uint64_t level;
+    bool good = take_number(root, "level", UINT32_MAX, &level);
+    json_decref(root);
+    if (good)
+        out->level = (unsigned)level;
+    return good;
 }
 
 bool record_read_counters(struct slice text, struct control_catalogue *out)

@@ -28,10 +28,11 @@ static const struct report_kind {
     {"loss:", CONTROL_LOSSES_MAX, false},
     {"short:", CONTROL_SHORTS_MAX, true},
     {"event:", CONTROL_EVENTS_MAX, true},
-    {"settled:", 0, false}, /* not kept: it changes the catalogue (wanted.c) */
-    {"readmit:", 0, false}, /* the same (readmit.c) */
-    {"away:", 0, false},    /* the same (duty.c) */
-    {"weight:", 0, false},  /* the same (weight.c) */
+    {"settled:", 0, false},  /* not kept: it changes the catalogue (wanted.c) */
+    {"readmit:", 0, false},  /* the same (readmit.c) */
+    {"away:", 0, false},     /* the same (duty.c) */
+    {"weight:", 0, false},   /* the same (facts.c) */
+    {"features:", 0, false}, /* the same (facts.c) */
 };
 
 static const struct report_kind *kind_of(struct slice key)
@@ -201,9 +202,7 @@ void control_execute_report(struct command_call *call)
         readmit_execute(call, key, text);
     else if (has_prefix(key, "away:"))
         duty_take_report(call, key, text);
-    else if (has_prefix(key, "weight:"))
-        weight_execute(call, key, text);
-    else
+    else if (!facts_execute(call, key, text))
         report_keep(call, key, text);
 }
 

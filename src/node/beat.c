@@ -4,6 +4,8 @@
 
 #include "base/memory.h"
 
+#define LEVEL_BEHIND 1
+
 static void add_beat(struct beats *beats, const struct wire_beat *beat)
 {
     if (beats->count == beats->capacity) {
@@ -23,13 +25,15 @@ static struct beats *beats_to(struct node *node, struct peer_id to)
     return &node->beats[node->beats_count++];
 }
 
-static uint64_t behind_of(const struct replica *replica, struct replica_id member)
+/* What the receiver is behind, and one; 0: a build of an earlier level takes no more than that. */
+static uint64_t behind_of(const struct node *node, const struct replica *replica,
+                          struct replica_id member)
 {
     struct raft_progress progress;
-    if (raft_progress(replica_raft(replica), member, &progress))
+    if (node->level < LEVEL_BEHIND || raft_progress(replica_raft(replica), member, &progress))
         return 0; /* this replica itself */
     uint64_t bytes = replica_peer_behind(replica, &progress);
-    return bytes < WIRE_BEHIND_UNKNOWN ? bytes : WIRE_BEHIND_UNKNOWN;
+    return bytes + 1 < WIRE_BEHIND_UNKNOWN ? bytes + 1 : WIRE_BEHIND_UNKNOWN;
 }
 
 static void gather(struct node *node, const struct replica *replica)
@@ -46,7 +50,7 @@ static void gather(struct node *node, const struct replica *replica)
                                  .term = view->term,
                                  .round = view->round,
                                  .commit = view->commit,
-                                 .behind = behind_of(replica, member->replica)};
+                                 .behind = behind_of(node, replica, member->replica)};
         if (!node_id_equal(member->node, node->formation.self))
             add_beat(beats_to(node, peer_of(node->peers, member->node, beat.group)), &beat);
     }

@@ -83,6 +83,7 @@ struct node {
     uint64_t next_look_ns; /* is a snapshot due? */
     size_t next_look;      /* of the groups at rest: the one to look at next */
     size_t said_complaints;
+    unsigned level; /* of features */
     struct ledger *ledger;
     struct peer_listener *listener; /* until there is a set of peers */
     struct peer_set *peers;

@@ -239,6 +239,8 @@ struct node_sight {
 bool node_look(const struct node *node, struct node_id id, struct node_sight *out);
 /* Of this worker's groups. */
 const struct node_timing *node_timing(const struct node *node);
+/* What the cluster's nodes may use towards each other (R21); 0 until the catalogue is known. */
+void node_set_level(struct node *node, unsigned level);
 /* An outside observer counted so many failed writes to it: suspicion, never proof (CLUSTER-12).
  * False: no such member, or this node. */
 bool node_report_failures(struct node *node, struct node_id id, unsigned failed);

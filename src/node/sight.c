@@ -158,6 +158,11 @@ void sight_sleep(struct node *node, uint64_t ns)
 
 /* ---- what others ask ---- */
 
+void node_set_level(struct node *node, unsigned level)
+{
+    node->level = level;
+}
+
 const struct node_timing *node_timing(const struct node *node)
 {
     return &node->options.timing;

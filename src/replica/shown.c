@@ -120,7 +120,7 @@ void shown_hear(struct replica *replica, const struct replica_turn *turn,
         shown->said = word->commit;
     shown->said_term = word->term;
     if (word->says_behind)
-        shown->behind = word->behind == WIRE_BEHIND_UNKNOWN ? REPLICA_UNKNOWN : word->behind;
+        shown->behind = word->behind == WIRE_BEHIND_UNKNOWN ? REPLICA_UNKNOWN : word->behind - 1;
     shared_set(&shown->at->heard_ns, turn->now_ns);
     show_flags(replica);
     note_level(replica, word->commit, turn->now_ns);

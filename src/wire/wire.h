@@ -149,8 +149,8 @@ struct wire_beat { /* R6: one of each group that the sender leads (HEARTBEAT) or
     struct group_id group;
     struct replica_id from, to;
     uint64_t term, round, commit;
-    uint64_t behind; /* HEARTBEAT: bytes of the committed entries that the receiver has not accepted
-                        yet, as far as the sender has heard */
+    uint64_t behind; /* HEARTBEAT: 1 + bytes of the committed entries that the receiver has not
+                        accepted yet, as far as the sender has heard; 0: not said */
     bool agreed;     /* ANSWER */
 };
 

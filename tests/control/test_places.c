@@ -140,8 +140,8 @@ static void refusals(void **state)
         const char *request, *says;
     } table[] = {
         {"PARTITION", "arguments for 'partition' command: EXPLAIN"},
-        {"PARTITION EXPLAIN", "PARTITION EXPLAIN takes the id of a partition"},
-        {"PARTITION EXPLAIN 1 2", "takes the id of a partition"},
+        {"PARTITION EXPLAIN", "PARTITION takes EXPLAIN partition"},
+        {"PARTITION EXPLAIN 1 2", "TRANSFER partition TO node"},
         {"PARTITION LOOK 1", "PARTITION knows EXPLAIN"},
         {"PARTITION EXPLAIN 77", "there is no partition '77': KEYSPACE INFO name shows those"},
         {"PARTITION EXPLAIN -1", "there is no partition '-1'"},

@@ -258,7 +258,7 @@ void replica_beat(struct replica *replica, struct replica_turn *turn, const stru
     struct shown_word word = {.from = beat->from,
                               .term = beat->term,
                               .commit = beat->commit,
-                              .says_behind = true,
+                              .says_behind = beat->behind,
                               .behind = beat->behind};
     if (!answer)
         shown_hear(replica, turn, &word);
