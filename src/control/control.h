@@ -138,6 +138,7 @@ struct control_partition {
     struct raft_configuration before;
     uint64_t change, settled;       /* how often that was changed; which of them its leader has
                                        reported as done: equal, nothing is under way */
+    uint64_t lead_change;           /* which of them was about who leads, at once; 0: none yet */
     struct replica_id next_replica; /* rises, never reused (R5) */
     struct node_id joiner;          /* whose join began the change; 0: nobody's */
     /* Of those named above: their logs were damaged, and they are never made again with nothing in

@@ -65,6 +65,7 @@ void lead_transfer(struct keyspace_work *work, const struct control_partition *n
         return;
     }
     wanted_set_nodes(keyspace, keyspace, &partition, &place);
+    partition.lead_change = partition.change;
     record_of_partition(&records[0], &partition);
     keyspace_write(work, records, 1);
 }

@@ -152,16 +152,6 @@ static void tell_placement(struct control *control, const struct control_partiti
     control->told_change = partition->change;
 }
 
-/* The same replicas as before: then the change may have been about who leads (lead.c). */
-static bool nobody_came(const struct control_partition *partition)
-{
-    const struct raft_configuration *before = &partition->before;
-    for (size_t i = 0; i < partition->wanted.member_count; i++)
-        if (!raft_find_member(before, partition->wanted.members[i].replica))
-            return false;
-    return true;
-}
-
 static void report(struct control *control, const struct control_partition *partition)
 {
     char key[CONTROL_REPORT_KEY_SIZE], text[24];
@@ -169,7 +159,7 @@ static void report(struct control *control, const struct control_partition *part
     snprintf(text, sizeof text, "%llu", (unsigned long long)partition->change);
     if (control_is_reported(control, key))
         (void)control_report(control, key, slice_of_text(text));
-    if (nobody_came(partition))
+    if (partition->lead_change == partition->change) /* PARTITION TRANSFER */
         node_prefer_soon(control->node, partition->group);
     if (partition->change != control->told_change ||
         !group_id_equal(partition->group, control->told_group))

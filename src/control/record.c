@@ -151,6 +151,8 @@ static json_t *json_of_change(const struct control_partition *partition)
         (int)wanted->election_quorum);
     if (wanted_voters(wanted) < wanted->member_count) /* of which earlier versions know nothing */
         json_object_set_new(change, "readers", json_of_members(wanted, RAFT_LEARNER));
+    if (partition->lead_change)
+        json_object_set_new(change, "lead", json_integer((json_int_t)partition->lead_change));
     if (wanted->sync)
         json_object_set_new(change, "sync", json_integer(wanted->sync));
     if (partition->before.member_count)
@@ -374,6 +376,7 @@ static bool take_change(const json_t *object, struct control_partition *partitio
     wanted->election_quorum = (uint32_t)election;
     (void)take_number(object, "sync", RAFT_SYNC_MAX, &sync); /* absent: it was never changed */
     wanted->sync = (uint8_t)sync;
+    (void)take_number(object, "lead", INT64_MAX, &partition->lead_change);
     return good && partition->change && wanted->member_count && is_sound(wanted);
 }
 
