@@ -249,18 +249,37 @@ static void serve_again(struct keyspace_work *work, struct control_node *node)
     write_duty(work, node->member.id, true);
 }
 
+/* "", or that all of a keyspace may be on that node alone. */
+static void say_sole(const struct control_catalogue *catalogue, struct node_id node,
+                     char out[CLUSTER_LINE_SIZE])
+{
+    out[0] = 0;
+    for (size_t i = 0; i < catalogue->partition_count; i++) {
+        const struct control_partition *partition = &catalogue->partitions[i];
+        const struct control_keyspace *keyspace = catalogue_find_id(catalogue, partition->keyspace);
+        if (!keyspace || keyspace->contract.replicas > 1 || !touches(catalogue, partition, node))
+            continue;
+        snprintf(out, CLUSTER_LINE_SIZE,
+                 ": of keyspace %s, which has one copy, partition %llu and all that is in it",
+                 keyspace->name, (unsigned long long)partition->group.value);
+        return;
+    }
+}
+
 static void remove_node(struct keyspace_work *work, struct control_node *node, bool force)
 {
     unsigned long long id = node->member.id.value;
     size_t left = control_replicas_on(&work->catalogue, node->member.id);
+    char sole[CLUSTER_LINE_SIZE];
+    say_sole(&work->catalogue, node->member.id, sole);
     if (left && !force)
         keyspace_fail(work,
                       "ERR node %llu has %zu replica%s yet: %s, and NODE LIST shows when it has "
-                      "none; NODE REMOVE %llu FORCE gives up what only it has",
+                      "none; NODE REMOVE %llu FORCE gives up what only it has%s",
                       id, left, left == 1 ? "" : "s",
                       node->duty == CONTROL_DUTY_DRAINS ? "it is being drained"
                                                         : "NODE DRAIN moves them away",
-                      id);
+                      id, sole);
     else if (take_duty(work, node, CONTROL_DUTY_REMOVED, "removed"))
         write_duty(work, node->member.id, true);
 }
@@ -446,18 +465,19 @@ void control_execute_node(struct command_call *call)
     bool removes = slice_is_word(word, "REMOVE"), replaces = slice_is_word(word, "REPLACE");
     bool by = call->count == 5 && slice_is_word(call->arguments[3], "BY");
     read_catalogue(&work);
-    if (slice_is_word(word, "RAISE") && call->count == 2 && work.catalogue.node_count)
-        facts_raise(&work);
-    else if (!drains && !undrains && !removes && !replaces)
+    bool raises = slice_is_word(word, "RAISE");
+    if (!drains && !undrains && !removes && !replaces && !raises)
         keyspace_fail(&work,
                       "ERR unknown subcommand '%.*s': NODE knows LIST, DRAIN, UNDRAIN, REPLACE, "
-                      "REMOVE and RAISE",
+                      "REMOVE, RAISE, REPORT and WHY",
                       (int)(word.size < 64 ? word.size : 64), (const char *)word.at);
-    else if (replaces ? !by : call->count != 3 && !(removes && forces))
+    else if (raises ? call->count != 2 : replaces ? !by : call->count != 3 && !(removes && forces))
         keyspace_fail(&work, "ERR wrong number of arguments: NODE takes DRAIN id, UNDRAIN id, "
                              "REPLACE id BY id, REMOVE id [FORCE], RAISE");
     else if (!work.catalogue.node_count)
         keyspace_fail(&work, "TRYAGAIN the cluster has just formed and writes its first records");
+    else if (raises)
+        facts_raise(&work);
     else {
         struct control_node *node = named_node(&work, call->arguments[2]);
         if (node && drains)

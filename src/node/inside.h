@@ -62,6 +62,7 @@ struct seen {
     uint64_t suspicions;                       /* how many there were */
     uint64_t round_trip_ns, round_trip_off_ns; /* usual, and how far from it usually; 0: unknown */
     char line[128];                            /* not told yet; "" : none */
+    uint64_t up_ns;                            /* its last link came up */
 };
 
 /* sign.c: what the file beside the logs says. */
@@ -232,6 +233,9 @@ void placed_deinit(struct node *node);
 /* sight.c */
 void sight_hear(struct node *node, struct node_id id);
 void sight_refuse(struct node *node, struct node_id id);
+void sight_link_up(struct node *node, struct node_id id);
+/* Its links have been up for an election timeout: if it was started just now, its vote is free. */
+bool sight_is_steady(const struct node *node, struct node_id id);
 /* An answer to what was sent at `began_ns`; 0: nobody knows when. */
 void sight_note_round_trip(struct node *node, struct node_id id, uint64_t began_ns);
 bool sight_is_suspected(const struct node *node, struct node_id id);

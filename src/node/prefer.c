@@ -25,6 +25,13 @@ static bool is_unfit(const struct node *node, const struct replica *replica, str
     return node_state_of(node, raft_node_of(now, to));
 }
 
+/* Who has just been started withholds its vote for a while (RAFT-10), and clients would wait. */
+static bool is_steady(const struct node *node, const struct replica *replica, struct replica_id to)
+{
+    const struct raft_configuration *now = raft_configuration(replica_raft(replica));
+    return sight_is_steady(node, raft_node_of(now, to));
+}
+
 /* No deadline of its own: a leader has a turn with each heartbeat. */
 void prefer_tick(struct node *node)
 {
@@ -42,7 +49,8 @@ void prefer_tick(struct node *node)
         }
         if (!group->willing_ns)
             group->willing_ns = now_ns;
-        if (!left || !(group->is_asked || is_due(group, now_ns)))
+        bool asked = group->is_asked && is_steady(node, group->replica, to);
+        if (!left || !(asked || is_due(group, now_ns)))
             continue;
         left--;
         replica_transfer(group->replica, &node->turn, to);

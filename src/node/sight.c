@@ -57,6 +57,19 @@ void sight_refuse(struct node *node, struct node_id id)
         cluster_detector_refuse(&seen->detector);
 }
 
+void sight_link_up(struct node *node, struct node_id id)
+{
+    struct seen *seen = seen_of(node, id);
+    if (seen)
+        seen->up_ns = node->turn.now_ns;
+}
+
+bool sight_is_steady(const struct node *node, struct node_id id)
+{
+    const struct seen *seen = find(node, id);
+    return seen && node->turn.now_ns >= seen->up_ns + node->options.timing.election_max_ns;
+}
+
 void sight_note_round_trip(struct node *node, struct node_id id, uint64_t began_ns)
 {
     struct seen *seen = seen_of(node, id);

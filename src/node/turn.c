@@ -183,6 +183,8 @@ bool node_next(struct node *node, struct peer_happening *out)
             peer_changed(node, out);
         if (out->kind == PEER_UP && node->started)
             awake_mark_leading(node);
+        if (out->kind == PEER_UP)
+            sight_link_up(node, out->node);
         if (out->kind == PEER_REFUSED || out->kind == PEER_HEARD)
             continue;
         if (out->kind != PEER_MESSAGE)

@@ -277,6 +277,44 @@ static void a_partition_is_led_where_it_is_asked_for(void **state)
     stage_destroy(stage);
 }
 
+static bool has_carts(struct stage *stage, void *node)
+{
+    struct replica *replica = stage_replica(stage, *(unsigned *)node, (struct group_id){2});
+    return replica && raft_view(replica_raft(replica))->leader.value;
+}
+
+/* It withholds its vote for a while, and clients would wait for that. */
+static void who_has_just_started_leads_a_moment_later(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_formed(3);
+    unsigned client = stage_connect(stage, 0), old = 0;
+    char request[48];
+    expect(stage, client, "KEYSPACE CREATE carts REPLICAS 3", "OK");
+    stage_run(stage, 2 * STAGE_SECOND);
+    while (!leads_carts(stage, &old))
+        old++;
+    unsigned started = (old + 1) % 3, third = (old + 2) % 3;
+    client = stage_connect(stage, third);
+    expect(stage, client, "SELECT carts", "OK");
+    stage_kill(stage, started);
+    stage_run(stage, 3 * STAGE_SECOND);
+    assert_true(stage_start(stage, started));
+    assert_true(stage_wait(stage, has_carts, &started, 5 * STAGE_SECOND));
+    snprintf(request, sizeof request, "PARTITION TRANSFER 2 TO %u", started + 1);
+    expect(stage, client, request, "OK");
+    uint64_t end = world_now_ns(stage->world) + 4 * STAGE_SECOND, longest = 0;
+    while (world_now_ns(stage->world) < end) {
+        uint64_t before = world_now_ns(stage->world);
+        assert_true(strtoul(stage_ask(stage, client, "INCR visits"), NULL, 10) > 0);
+        uint64_t took = world_now_ns(stage->world) - before;
+        longest = took > longest ? took : longest;
+    }
+    assert_true(leads_carts(stage, &started));
+    assert_in_range(longest, 0, 150 * STAGE_MS);
+    stage_destroy(stage);
+}
+
 static bool both_know(struct stage *stage, void *argument)
 {
     (void)argument;
@@ -319,6 +357,16 @@ static void what_would_break_a_contract_is_refused(void **state)
     expect_prefix(stage, client, "NODE DRAIN 9", "-ERR there is no node '9': NODE LIST");
     expect_prefix(stage, client, "NODE DRAIN", "-ERR wrong number of arguments");
     expect_prefix(stage, client, "NODE EXPLODE 1", "-ERR unknown subcommand 'EXPLODE'");
+    expect_prefix(stage, client, "NODE RAISE 3", "-ERR wrong number of arguments");
+    expect(stage, client, "KEYSPACE CREATE solo REPLICAS 1", "OK");
+    bool named = false;
+    for (unsigned i = 1; i <= 3; i++) {
+        char request[32];
+        snprintf(request, sizeof request, "NODE REMOVE %u", i);
+        named |=
+            strstr(stage_ask(stage, client, request), "of keyspace solo, which has one") != NULL;
+    }
+    assert_true(named);
     expect_prefix(stage, client, "NODE REPLACE 1 BY 1", "-ERR a node cannot take its own place");
     expect_prefix(stage, client, "REPLICA MOVE 1/1 TO 2",
                   "-ERR node 2 has a replica of partition 1");
@@ -495,6 +543,7 @@ int main(void)
         cmocka_unit_test(a_node_is_drained),
         cmocka_unit_test(each_node_in_turn_under_load),
         cmocka_unit_test(a_partition_is_led_where_it_is_asked_for),
+        cmocka_unit_test(who_has_just_started_leads_a_moment_later),
         cmocka_unit_test(drained_nodes_start_again),
         cmocka_unit_test(what_would_break_a_contract_is_refused),
         cmocka_unit_test(a_node_is_called_back),
