@@ -58,10 +58,20 @@ static void gather(struct node *node, const struct replica *replica)
 
 /* ---- what they say of their nodes ---- */
 
+/* Clients of what it led would wait until it has loaded. What is at rest is current. */
+static bool is_loading(const struct node *node)
+{
+    const struct list *link = node->started ? node->awake.next : &node->awake;
+    for (; link != &node->awake; link = link->next)
+        if (!replica_is_current(list_item(link, struct group, awake)->replica))
+            return true;
+    return false;
+}
+
 static uint8_t own_state(const struct node *node)
 {
-    return (uint8_t)((node->ends ? WIRE_NODE_ENDS : 0) |
-                     (node_disk(node) != NODE_DISK_WELL ? WIRE_NODE_FULL : 0));
+    bool unfit = node_disk(node) != NODE_DISK_WELL || is_loading(node);
+    return (uint8_t)((node->ends ? WIRE_NODE_ENDS : 0) | (unfit ? WIRE_NODE_FULL : 0));
 }
 
 static void note_state(struct node *node, struct node_id from, uint8_t state)

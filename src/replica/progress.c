@@ -17,6 +17,12 @@ static bool has_snapshot_to_come(const struct replica *replica)
     return replica_is_loading(replica) || replica_wants_snapshot(replica);
 }
 
+bool replica_is_current(const struct replica *replica)
+{
+    return !has_snapshot_to_come(replica) &&
+           replica->executed + CURRENT_ENTRIES >= replica_known_commit(replica);
+}
+
 void replica_measure(struct replica *replica, const struct replica_turn *turn)
 {
     struct bootstrap_point point = {.at_ns = turn->now_ns,
@@ -25,7 +31,7 @@ void replica_measure(struct replica *replica, const struct replica_turn *turn)
                                     .of = replica_known_commit(replica),
                                     .bytes = replica->executed_bytes};
     bool loads = has_snapshot_to_come(replica);
-    if (!loads && point.done + CURRENT_ENTRIES >= point.of) {
+    if (replica_is_current(replica)) {
         bootstrap_meter_reset(&replica->bootstrap->meter);
         return;
     }

@@ -240,6 +240,9 @@ void replica_receive_snapshot(struct replica *replica, struct replica_turn *turn
 /* While its store is received or loaded: how much of it, 0 to 100; else -1. It votes meanwhile, and
  * serves nothing. */
 int replica_bootstrap_percent(const struct replica *replica);
+/* It has loaded its store, and executed all but the last of what is committed as far as it knows.
+ */
+bool replica_is_current(const struct replica *replica);
 /* How far one is that is not current: with its snapshot, else with its log. */
 struct replica_progress {
     unsigned percent;       /* a snapshot: 50 received, 100 loaded; a log: of what is committed */

@@ -137,8 +137,8 @@ struct wire_hello { /* the first message in each direction */
 /* What each heartbeat and each answer says of its sender. */
 enum wire_node_state {
     WIRE_NODE_ENDS = 1, /* it is being stopped: nobody is to wait for its copies (R15) */
-    WIRE_NODE_FULL =
-        2, /* its disk has no room, or stands still: it is not to be handed leadership */
+    WIRE_NODE_FULL = 2, /* its disk has no room, or stands still, or it loads: it is not to be
+                           handed leadership */
     WIRE_NODE_STATES = 3
 };
 
