@@ -371,6 +371,23 @@ static void find_of_node(struct admin *admin, struct admin_findings *findings)
         admin_add_finding(findings, &finding);
 }
 
+/* Who is suspected here: whether anything depends on it is for who asks to say, too. */
+static void find_suspected(struct admin *admin, struct admin_findings *findings)
+{
+    const struct node_formation *formation = node_formation(admin->node);
+    struct node_sight sight;
+    for (size_t i = 0; i < formation->member_count; i++) {
+        struct cluster_finding finding = {.rule = CLUSTER_WHY_SUSPECTED,
+                                          .node = formation->members[i].id,
+                                          .peer = formation->self};
+        if (!node_look(admin->node, finding.node, &sight) || !sight.suspected_since_ms)
+            continue;
+        finding.since_ms = sight.suspected_since_ms;
+        finding.have = sight.phi;
+        admin_add_finding(findings, &finding);
+    }
+}
+
 void admin_find(struct admin *admin, const struct admin_scope *scope,
                 struct admin_findings *findings)
 {
@@ -383,6 +400,7 @@ void admin_find(struct admin *admin, const struct admin_scope *scope,
                             .wall_ms = node_turn(node)->wall_us / 1000,
                             .tells_each = scope->kind != ADMIN_SCOPE_KEYSPACE};
     find_of_node(admin, findings);
+    find_suspected(admin, findings);
     for (size_t i = 0; i < node_group_count(node); i++) {
         finder.replica = node_group_at(node, i);
         finder.members = raft_configuration(replica_raft(finder.replica));

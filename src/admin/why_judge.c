@@ -112,7 +112,8 @@ static const struct admin_told *newest(const struct span *span, enum cluster_rul
 bool admin_is_of_node(enum cluster_rule rule)
 {
     return rule == CLUSTER_WHY_DISK_FULL || rule == CLUSTER_WHY_DISK_STALLED ||
-           rule == CLUSTER_WHY_DAMAGED || rule == CLUSTER_WHY_UNREACHED;
+           rule == CLUSTER_WHY_DAMAGED || rule == CLUSTER_WHY_UNREACHED ||
+           rule == CLUSTER_WHY_SUSPECTED;
 }
 
 /* The leader's word, or a replica's of itself. */
@@ -326,16 +327,48 @@ static bool is_there(const struct admin_inquiry *inquiry, const struct cluster_f
     return false;
 }
 
+/* That it is gone, and since when, says more than that it is suspected. */
+static bool is_known_gone(const struct admin_inquiry *inquiry, struct node_id node)
+{
+    for (size_t i = 0; i < inquiry->out.count; i++) {
+        const struct cluster_finding *finding = &inquiry->out.list[i];
+        bool is_peer =
+            finding->rule == CLUSTER_WHY_MISSING || finding->rule == CLUSTER_WHY_NOT_ASKED;
+        bool is = is_peer ? node_id_equal(finding->peer, node)
+                          : finding->rule == CLUSTER_WHY_DOWN && node_id_equal(finding->node, node);
+        if (is && finding->since_ms)
+            return true;
+    }
+    return false;
+}
+
+/* Who asks about one replica does not ask who else is silent. */
+static bool is_elsewhere(const struct admin_inquiry *inquiry, struct node_id node)
+{
+    const struct admin_target *target = &inquiry->target;
+    const struct control_partition *partition =
+        catalogue_find_group(inquiry->catalogue, (struct group_id){target->scope.id});
+    return target->replica.value &&
+           !(partition &&
+             node_id_equal(raft_node_of(partition_wanted(partition), target->replica), node));
+}
+
+static void judge_node(struct admin_inquiry *inquiry, const struct cluster_finding *finding)
+{
+    bool is_suspicion = finding->rule == CLUSTER_WHY_SUSPECTED;
+    bool is_said = is_suspicion &&
+                   (is_known_gone(inquiry, finding->node) || is_elsewhere(inquiry, finding->node));
+    if (carries(inquiry, finding->node) && !is_there(inquiry, finding) && !is_said)
+        admin_add_finding(&inquiry->out, finding);
+}
+
 static void judge_nodes(struct admin_inquiry *inquiry)
 {
     const struct admin_scope *scope = &inquiry->target.scope;
     struct node_id node = {scope->id};
-    for (size_t i = 0; i < inquiry->count; i++) {
-        const struct cluster_finding *finding = &inquiry->told[i].finding;
-        bool is = admin_is_of_node(finding->rule) && carries(inquiry, finding->node);
-        if (is && !is_there(inquiry, finding))
-            admin_add_finding(&inquiry->out, finding);
-    }
+    for (size_t i = 0; i < inquiry->count; i++)
+        if (admin_is_of_node(inquiry->told[i].finding.rule))
+            judge_node(inquiry, &inquiry->told[i].finding);
     if (scope->kind != ADMIN_SCOPE_NODE || has_answered(inquiry, node))
         return;
     struct cluster_finding finding = {.rule = CLUSTER_WHY_UNREACHED,

@@ -344,6 +344,7 @@ enum cluster_rule {
     CLUSTER_WHY_FOLLOWS = 23, /* a replica knows a leader, peer; need: term */
     /* Came later. */
     CLUSTER_WHY_DISK_STALLED = 24, /* of a node: its syncs do not end */
+    CLUSTER_WHY_SUSPECTED = 25,    /* a node, by peer; have: phi in thousandths (CLUSTER-12) */
     CLUSTER_WHY_END
 };
 

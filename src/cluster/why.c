@@ -29,6 +29,7 @@ static const char *const words[CLUSTER_WHY_END] = {
     [CLUSTER_WHY_LED] = "led",
     [CLUSTER_WHY_FOLLOWS] = "follows",
     [CLUSTER_WHY_DISK_STALLED] = "disk-stalled",
+    [CLUSTER_WHY_SUSPECTED] = "suspected",
 };
 
 const char *cluster_why_word(enum cluster_rule rule)
@@ -209,6 +210,18 @@ static void say_unreached(const struct line *line)
     print_since(line->finding, line->out);
 }
 
+static void say_suspected(const struct line *line)
+{
+    uint64_t phi = line->finding->have;
+    buffer_print(line->out, "node %" PRIu64 " is suspected by ", line->finding->node.value);
+    say_peer(line);
+    print_since(line->finding, line->out);
+    buffer_print(line->out,
+                 ": nothing is heard of it (phi %" PRIu64 ".%" PRIu64 "), and no requests are "
+                 "handed on to it until something is",
+                 phi / 1000, phi / 100 % 10);
+}
+
 /* ---- of a replica ---- */
 
 static void say_down(const struct line *line)
@@ -310,6 +323,7 @@ static void tell_rest(const struct line *line)
                  ": a sync took longer than a second, and it hands over what it leads; look at "
                  "the disk and at what else writes to it");
         break;
+    case CLUSTER_WHY_SUSPECTED: say_suspected(line); break;
     case CLUSTER_WHY_DAMAGED:
         say_node(line, " has no replica",
                  ": its log was damaged or lost, and it waits for the leader of system to take it "

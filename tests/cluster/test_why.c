@@ -27,6 +27,9 @@ static const struct {
      "then it takes no writes; free some space, no restart is needed"},
     {{.rule = CLUSTER_WHY_UNREACHED, .node = {1}, .peer = {3}, .since_ms = AT},
      "node 3 at h:1 cannot be reached from node 1 since 2026-11-22T09:05:01Z"},
+    {{.rule = CLUSTER_WHY_SUSPECTED, .node = {2}, .peer = {3}, .since_ms = AT, .have = 9876},
+     "node 2 is suspected by node 3 at h:1 since 2026-11-22T09:05:01Z: nothing is heard of it (phi "
+     "9.8), and no requests are handed on to it until something is"},
     {{.rule = CLUSTER_WHY_DOWN,
       .group = {2},
       .replica = {3},

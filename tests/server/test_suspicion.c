@@ -50,6 +50,30 @@ static void a_suspected_leader_gets_no_requests(void **state)
     }
 }
 
+/* CLUSTER-11: a suspicion has its line where something depends on that node, until it is heard. */
+static void why_names_a_suspected_node(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_formed(3);
+    unsigned leader = stage_leader(stage), other = stage_follower(stage);
+    unsigned client = stage_connect(stage, other);
+    char line[64], request[32];
+    snprintf(line, sizeof line, "node %u is suspected by node %u", leader + 1, other + 1);
+    snprintf(request, sizeof request, "WHY NODE %u", other + 1);
+    assert_null(strstr(stage_ask(stage, client, "WHY KEYSPACE default"), "suspected"));
+    world_pause(stage->world, stage->nodes[leader].machine);
+    struct pair pair = {other, leader};
+    assert_true(stage_wait(stage, suspects, &pair, STAGE_SECOND));
+    const char *told = stage_ask(stage, client, "WHY KEYSPACE default");
+    assert_non_null(strstr(told, line));
+    assert_non_null(strstr(told, "(phi "));
+    assert_null(strstr(stage_ask(stage, client, request), line)); /* of that node nothing is so */
+    world_resume(stage->world, stage->nodes[leader].machine);
+    stage_run(stage, 2 * STAGE_SECOND);
+    assert_null(strstr(stage_ask(stage, client, "WHY KEYSPACE default"), "suspected"));
+    stage_destroy(stage);
+}
+
 /* It heard nobody for seconds, and knows that it is its own doing. */
 static void a_pause_is_nobodys_silence(void **state)
 {
@@ -140,6 +164,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_suspected_leader_gets_no_requests),
+        cmocka_unit_test(why_names_a_suspected_node),
         cmocka_unit_test(a_pause_is_nobodys_silence),
         cmocka_unit_test(all_slept),
         cmocka_unit_test(a_report_is_no_proof),
