@@ -81,6 +81,10 @@ size_t command_count(const struct command_table *table);
 const struct command *command_at(const struct command_table *table,
                                  size_t i); /* in order of names */
 
+/* A command of Redis that is not here, in any case. *use: what does its work here; NULL: nothing
+ * does. */
+bool command_is_absent(struct slice name, const char **use);
+
 /* False: wrong number of arguments. */
 bool command_arity_fits(const struct command *command, size_t count);
 /* The keys of a request one after the other: the index of the first key behind argument `after`; 0

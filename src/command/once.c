@@ -48,7 +48,8 @@ size_t command_take_once(const struct command_table *table, const struct slice *
         return refuse(why, "a client id may not begin with a zero byte: ",
                       slice_of(request->client.at + 1, request->client.size - 1), "");
     if (!take_number(arguments[2], &request->number))
-        return refuse(why, "ONCE takes sequence numbers from 1 on, not ", arguments[2], "");
+        return refuse(why, "ONCE takes sequence numbers from 1 on, not ", arguments[2],
+                      ": ONCE client number [OPEN lowest] command");
     if (count > 5 && slice_is_word(arguments[3], "OPEN")) {
         if (!take_number(arguments[4], &request->lowest_open) ||
             request->lowest_open > request->number)
@@ -62,7 +63,8 @@ size_t command_take_once(const struct command_table *table, const struct slice *
     if (!command_arity_fits(command, count - inner))
         return refuse(why, "wrong number of arguments for ", arguments[inner], " command");
     if (!may_be_repeated(command))
-        return refuse(why, "ONCE is for commands that write data: ", arguments[inner], " is none");
+        return refuse(why, "ONCE is for commands that write data: ", arguments[inner],
+                      " is none, send it without ONCE");
     return inner;
 }
 

@@ -169,7 +169,8 @@ void keyspace_serve_ack(struct server_call *call)
     else if (asks_for_less(contract, ack))
         reply_error(call->reply,
                     "ERR a connection may ask for more than its keyspace promises (%s, FAILOVER "
-                    "safe), not for less",
+                    "safe), not for less: ACK all works, and KEYSPACE ALTER to FAILOVER available "
+                    "allows this one",
                     cluster_ack_word(contract, word));
     else if (!asks_for_too_many(call, client->keyspace, contract, ack))
         reply_ok(call->reply);

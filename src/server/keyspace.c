@@ -46,11 +46,17 @@ void keyspace_serve_select(struct server_call *call)
     int64_t number = -1;
     bool is_number = slice_to_i64(word, &number) == STATUS_OK;
     if (!is_number && !cluster_name_is_valid(word)) {
-        reply_error(call->reply, "ERR value is not an integer or out of range");
+        reply_error(call->reply,
+                    "ERR value is not an integer or out of range: SELECT takes 0 to "
+                    "%d, or a name of KEYSPACE LIST",
+                    STORE_DATABASES - 1);
         return;
     }
     if (is_number && (number < 0 || number >= STORE_DATABASES)) {
-        reply_error(call->reply, "ERR DB index is out of range");
+        reply_error(call->reply,
+                    "ERR DB index is out of range: SELECT takes 0 to %d, or a name "
+                    "of KEYSPACE LIST",
+                    STORE_DATABASES - 1);
         return;
     }
     if (number == 0 || slice_is_word(word, "default")) {

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 
 #include <stdio.h>
+#include <string.h>
 
 void route_push_reply(struct server *server, struct session *session, struct pending *pending,
                       const struct reply *reply, size_t before)
@@ -94,6 +95,13 @@ static void refuse_unknown(struct reply *reply, const struct slice *arguments, s
 {
     char words[160] = "";
     size_t used = 0;
+    const char *use;
+    if (command_is_absent(arguments[0], &use)) {
+        reply_error(reply, "ERR unknown command '%.*s': not available here%s%s",
+                    (int)arguments[0].size, (const char *)arguments[0].at, use ? "; " : "",
+                    use ? use : "");
+        return;
+    }
     for (size_t i = 1; i < count && used < 128; i++) {
         int size = (int)(arguments[i].size < 128 - used ? arguments[i].size : 128 - used);
         used += (size_t)snprintf(words + used, sizeof words - used, "'%.*s' ", size,
@@ -102,6 +110,23 @@ static void refuse_unknown(struct reply *reply, const struct slice *arguments, s
     reply_error(reply, "ERR unknown command '%.*s', with args beginning with: %s",
                 (int)(arguments[0].size < 128 ? arguments[0].size : 128),
                 (const char *)arguments[0].at, words);
+}
+
+/* What the command takes, where it is not what Redis users know. NULL: Redis says no more. */
+static const char *form_of(const struct command *command)
+{
+    static const struct {
+        const char *name, *form;
+    } forms[] = {{"WAIT", "WAIT number|QUORUM|ALL ms"},
+                 {"WAITAOF", "WAITAOF 0|1 number ms"},
+                 {"ONCE", "ONCE client number [OPEN lowest] command ..."},
+                 {"SELECT", "SELECT number|name"}};
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++)
+        if (strcmp(forms[i].name, command->name) == 0)
+            return forms[i].form;
+    /* Of these the summary begins with the words that may come next. */
+    bool has_verbs = (command->flags & COMMAND_ADMIN) && command->arity == -2;
+    return has_verbs ? command->summary : NULL;
 }
 
 static void refuse(struct server *server, struct client *client, const struct command *command,
@@ -119,10 +144,9 @@ static void refuse(struct server *server, struct client *client, const struct co
                 break;
         }
         name[sizeof name - 1] = 0;
-        /* Of these the summary begins with the words that may come next. */
-        bool has_verbs = (command->flags & COMMAND_ADMIN) && command->arity == -2;
+        const char *form = form_of(command);
         reply_error(&reply, "ERR wrong number of arguments for '%s' command%s%s", name,
-                    has_verbs ? ": " : "", has_verbs ? command->summary : "");
+                    form ? ": " : "", form ? form : "");
     } else {
         refuse_unknown(&reply, arguments, count);
     }

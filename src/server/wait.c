@@ -105,10 +105,12 @@ static void give_up(struct server *server, struct session *session, struct pendi
                     unsigned copies)
 {
     char error[160];
-    snprintf(
-        error, sizeof error,
-        "NOREPLICAS the writes of this connection are on %u replicas, not on %u, after %llu ms",
-        copies, pending->wait->copies, (unsigned long long)(pending->wait->limit_ns / 1000000));
+    snprintf(error, sizeof error,
+             "NOREPLICAS the writes of this connection are on %u replicas, not on %u, after %llu "
+             "ms; WHY "
+             "KEYSPACE names what is missing",
+             copies, pending->wait->copies,
+             (unsigned long long)(pending->wait->limit_ns / 1000000));
     session_fail(server, session, pending, error);
 }
 

@@ -113,13 +113,19 @@ static void forms(void **state)
 {
     (void)state;
     STAGE_PLAY(
-        {"ONCE c 0 INCR n", "-ERR ONCE takes sequence numbers from 1 on, not '0'"},
-        {"ONCE c x INCR n", "-ERR ONCE takes sequence numbers from 1 on, not 'x'"},
+        {"ONCE c 0 INCR n",
+         "-ERR ONCE takes sequence numbers from 1 on, not '0': ONCE client number [OPEN lowest] "
+         "command"},
+        {"ONCE c x INCR n",
+         "-ERR ONCE takes sequence numbers from 1 on, not 'x': ONCE client number [OPEN lowest] "
+         "command"},
         {"ONCE '' 1 INCR n", "-ERR a client id has 1 to 128 bytes: ''"},
         {"ONCE c 5 OPEN 6 INCR n", "-ERR OPEN takes the lowest number not answered yet, not '6'"},
         {"ONCE c 1 NOSUCH n", "-ERR unknown command 'NOSUCH'"},
         {"ONCE c 1 INCR", "-ERR wrong number of arguments for 'INCR' command"},
-        {"ONCE c 1 GET n", "-ERR ONCE is for commands that write data: 'GET' is none"},
+        {"ONCE c 1 GET n",
+         "-ERR ONCE is for commands that write data: 'GET' is none, send it without "
+         "ONCE"},
         {"ONCE c 1 _ZPUT n a b", "-ERR unknown command '_ZPUT'"},
         {"ONCE c 1 OPEN n", "-ERR unknown command 'OPEN'"});
 }

@@ -376,15 +376,42 @@ static void describes_all(void **state)
     }
 }
 
+/* What is named as absent is, and has no effect on what is merely misspelt. */
+static void test_absent_commands(void **state)
+{
+    static const struct {
+        const char *name, *use;
+    } names[] = {
+        {"BLPOP", "use the same command without B"}, {"blpop", "use the same command without B"},
+        {"EVAL", "use WATCH, MULTI and EXEC"},       {"SUBSCRIBE", "use a list"},
+        {"CLUSTER", "any node takes any command"},   {"ACL", NULL}};
+    static const char *const others[] = {"", " ", "BLPO", "BLPOPX", "BLPOP BRPOP", "NOSUCH", "GET"};
+    (void)state;
+    struct command_table *table = command_table_create(NULL, 0);
+    const char *use;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        assert_true(command_is_absent(slice_of_text(names[i].name), &use));
+        assert_null(command_find(table, slice_of_text(names[i].name)));
+        assert_int_equal(names[i].use == NULL, use == NULL);
+        if (use)
+            assert_memory_equal(names[i].use, use, strlen(names[i].use));
+    }
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        assert_false(command_is_absent(slice_of_text(others[i]), &use));
+    for (size_t i = 0; i < command_count(table); i++)
+        assert_false(command_is_absent(slice_of_text(command_at(table, i)->name), &use));
+    command_table_destroy(table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(any_case),         cmocka_unit_test(rows_of_others),
-        cmocka_unit_test(golden_numbers),   cmocka_unit_test(rows_are_whole),
-        cmocka_unit_test(keys_of_requests), cmocka_unit_test(whole_requests),
-        cmocka_unit_test(patterns),         cmocka_unit_test(hostile_pattern),
-        cmocka_unit_test(describes),        cmocka_unit_test(describes_in_resp3),
-        cmocka_unit_test(describes_all),
+        cmocka_unit_test(test_absent_commands), cmocka_unit_test(any_case),
+        cmocka_unit_test(rows_of_others),       cmocka_unit_test(golden_numbers),
+        cmocka_unit_test(rows_are_whole),       cmocka_unit_test(keys_of_requests),
+        cmocka_unit_test(whole_requests),       cmocka_unit_test(patterns),
+        cmocka_unit_test(hostile_pattern),      cmocka_unit_test(describes),
+        cmocka_unit_test(describes_in_resp3),   cmocka_unit_test(describes_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

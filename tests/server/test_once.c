@@ -167,8 +167,10 @@ static void where_it_is_refused(void **state)
     assert_string_equal("-ERR ONCE is not allowed inside a transaction",
                         stage_ask(stage, client, "ONCE c 1 INCR n"));
     assert_memory_equal("-EXECABORT", stage_ask(stage, client, "EXEC"), 10);
-    assert_string_equal("-ERR wrong number of arguments for 'once' command",
-                        stage_ask(stage, client, "ONCE c 1"));
+    assert_string_equal(
+        "-ERR wrong number of arguments for 'once' command: ONCE client number [OPEN "
+        "lowest] command ...",
+        stage_ask(stage, client, "ONCE c 1"));
     assert_memory_equal("-ERR ONCE is for commands that write",
                         stage_ask(stage, client, "ONCE c 1 PING"), 36);
     assert_memory_equal("-ERR ONCE is for commands that write",

@@ -68,6 +68,9 @@ static void an_abort_scene(struct stage *stage, unsigned client, unsigned other)
     expect(stage, client, "MULTI", "OK");
     expect(stage, client, "SET a 1", "QUEUED");
     expect_prefix(stage, client, "NOSUCH", "-ERR unknown command");
+    expect(stage, client, "blpop l 0",
+           "-ERR unknown command 'blpop': not available here; use the same command without B, "
+           "again while its answer is empty");
     expect_prefix(stage, client, "EXEC", "-EXECABORT");
     expect(stage, client, "MULTI", "OK");
     expect(stage, client, "SET a 1", "QUEUED");
@@ -148,12 +151,18 @@ static void a_wait_scene(struct stage *stage, unsigned client, unsigned other)
     expect_prefix(stage, client, "WAITAOF 2 1 100",
                   "-ERR value is not an integer or out of range; WAITAOF takes 0 or 1");
     expect_prefix(stage, client, "WAIT 1 -1", "-ERR timeout is negative");
+    expect(stage, client, "WAIT QUORUM",
+           "-ERR wrong number of arguments for 'wait' command: WAIT number|QUORUM|ALL ms");
+    expect(stage, client, "SELECT 16",
+           "-ERR DB index is out of range: SELECT takes 0 to 15, or a name of KEYSPACE LIST");
     expect(stage, client, "ACK", "quorum");
     expect(stage, client, "ACK all", "OK");
     expect(stage, client, "SET a 2", "OK");
     expect(stage, client, "ACK semisync:1", "OK");
     expect(stage, client, "ACK", "semisync:1");
-    expect_prefix(stage, client, "ACK async", "-ERR a connection may ask for more");
+    expect(stage, client, "ACK async",
+           "-ERR a connection may ask for more than its keyspace promises (quorum, FAILOVER safe), "
+           "not for less: ACK all works, and KEYSPACE ALTER to FAILOVER available allows this one");
     expect_prefix(stage, client, "ACK nothing", "-ERR ACK is");
 }
 
