@@ -400,6 +400,9 @@ void watches_deinit(struct watches *watches);
     "space, no restart is needed"
 enum routed route_request(struct server *server, struct client *client,
                           const struct slice *arguments, size_t count);
+/* unled.c: why nobody leads the group, as the error of a request that waited for a leader. False:
+ * not known here, or an election is under way. */
+bool unled_tell(struct server *server, struct group_id group, char why[ROUTE_WHY_SIZE]);
 enum routed route_data(struct server *server, struct client *client, const struct command *command,
                        const struct slice *arguments, size_t count);
 /* A verb that another node asks of this one (COMMAND_PEER). False: it is the leader's to run. */

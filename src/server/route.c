@@ -256,11 +256,35 @@ static enum routed refuse_with(struct server *server, struct client *client, con
     return ROUTED_DONE;
 }
 
+/* What waits for the catalogue waits for keyspace system. */
+static bool waits_for(struct server *server, struct client *client, const struct command *command,
+                      const struct slice *arguments, size_t count, struct group_id *group)
+{
+    char why[ROUTE_WHY_SIZE];
+    *group = GROUP_SYSTEM;
+    if (client->select_ticket || is_served_here(server, command))
+        return true;
+    return (!(command->flags & COMMAND_PARTITIONS) || client->keyspace == KEYSPACE_DEFAULT) &&
+           keyspace_find_group(server, client, command, arguments, count, group, why);
+}
+
+static enum routed refuse_late(struct server *server, struct client *client,
+                               const struct command *command, const struct slice *arguments,
+                               size_t count)
+{
+    struct group_id group;
+    char why[ROUTE_WHY_SIZE];
+    bool told = !client->works && !client->ended &&
+                waits_for(server, client, command, arguments, count, &group) &&
+                unled_tell(server, group, why);
+    return refuse_with(server, client, told ? why : why_late(server, client));
+}
+
 enum routed route_data(struct server *server, struct client *client, const struct command *command,
                        const struct slice *arguments, size_t count)
 {
     if (client->late)
-        return refuse_with(server, client, why_late(server, client));
+        return refuse_late(server, client, command, arguments, count);
     if (client->select_ticket &&
         !control_is_confirmed(server->options.control, client->select_ticket))
         return ROUTED_HOLD; /* its keyspace may be newer than the catalogue here */
@@ -339,7 +363,7 @@ enum routed route_request(struct server *server, struct client *client,
         : command->flags & COMMAND_ONCE   ? once_start(server, client, command, arguments, count)
                                           : route_data(server, client, command, arguments, count);
     if (routed == ROUTED_HOLD && client->late)
-        return refuse_with(server, client, why_late(server, client)); /* SELECT waits too */
+        return refuse_late(server, client, command, arguments, count); /* SELECT waits too */
     if (routed == ROUTED_HOLD && !client->moves)
         route_hold(server, client);
     return routed;
@@ -391,6 +415,16 @@ static const char still_unknown[] =
     "UNKNOWNOUTCOME no leader answered in time: the write may or may not have happened; ONCE with "
     "the same number tells";
 
+static void fail_late(struct server *server, struct session *session, struct pending *pending)
+{
+    char why[ROUTE_WHY_SIZE];
+    if (pending->unsure)
+        session_fail(server, session, pending, still_unknown);
+    else
+        session_fail(server, session, pending,
+                     unled_tell(server, pending->group, why) ? why : too_late);
+}
+
 /* Requests that the old leader refused go first, in their order. True: none is left. */
 static bool reroute(struct server *server, struct client *client, uint64_t now_ns)
 {
@@ -409,7 +443,7 @@ static bool reroute(struct server *server, struct client *client, uint64_t now_n
         /* What is answered behind an ONCE changes nothing for it: where that ran, so had this. */
         bool overtaken = *word & bit && !pending->once;
         if (pending->kind == PENDING_REROUTE && (overtaken || late))
-            session_fail(server, session, pending, pending->unsure ? still_unknown : too_late);
+            fail_late(server, session, pending);
         *word |= pending->kind == PENDING_READY || pending->kind == PENDING_GATED ? bit : 0;
     }
     for (size_t i = 0, sent = 0; i < session->count && all; i++) {

@@ -74,6 +74,33 @@ static void why_names_a_suspected_node(void **state)
     stage_destroy(stage);
 }
 
+/* SERVER-3: who waited in vain is told why, where the node knows it. */
+static void a_lost_majority_is_named(void **state)
+{
+    (void)state;
+    struct stage *stage = stage_formed(3);
+    unsigned other = stage_follower(stage), client = stage_connect(stage, other);
+    assert_string_equal("OK", stage_ask(stage, client, "KEYSPACE CREATE carts"));
+    stage_isolate(stage, other);
+    stage_run(stage, 3 * STAGE_SECOND);
+    const char *hears = "has no leader: this node hears 1 of its 3 voters, and an election needs "
+                        "2; the command did not run";
+    const char *told = stage_ask(stage, client, "SET a 1");
+    assert_memory_equal("-TRYAGAIN partition 1 of default ", told, 33);
+    assert_non_null(strstr(told, hears));
+    told = stage_ask(stage, client, "SELECT carts");
+    assert_memory_equal("-TRYAGAIN partition 0 of system ", told, 32);
+    assert_non_null(strstr(told, hears));
+    stage_heal(stage);
+    stage_run(stage, 3 * STAGE_SECOND);
+    assert_string_equal("OK", stage_ask(stage, client, "SELECT carts"));
+    stage_isolate(stage, other);
+    stage_run(stage, 3 * STAGE_SECOND);
+    told = stage_ask(stage, client, "GET a");
+    assert_memory_equal("-TRYAGAIN partition 2 of carts ", told, 31);
+    stage_destroy(stage);
+}
+
 /* It heard nobody for seconds, and knows that it is its own doing. */
 static void a_pause_is_nobodys_silence(void **state)
 {
@@ -165,6 +192,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_suspected_leader_gets_no_requests),
         cmocka_unit_test(why_names_a_suspected_node),
+        cmocka_unit_test(a_lost_majority_is_named),
         cmocka_unit_test(a_pause_is_nobodys_silence),
         cmocka_unit_test(all_slept),
         cmocka_unit_test(a_report_is_no_proof),
