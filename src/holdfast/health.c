@@ -16,6 +16,7 @@ struct count {
     int missing;         /* so many */
     bool single;         /* `default` has one copy only */
     bool majority;       /* it is a majority that it waits for */
+    bool unread;         /* nobody leads it, and its reads ask the leader */
     const json_t *away;  /* the voter, where one is away */
 };
 
@@ -55,26 +56,33 @@ static void count_nodes(const json_t *merged, struct count *count)
     }
 }
 
-/* Of the partition's keyspace; a majority where the node does not say (R2). */
-static int quorum_of(const json_t *merged, const json_t *partition, const char *which, int voters)
+/* The partition's; NULL: the node that was asked does not know it. */
+static const json_t *keyspace_of(const json_t *merged, const json_t *partition)
 {
     size_t i;
     json_t *keyspace;
     json_array_foreach(json_object_get(merged, "keyspaces"), i, keyspace)
     {
-        if (strcmp(merge_text(keyspace, "name"), merge_text(partition, "keyspace")) == 0 &&
-            merge_number(keyspace, which) > 0)
-            return (int)merge_number(keyspace, which);
+        if (strcmp(merge_text(keyspace, "name"), merge_text(partition, "keyspace")) == 0)
+            return keyspace;
     }
-    return voters / 2 + 1;
+    return NULL;
+}
+
+/* A majority where the node does not say (R2). */
+static int quorum_of(const json_t *merged, const json_t *partition, const char *which, int voters)
+{
+    int quorum = (int)merge_number(keyspace_of(merged, partition), which);
+    return quorum > 0 ? quorum : voters / 2 + 1;
 }
 
 /* More voters must be up than are, to elect a leader or to commit. */
 static void note_stuck(const json_t *partition, const json_t *away, int missing, bool majority,
-                       struct count *count)
+                       bool unread, struct count *count)
 {
     if (missing <= count->missing)
         return;
+    count->unread = unread;
     count->stuck = partition;
     count->missing = missing;
     count->majority = majority;
@@ -113,7 +121,8 @@ static void count_partition(const json_t *merged, const json_t *partition, struc
         spare = 0; /* it lives as long as its leader */
     if (spare < count->spare)
         count->spare = spare;
-    note_stuck(partition, away, needs - up, needs == voters / 2 + 1, count);
+    bool strong = strcmp(merge_text(keyspace_of(merged, partition), "read"), "strong") == 0;
+    note_stuck(partition, away, needs - up, needs == voters / 2 + 1, !led && strong, count);
     if (!led) {
         count->leaderless++;
         if (!count->first_leaderless)
@@ -160,14 +169,15 @@ static void say_stuck(struct health *health, const json_t *merged, const struct 
     long long partition = merge_number(count->stuck, "id");
     json_int_t node = merge_number(count->away, "node");
     const json_t *found = merge_find(json_object_get(merged, "nodes"), "id", node);
+    const char *refused = count->unread ? "reads and writes" : "writes";
     if (count->majority)
-        say(health, "; writes are refused until a majority is back");
+        say(health, "; %s are refused until a majority is back", refused);
     else if (count->away)
         say(health,
             "; %s/%lld waits for node %lld at %s: its contract lets nobody lead without that one",
             keyspace, partition, (long long)node, merge_text(found, "addr"));
     else
-        say(health, "; writes to %s/%lld are refused until %d more of its replicas %s back",
+        say(health, "; %s of %s/%lld are refused until %d more of its replicas %s back", refused,
             keyspace, partition, count->missing, count->missing == 1 ? "is" : "are");
 }
 

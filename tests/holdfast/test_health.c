@@ -49,7 +49,7 @@ static void test_the_majority_is_down(void **state)
     struct health health = health_of_views(views, 1);
     assert_false(health.good);
     assert_string_equal(health.sentence, "1 of 3 nodes up; no leader for 1 partition (default/1); "
-                                         "writes are refused until a majority is back");
+                                         "reads and writes are refused until a majority is back");
 }
 
 static void test_a_replica_catches_up(void **state)
@@ -146,8 +146,8 @@ static void test_only_the_leader_helps(void **state)
             strstr(health.sentence,
                    down == 1 ? "; default/1 waits for node 1 at n1:1: its contract lets nobody "
                                "lead without that one"
-                             : "; writes to default/1 are refused until 2 more of its replicas "
-                               "are back"));
+                             : "; reads and writes of default/1 are refused until 2 more of its "
+                               "replicas are back"));
     }
 }
 

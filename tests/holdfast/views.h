@@ -53,7 +53,8 @@ static inline json_t *make_view(const struct own_view *view)
                                      : "ok",
                  view->node == i + 1 ? "\"" : "");
     snprintf(text + strlen(text), sizeof text - strlen(text),
-             "],\"keyspaces\":[{\"name\":\"default\",\"mode\":\"leader\"}],\"partitions\":[{"
+             "],\"keyspaces\":[{\"name\":\"default\",\"mode\":\"leader\",\"read\":\"strong\"}],"
+             "\"partitions\":[{"
              "\"keyspace\":\"default\",\"id\":1,\"slots\":\"0-16383\",\"leader\":%s,\"term\":%d,"
              "\"commit\":9,\"replicas\":[",
              text_of_number(view->leader ? view->leader : -1, leader), view->term);
