@@ -3,6 +3,7 @@
 #include "holdfast/merge.h"
 
 #include <stdio.h>
+#include <time.h>
 
 const char *list_cell(const json_t *object, const char *name, char room[LIST_NUMBER_SIZE])
 {
@@ -10,6 +11,16 @@ const char *list_cell(const json_t *object, const char *name, char room[LIST_NUM
     if (!json_is_integer(value))
         return merge_text(object, name);
     snprintf(room, LIST_NUMBER_SIZE, "%lld", (long long)json_integer_value(value));
+    return room;
+}
+
+const char *list_time(json_int_t ms, char room[LIST_NUMBER_SIZE])
+{
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm parts;
+    if (!seconds || !gmtime_r(&seconds, &parts))
+        return "-";
+    strftime(room, LIST_NUMBER_SIZE, "%Y-%m-%dT%H:%M:%SZ", &parts);
     return room;
 }
 

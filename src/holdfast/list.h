@@ -10,6 +10,8 @@
 
 /* A member of an object as a cell: a number is written into `room`, "-" stands for nothing. */
 const char *list_cell(const json_t *object, const char *name, char room[LIST_NUMBER_SIZE]);
+/* A time of the clock as a cell, UTC; "-": it is 0, so nobody knows. */
+const char *list_time(json_int_t ms, char room[LIST_NUMBER_SIZE]);
 /* Prints a table behind an empty line, and ends it. */
 void list_print_table(struct table *table);
 /* The members of each object of `list` that `names` name, under `titles`. */

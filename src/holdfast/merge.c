@@ -103,6 +103,24 @@ static void copy(json_t *to, const char *name, const json_t *from)
         json_object_set_new(to, name, json_null());
 }
 
+/* Suspicion is of a pair of nodes: whoever answers says whom it suspects. */
+static json_t *suspected_by(struct views views, json_int_t id)
+{
+    json_t *result = json_array();
+    for (size_t i = 0; i < views.count; i++) {
+        const json_t *seen = merge_find(json_object_get(views.at[i], "nodes"), "id", id);
+        if (!views.at[i] || !same_cluster(views.at[i], views.at[0]) ||
+            merge_number(seen, "suspected_since_ms") <= 0)
+            continue;
+        json_t *made = json_object();
+        copy(made, "node", views.at[i]);
+        json_object_set(made, "since_ms", json_object_get(seen, "suspected_since_ms"));
+        copy(made, "phi", seen);
+        json_array_append_new(result, made);
+    }
+    return result;
+}
+
 static json_t *merge_nodes(struct views views)
 {
     static const char *const copied[] = {"id", "addr", "site", "zone"};
@@ -116,6 +134,10 @@ static json_t *merge_nodes(struct views views)
         const char *state = node_state(views, merge_number(node, "id"));
         json_object_set_new(made, "state", json_string(state));
         copy(made, "disk", own_node(views, merge_number(node, "id")));
+        copy(made, "duty", node);
+        json_object_set_new(made, "suspected_by", suspected_by(views, merge_number(node, "id")));
+        copy(made, "timing", view_of(views, merge_number(node, "id")));
+        copy(made, "pauses", view_of(views, merge_number(node, "id")));
         json_array_append_new(result, made);
     }
     return result;

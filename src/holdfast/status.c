@@ -3,6 +3,7 @@
 #include "holdfast/list.h"
 #include "holdfast/merge.h"
 #include "holdfast/progress.h"
+#include "holdfast/sights.h"
 #include "holdfast/verbs.h"
 #include "holdfast/view.h"
 
@@ -24,6 +25,9 @@ static void print_help(void)
            "merges what they answer. What nobody knows is null (-). DONE says how much of its\n"
            "snapshot, or of its log, a replica has that is not current, how fast it comes, and\n"
            "in how many seconds it will be there if that goes on; a bar on a terminal.\n"
+           "Below the tables: which node suspects which and since when (phi: how unlikely such a\n"
+           "silence is), the timing profile and the one that suits the measured round trips, and\n"
+           "which process stood still. With --json they are of each node in nodes.\n"
            "--watch asks each second until Ctrl-C: the whole table on a terminal, else one line\n"
            "whenever the health is another.\n\n"
            "Exit code: 0 healthy, 3 not healthy, 1 no answer, 2 wrong use.\n");
@@ -62,10 +66,8 @@ static void add_replica_row(struct table *table, const json_t *partition, const 
     for (size_t k = 0; k < 8; k++)
         cells[3 + k + (k > 2)] = list_cell(replica, names[k], rooms[k]);
     cells[6] = progress_cell(replica, done);
-    time_t since = (time_t)(merge_number(replica, "since_ms") / 1000);
-    struct tm parts;
-    if (since && gmtime_r(&since, &parts))
-        strftime(rooms[3], LIST_NUMBER_SIZE, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    if (merge_number(replica, "since_ms") > 0)
+        cells[7] = list_time(merge_number(replica, "since_ms"), rooms[3]);
     table_add_row(table, cells);
 }
 
@@ -118,6 +120,15 @@ static void print_bars(const json_t *merged)
     }
 }
 
+static void print_sights(const json_t *merged)
+{
+    struct buffer lines;
+    buffer_init(&lines, SIGHTS_SIZE_MAX);
+    sights_tell(merged, &lines);
+    printf("\n%.*s", (int)lines.size, (const char *)lines.at);
+    buffer_deinit(&lines);
+}
+
 static void print_for_people(const json_t *merged, const json_t *first, const struct health *health)
 {
     static const char *const node_titles[] = {"NODE",  "ADDRESS", "SITE", "ZONE",
@@ -135,6 +146,7 @@ static void print_for_people(const json_t *merged, const json_t *first, const st
     list_print(json_object_get(merged, "nodes"), node_titles, node_names);
     list_print(json_object_get(merged, "keyspaces"), space_titles, space_names);
     print_replicas(merged);
+    print_sights(merged);
     if (isatty(STDOUT_FILENO))
         print_bars(merged);
 }

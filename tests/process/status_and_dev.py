@@ -18,7 +18,7 @@ import unittest
 
 from cluster import HOLDFAST, Client, Cluster, NotConnected, ReplyError, die_with_parent, run, wait_until
 
-NODE_FIELDS = ["id", "addr", "site", "zone", "state", "disk"]
+NODE_FIELDS = ["id", "addr", "site", "zone", "state", "disk", "duty", "suspected_by", "timing", "pauses"]
 PARTITION_FIELDS = ["keyspace", "id", "slots", "leader", "term", "replicas"]
 REPLICA_FIELDS = ["id", "node", "role", "state", "since_ms", "because", "applied", "lag_entries", "lag_ms"]
 
