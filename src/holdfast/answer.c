@@ -4,6 +4,7 @@
 #include "holdfast/list.h"
 #include "holdfast/merge.h"
 #include "holdfast/verbs.h"
+#include "holdfast/waiting.h"
 #include "resp/resp.h"
 
 #include <ctype.h>
@@ -15,6 +16,7 @@
 #include <time.h>
 
 #define TIMEOUT_MS  8000 /* longer than a node waits for a leader and for a commit */
+#define WORDLESS_MS 600  /* who waits for longer is told for whom */
 #define AGAIN_MS    100
 #define PATIENCE_MS 10000
 #define NAME_SIZE   64
@@ -251,6 +253,34 @@ void answer_print_json(const json_t *answer)
 
 /* ---- asking ---- */
 
+static bool has_at(struct slice text, size_t at, const char *part)
+{
+    size_t size = strlen(part);
+    return text.size >= at + size && memcmp(text.at + at, part, size) == 0;
+}
+
+/* What stands behind "ERR " is a verb or an option in capitals, then what it takes. */
+static bool is_form(struct slice text)
+{
+    size_t at = 4;
+    while (at < text.size &&
+           (isupper(text.at[at]) || (text.at[at] == ' ' && isupper(text.at[at - 1]) &&
+                                     at + 1 < text.size && isupper(text.at[at + 1]))))
+        at++;
+    return at > 4 && (has_at(text, at, " takes ") || has_at(text, at, " knows ") ||
+                      has_at(text, at, " lacks "));
+}
+
+bool answer_is_of_use(struct slice text)
+{
+    static const char *const starts[] = {"ERR wrong number of arguments", "ERR unknown subcommand",
+                                         "ERR option ", "ERR give ", "ERR syntax error"};
+    for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++)
+        if (has_at(text, 0, starts[i]))
+            return true;
+    return has_at(text, 0, "ERR ") && is_form(text);
+}
+
 static int refused(const char *address, struct slice verb, struct slice text)
 {
     static const char unknown[] = "ERR unknown command";
@@ -259,8 +289,8 @@ static int refused(const char *address, struct slice verb, struct slice text)
         return complain(EXIT_TROUBLE,
                         "the server at %s does not know '%.*s': it is older than this program",
                         address, (int)verb.size, (const char *)verb.at);
-    return complain(EXIT_TROUBLE, "%.*s", (int)(text.size - prefix),
-                    (const char *)text.at + prefix);
+    return complain(answer_is_of_use(text) ? EXIT_USAGE : EXIT_TROUBLE, "%.*s",
+                    (int)(text.size - prefix), (const char *)text.at + prefix);
 }
 
 /* TRYAGAIN promises that nothing happened: a leader is being elected, or the cluster has just
@@ -273,14 +303,26 @@ static bool is_passing(const struct ask *ask)
            memcmp(text.at, again, sizeof again - 1) == 0;
 }
 
+/* WHY and WHATIF ask around, and answer without a leader. */
+static bool needs_leader(const struct slice *words, size_t count)
+{
+    return !slice_is_word(words[0], "WHY") && !slice_is_word(words[0], "WHATIF") &&
+           !(count > 1 && slice_is_word(words[1], "WHY"));
+}
+
 static void ask_patiently(struct ask *ask, const char *address, const struct slice *words,
                           size_t count)
 {
+    bool told = !needs_leader(words, count);
     for (int waited_ms = 0;; waited_ms += AGAIN_MS) {
         ask_init(ask, ASK_WORDS, address, "");
         ask->words = words;
         ask->word_count = count;
-        ask_all(ask, 1, TIMEOUT_MS);
+        ask_begin(ask, 1);
+        if (!ask_go_on(ask, 1, WORDLESS_MS))
+            told = told || waiting_tell(address);
+        (void)ask_go_on(ask, 1, TIMEOUT_MS - WORDLESS_MS);
+        ask_stop(ask, 1, TIMEOUT_MS);
         if (!is_passing(ask) || waited_ms >= PATIENCE_MS)
             return;
         ask_deinit(ask);
@@ -299,8 +341,8 @@ json_t *answer_ask(const char *address, const struct slice *words, size_t count,
     else if (ask.status == STATUS_REFUSED)
         *code = refused(address, words[0], slice_of_buffer(&ask.answer));
     else if (ask.status == STATUS_INVALID)
-        *code =
-            complain(EXIT_TROUBLE, "%s: %s; -a HOST:PORT names a holdfast node", address, ask.why);
+        *code = complain(ask.misnamed ? EXIT_USAGE : EXIT_TROUBLE,
+                         "%s: %s; -a HOST:PORT names a holdfast node", address, ask.why);
     else
         *code =
             complain(EXIT_TROUBLE, "%s: %s; is holdfastd running there? -a HOST:PORT names another",

@@ -16,8 +16,12 @@ json_t *answer_read(struct slice reply);
 void answer_print(const json_t *answer, const char *nothing);
 void answer_print_json(const json_t *answer);
 
-/* Sends words to a node in RESP3 and waits, through TRYAGAIN for up to 10 s more. The answer is the
- * caller's; NULL: *code is the exit code, and the line on stderr says what to do. */
+/* The text of an error reply: was the command line wrong, whatever the cluster's state? */
+bool answer_is_of_use(struct slice text);
+
+/* Sends words to a node in RESP3 and waits, through TRYAGAIN for up to 10 s more; for whom, stderr
+ * tells within a second. The answer is the caller's; NULL: *code is the exit code, and the line on
+ * stderr says what to do. */
 json_t *answer_ask(const char *address, const struct slice *words, size_t count, int *code);
 
 #endif

@@ -88,6 +88,7 @@ static void begin(struct ask *ask)
 {
     struct addrinfo *found = has_port(ask->address) ? resolve(ask->address) : NULL;
     if (!found) {
+        ask->misnamed = !has_port(ask->address);
         end(ask, STATUS_INVALID,
             has_port(ask->address) ? "no such host" : "it is not HOST:PORT, the port up to 65535");
         return;
@@ -206,14 +207,19 @@ static void step(struct ask *ask)
 
 /* ---- all of them ---- */
 
-void ask_all(struct ask *asks, size_t count, int timeout_ms)
+void ask_begin(struct ask *asks, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        begin(&asks[i]);
+}
+
+bool ask_go_on(struct ask *asks, size_t count, int timeout_ms)
 {
     struct pollfd *polled = memory_zeroed(count ? count : 1, sizeof *polled);
     uint64_t deadline = now_ms() + (uint64_t)timeout_ms;
-    for (size_t i = 0; i < count; i++)
-        begin(&asks[i]);
+    bool open;
     for (;;) {
-        bool open = false;
+        open = false;
         for (size_t i = 0; i < count; i++) {
             bool sends = asks[i].sent < asks[i].request.size;
             polled[i] = (struct pollfd){.fd = asks[i].socket, .events = sends ? POLLOUT : POLLIN};
@@ -228,10 +234,22 @@ void ask_all(struct ask *asks, size_t count, int timeout_ms)
             if (polled[i].revents && asks[i].socket >= 0)
                 step(&asks[i]);
     }
+    memory_free(polled);
+    return !open;
+}
+
+void ask_stop(struct ask *asks, size_t count, int timeout_ms)
+{
     char why[80];
     snprintf(why, sizeof why, "no answer within %d ms", timeout_ms);
     for (size_t i = 0; i < count; i++)
         if (asks[i].socket >= 0)
             end(&asks[i], STATUS_AGAIN, why);
-    memory_free(polled);
+}
+
+void ask_all(struct ask *asks, size_t count, int timeout_ms)
+{
+    ask_begin(asks, count);
+    (void)ask_go_on(asks, count, timeout_ms);
+    ask_stop(asks, count, timeout_ms);
 }

@@ -36,6 +36,7 @@ struct ask {
     struct buffer request, input;
     size_t sent;
     bool connected;
+    bool misnamed; /* its address is not HOST:PORT: wrong use */
 };
 
 void ask_init(struct ask *ask, enum ask_kind kind, const char *address, const char *question);
@@ -43,5 +44,9 @@ void ask_deinit(struct ask *ask);
 
 /* Blocks until all have ended, at most `timeout_ms`. */
 void ask_all(struct ask *asks, size_t count, int timeout_ms);
+/* The same in parts: begin, then go on until it is true that all have ended, or stop asking. */
+void ask_begin(struct ask *asks, size_t count);
+bool ask_go_on(struct ask *asks, size_t count, int timeout_ms);
+void ask_stop(struct ask *asks, size_t count, int timeout_ms);
 
 #endif

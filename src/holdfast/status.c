@@ -167,7 +167,9 @@ static int show(const json_t *merged, const json_t *first, bool as_json)
 
 static void watch_once(const char *address, bool is_terminal, char said[HEALTH_SENTENCE_SIZE])
 {
-    json_t *first = view_ask_first(address), *merged = first ? view_ask_others(first) : NULL;
+    int code;
+    json_t *first = view_ask_first(address, &code);
+    json_t *merged = first ? view_ask_others(first) : NULL;
     struct health health = {.sentence = "no answer"};
     if (merged)
         health = health_of(merged);
@@ -226,11 +228,12 @@ int status_main(int count, char **words, const char *address)
         return complain(EXIT_USAGE, "status: --watch is for people, --json for programs: give one");
     if (watches)
         return watch(address);
-    json_t *first = view_ask_first(address);
+    int code;
+    json_t *first = view_ask_first(address, &code);
     if (!first)
-        return EXIT_TROUBLE;
+        return code;
     json_t *merged = view_ask_others(first);
-    int code = show(merged, first, as_json);
+    code = show(merged, first, as_json);
     json_decref(merged);
     json_decref(first);
     return code;

@@ -18,15 +18,16 @@ static json_t *ask_one(struct ask *ask, const char *address)
                : NULL;
 }
 
-json_t *view_ask_first(const char *address)
+json_t *view_ask_first(const char *address, int *code)
 {
     struct ask ask;
     json_t *view = ask_one(&ask, address);
+    *code = view ? EXIT_GOOD : ask.misnamed ? EXIT_USAGE : EXIT_TROUBLE;
     if (ask.status == STATUS_CLOSED || ask.status == STATUS_AGAIN)
         complain(EXIT_TROUBLE, "%s: %s; is holdfastd running there? -a HOST:PORT names another",
                  address, ask.why);
     else if (ask.status == STATUS_INVALID)
-        complain(EXIT_TROUBLE, "%s: %s; -a HOST:PORT names a holdfast node", address, ask.why);
+        complain(*code, "%s: %s; -a HOST:PORT names a holdfast node", address, ask.why);
     else if (!view)
         complain(EXIT_TROUBLE, "%s is a server, but not a holdfast node; -a HOST:PORT names one",
                  address);

@@ -2,6 +2,7 @@
 #include "holdfast/answer.h"
 
 #include "holdfast/progress.h"
+#include "holdfast/waiting.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +56,57 @@ static void torn_and_deep_replies_end(void **state)
     json_decref(answer);
 }
 
+static void errors_of_use(void **state)
+{
+    static const struct {
+        const char *text;
+        bool of_use;
+    } errors[] = {{"ERR wrong number of arguments: KEYSPACE CREATE takes a name", true},
+                  {"ERR unknown subcommand 'FOO': NODE knows LIST", true},
+                  {"ERR option 'BOGUS' is not known: MODE, REPLICAS", true},
+                  {"ERR option ACK lacks its value: give one, as in ACK quorum", true},
+                  {"ERR REPLICAS takes a number from 1 to 7, not 'x'", true},
+                  {"ERR LOSS knows LIST [keyspace], SHOW id", true},
+                  {"ERR COUNT lacks its value: COUNT n, a number from 1 on", true},
+                  {"ERR WHY takes KEYSPACE name, NODE id", true},
+                  {"ERR node 3 takes no replica: it is being drained", false},
+                  {"ERR READERS 2 of keyspace carts: partition 2 has 2", false},
+                  {"ERR keyspace carts exists: KEYSPACE INFO carts shows it", false},
+                  {"ERR there is no keyspace 'x': KEYSPACE LIST shows all", false},
+                  {"TRYAGAIN no leader answered in time", false},
+                  {"ERR ", false},
+                  {"", false}};
+    (void)state;
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
+        assert_int_equal(errors[i].of_use, answer_is_of_use(slice_of_text(errors[i].text)));
+}
+
+static void line_of(const char *text, const char *wanted)
+{
+    struct buffer line;
+    json_t *view = text ? json_loads(text, 0, NULL) : NULL;
+    buffer_init(&line, 4096);
+    assert_int_equal(wanted[0] != 0, waiting_line(view, &line));
+    assert_int_equal(0, buffer_append(&line, "", 1));
+    assert_string_equal(wanted, (const char *)line.at);
+    buffer_deinit(&line);
+    json_decref(view);
+}
+
+static void whom_it_waits_for(void **state)
+{
+    (void)state;
+    line_of(NULL, "");
+    line_of("{\"nodes\":[{\"id\":1,\"addr\":\"h:1\",\"state\":\"up\"},{\"id\":2,\"addr\":\"h:2\","
+            "\"state\":\"down\"},{\"id\":3,\"addr\":\"h:3\",\"state\":\"down\"}],\"partitions\":[{"
+            "\"keyspace\":\"system\",\"id\":0,\"leader\":null}]}",
+            "waiting for a leader of keyspace system; node 2 at h:2, node 3 at h:3 cannot be "
+            "reached from there");
+    line_of("{\"nodes\":[{\"id\":1,\"addr\":\"h:1\",\"state\":\"up\"}],\"partitions\":[{"
+            "\"keyspace\":\"system\",\"id\":0,\"leader\":1}]}",
+            "");
+}
+
 static void bars(void **state)
 {
     char line[PROGRESS_LINE_SIZE];
@@ -74,6 +126,8 @@ int main(void)
         cmocka_unit_test(nested),
         cmocka_unit_test(torn_and_deep_replies_end),
         cmocka_unit_test(bars),
+        cmocka_unit_test(errors_of_use),
+        cmocka_unit_test(whom_it_waits_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -64,8 +64,8 @@ class CommandLine(unittest.TestCase):
 
     def test_status_without_a_server(self):
         self.refused(1, "is holdfastd running there?", HOLDFAST, "-a", f"127.0.0.1:{free_port()}", "status")
-        self.refused(1, "it is not HOST:PORT", HOLDFAST, "-a", "nonsense", "status")
-        self.refused(1, "the port up to 65535", HOLDFAST, "-a", "127.0.0.1:99999", "status")
+        self.refused(2, "it is not HOST:PORT", HOLDFAST, "-a", "nonsense", "status")
+        self.refused(2, "the port up to 65535", HOLDFAST, "-a", "127.0.0.1:99999", "status")
 
     def test_unknown_options_of_holdfastd(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Keyspaces beside `default`: made from the command line, used by a plain client, kept over kill -9, dropped."""
 import json
+import subprocess
 import unittest
 
 from cluster import HOLDFAST, Cluster, ReplyError, run, wait_until
@@ -79,7 +80,7 @@ class Keyspaces(unittest.TestCase):
             self.assertEqual((code, out), (1, ""))
             self.assertIn("an id is PARTITION-TERM", err)
             code, _, err = run(HOLDFAST, "-a", one.name, "loss", "nonsense")
-            self.assertEqual(code, 1)
+            self.assertEqual(code, 2)
             self.assertIn("LOSS knows LIST", err)
 
     def show(self, cluster):
@@ -116,7 +117,7 @@ class Keyspaces(unittest.TestCase):
             for words in (("default", "--count", "2"), ("--count", "2", "default"), ("default", "--count=2")):
                 self.assertEqual(run(HOLDFAST, "-a", node.name, "failovers", *words)[::2], (0, ""))
             code, _, err = run(HOLDFAST, "-a", node.name, "failovers", "default", "--count")
-            self.assertEqual(code, 1)
+            self.assertEqual(code, 2)
             self.assertIn("COUNT lacks its value", err)
 
     def test_refusals_say_what_would_work(self):
@@ -213,6 +214,29 @@ class Keyspaces(unittest.TestCase):
             code, out, err = explain("explain", "77")
             self.assertEqual((code, out), (1, ""))
             self.assertIn("KEYSPACE INFO name shows those of a keyspace", err)
+
+    def test_without_a_majority_it_says_whom_it_waits_for(self):
+        with Cluster(3) as cluster:
+            cluster.start()
+            cluster.wait_ready()
+            for node in cluster.nodes[1:]:
+                node.kill()
+            wait_until(lambda: "reads and writes are refused" in run(HOLDFAST, "-a", cluster.nodes[0].name, "status")[1], 10,
+                       "no leader: else the change is under way, with an unknown outcome")
+            asked = subprocess.Popen([HOLDFAST, "-a", cluster.nodes[0].name, "keyspace", "create", "carts"],
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            try:
+                line = asked.stderr.readline()
+                self.assertIsNone(asked.poll(), "it says so while it waits")
+                self.assertIn("waiting for a leader of keyspace system; ", line)
+                for node in cluster.nodes[1:]:
+                    self.assertIn(f"at {node.name}", line)
+                cluster.start()
+                self.assertEqual(asked.wait(30), 0)
+            finally:
+                asked.kill()
+                asked.wait()
+                asked.stderr.close()
 
     def test_survives_the_death_of_all(self):
         with Cluster(3) as cluster:
