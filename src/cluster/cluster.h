@@ -27,7 +27,10 @@
  * floor, always from the ceiling on, and no more once it is heard. What others say of it moves that
  * moment between the two, and not beyond them. CLUSTER-13  Readers are on nodes that have no other
  * copy of their partition, as many as asked for or as such nodes there are, even over fault
- * domains, and one that can stay stays; they are in no quorum of a contract. Non-promises: it knows
+ * domains, and one that can stay stays; they are in no quorum of a contract. CLUSTER-15  An alert
+ * is raised once its condition has held at each look for the time of its rule, and cleared once it
+ * has at none for the other time: each raise has one end. Time in which nobody looked counts for
+ * neither, and a rule waits longer to raise than to clear. Non-promises: it knows
  * nothing of moves or repair, and of a copy not how far behind it is; it counts nodes, up or down.
  * Sources: DESIGN sections 2 and 10 (R1, R2, R11, R18), decisions 0040, 0045, 0046; flexible
  * quorums: Howard, Malkhi, Spiegelman 2016; phi accrual: Hayashibara, Defago, Yared, Katayama 2004.
@@ -434,5 +437,75 @@ const struct cluster_timing *cluster_timing_find(const char *name);
 const struct cluster_timing *cluster_timing_for(uint64_t round_trip_ns);
 /* The times that would suit them, whatever the profiles are. */
 struct cluster_timing cluster_timing_suggest(uint64_t round_trip_ns);
+
+/* ---- alerts.c: what somebody must hear of now (CLUSTER-15) ----
+ *
+ *   a condition at each look --cluster_alert_step--> raised ... cleared
+ *
+ * A rule that waits longer to raise than to clear lets whoever begins to tell of a condition, the
+ * next leader say, raise it after the one before has cleared it. */
+
+enum cluster_severity {
+    CLUSTER_INFO,     /* there is something to do, and no hurry */
+    CLUSTER_WARNING,  /* all is served; one failure more may change that */
+    CLUSTER_CRITICAL, /* something is not served, or is about not to be */
+    CLUSTER_SEVERITIES
+};
+const char *cluster_severity_word(enum cluster_severity severity);
+
+enum cluster_alert_kind {
+    CLUSTER_ALERT_NO_LEADER,
+    CLUSTER_ALERT_READ_ONLY,
+    CLUSTER_ALERT_NOT_SERVING,
+    CLUSTER_ALERT_NODE_DOWN,
+    CLUSTER_ALERT_DISK_FULL,
+    CLUSTER_ALERT_DISK_STALLED,
+    CLUSTER_ALERT_NODE_DAMAGED,
+    CLUSTER_ALERT_LOSS,
+    CLUSTER_ALERT_DEGRADED,
+    CLUSTER_ALERT_REPLICA_DOWN,
+    CLUSTER_ALERT_REPLICA_LAGGING,
+    CLUSTER_ALERT_BOOTSTRAP_STUCK,
+    CLUSTER_ALERT_CHANGE_STUCK,
+    CLUSTER_ALERT_NODE_SUSPECTED,
+    CLUSTER_ALERT_NODE_AWAY,
+    CLUSTER_ALERT_NODE_DRAINED,
+    CLUSTER_ALERT_FEATURE_LEVEL,
+    CLUSTER_ALERTS
+};
+
+struct cluster_alert_rule {
+    const char *name, *cure;
+    enum cluster_severity severity;
+    uint64_t raise_after_ns, clear_after_ns;
+    uint64_t still_ns; /* > 0: it is about progress, and holds once that stood still for so long */
+};
+const struct cluster_alert_rule *cluster_alert_rule(enum cluster_alert_kind kind);
+/* False: a finding of WHY that by itself is nothing to be told of. */
+bool cluster_alert_of(const struct cluster_finding *finding, enum cluster_alert_kind *out);
+
+#define CLUSTER_ALERT_LOOK_NS (2 * 1000000000ull) /* looks that are further apart count as this */
+
+/* All zero at first. */
+struct cluster_alert {
+    bool is_raised;
+    bool holds;         /* at the last look */
+    uint64_t looked_ns; /* when that was; 0: never */
+    uint64_t lasted_ns; /* for how long `holds` has been so */
+    /* Of a rule with still_ns: how far it was at the last look, + 1; 0: it was not so. */
+    uint64_t progress, stood_ns;
+};
+
+enum cluster_alert_change {
+    CLUSTER_ALERT_SAME = 0,
+    CLUSTER_ALERT_RAISED,
+    CLUSTER_ALERT_CLEARED
+};
+/* A look at `now_ns`, which never falls. `progress` counts for rules with still_ns alone. */
+enum cluster_alert_change cluster_alert_step(struct cluster_alert *alert,
+                                             const struct cluster_alert_rule *rule, bool is_so,
+                                             uint64_t progress, uint64_t now_ns);
+/* Nothing is known of it that a zeroed one would not say. */
+bool cluster_alert_is_over(const struct cluster_alert *alert);
 
 #endif
