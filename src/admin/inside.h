@@ -46,6 +46,7 @@ struct admin_share {
     uint64_t incarnation, memory_bytes;
     uint64_t durable, written, room; /* of its log: batches, bytes */
     bool disk_is_full, disk_is_stalled;
+    unsigned alerts[CLUSTER_SEVERITIES]; /* that it has raised */
     struct admin_default first;
     size_t count;
     struct admin_count *counts; /* behind the share, as the text */
@@ -60,6 +61,7 @@ struct admin_view {
     struct server_facts facts; /* sums, but started_ns */
     uint64_t memory_bytes, durable, written, room;
     bool disk_is_full, disk_is_stalled;
+    unsigned alerts[CLUSTER_SEVERITIES];
     const struct admin_share *lowest;  /* worker 0's, which listens; else the first that came */
     const struct admin_default *first; /* NULL: not known, or not on this node */
 };
@@ -166,7 +168,8 @@ void admin_serve_whatif(struct server_call *call);
 enum admin_scope_kind {
     ADMIN_SCOPE_KEYSPACE = 0,
     ADMIN_SCOPE_PARTITION,
-    ADMIN_SCOPE_NODE
+    ADMIN_SCOPE_NODE,
+    ADMIN_SCOPE_ALL /* asked by this worker alone, for alerts */
 };
 struct admin_scope {
     enum admin_scope_kind kind;
@@ -227,5 +230,37 @@ void admin_serve_why(struct server_call *call);
  * and nothing was done. */
 bool admin_serves_why(struct server_call *call);
 void admin_pass_but_why(struct server_call *call);
+
+/* ---- alerts_find.c: what is so now that may be an alert, as far as it is this worker's to tell
+ * ----
+ *
+ * Each thing has one teller: a partition its leader; the cluster and its nodes the leader of
+ * `system`; its own disk each worker; a partition without a leader the first of its voters that
+ * reach each other. */
+
+struct admin_condition {
+    enum cluster_alert_kind kind;
+    bool has_group;
+    struct group_id group;
+    struct replica_id replica; /* 0: none, as the node */
+    struct node_id node;
+    int64_t since_ms; /* wall clock; 0: not known */
+    uint64_t progress;
+    char text[CLUSTER_LINE_SIZE];
+};
+typedef void admin_take_condition(struct admin *admin, const struct admin_condition *condition);
+void admin_find_conditions(struct admin *admin, admin_take_condition *take);
+
+/* ---- alerts.c: those that are raised ---- */
+
+void admin_forget_alerts(struct admin *admin);
+/* Those of this worker, as ALERTS FACTS answers. */
+void admin_tell_alerts(const struct admin *admin, struct reply *reply);
+/* alerts_tell.c */
+void admin_serve_alerts(struct server_call *call);
+
+#define ADMIN_ALERT_ITEMS                                                                          \
+    10 /* severity, name, keyspace, partition or -1, replica, node, since_ms,                      \
+          raised_ms, text, cure */
 
 #endif

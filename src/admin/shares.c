@@ -130,6 +130,7 @@ static struct admin_share *take_share(struct admin *admin, const struct ask *ask
     share->room = wal_room(wal);
     share->disk_is_full = wal_disk_is_full(wal);
     share->disk_is_stalled = node_disk(admin->node) == NODE_DISK_STALLED;
+    admin_count_alerts(admin, share->alerts);
     take_default(admin, &share->first);
     take_counts(admin, ask, share);
     return share;
@@ -219,6 +220,8 @@ static void add_share(struct admin_view *view, const struct admin_share *share)
     view->room += share->room;
     view->disk_is_full |= share->disk_is_full;
     view->disk_is_stalled |= share->disk_is_stalled;
+    for (int i = 0; i < CLUSTER_SEVERITIES; i++)
+        view->alerts[i] += share->alerts[i];
     if (share->first.is_here)
         view->first = &share->first;
     if (!view->lowest)

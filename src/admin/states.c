@@ -256,5 +256,6 @@ void admin_deinit(struct admin *admin)
     memory_free(admin->sights);
     admin->sights = NULL;
     admin->sight_count = 0;
+    admin_forget_alerts(admin);
     admin_forget_shares(admin);
 }

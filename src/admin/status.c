@@ -193,6 +193,15 @@ void admin_status_partitions(struct server_call *call, struct buffer *out)
     }
 }
 
+/* Those that this node tells; holdfast status adds them up. */
+static void add_alerts(const struct admin_view *view, struct buffer *out)
+{
+    buffer_print(out, ",\"alerts\":{");
+    for (int i = CLUSTER_SEVERITIES - 1; i >= 0; i--)
+        buffer_print(out, "\"%s\":%u%s", cluster_severity_word((enum cluster_severity)i),
+                     view->alerts[i], i ? "," : "}");
+}
+
 void admin_status(struct server_call *call, const struct admin_view *view, struct buffer *out)
 {
     const struct node_formation *formation = node_formation(call->node);
@@ -212,6 +221,8 @@ void admin_status(struct server_call *call, const struct admin_view *view, struc
     buffer_print(out, "]");
     if (started)
         admin_status_timing(call, out);
+    if (started)
+        add_alerts(view, out);
     buffer_print(out, ",\"keyspaces\":");
     admin_status_keyspaces(call, out);
     buffer_print(out, ",\"waits_for\":");

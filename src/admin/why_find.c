@@ -346,6 +346,7 @@ static bool is_in(const struct finder *finder, const struct admin_scope *scope)
     struct group_id group = replica_group(finder->replica);
     struct node_id node = {scope->id};
     switch (scope->kind) {
+    case ADMIN_SCOPE_ALL: return true;
     case ADMIN_SCOPE_KEYSPACE: /* the first two are their keyspaces */
         return finder->partition ? finder->partition->keyspace == scope->id
                                  : group.value <= GROUP_DEFAULT.value && group.value == scope->id;
@@ -398,7 +399,8 @@ void admin_find(struct admin *admin, const struct admin_scope *scope,
                             .findings = findings,
                             .now_ns = node_turn(node)->now_ns,
                             .wall_ms = node_turn(node)->wall_us / 1000,
-                            .tells_each = scope->kind != ADMIN_SCOPE_KEYSPACE};
+                            .tells_each = scope->kind == ADMIN_SCOPE_PARTITION ||
+                                          scope->kind == ADMIN_SCOPE_NODE};
     find_of_node(admin, findings);
     find_suspected(admin, findings);
     for (size_t i = 0; i < node_group_count(node); i++) {

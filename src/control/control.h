@@ -217,6 +217,8 @@ const struct control_keyspace *catalogue_find_keyspace(const struct control_cata
 const struct control_partition *catalogue_find_slot(const struct control_catalogue *catalogue,
                                                     uint64_t keyspace, unsigned slot);
 
+/* All nodes can read a feature level above the one that the cluster is at: NODE RAISE. */
+bool control_may_raise(const struct control_catalogue *catalogue);
 /* NULL: unknown. */
 const struct control_node *control_member(const struct control_catalogue *catalogue,
                                           struct node_id node);
@@ -308,6 +310,10 @@ void control_serve_ledger(struct control *control, const struct slice *arguments
  * system group; admin/ has its row. */
 void control_execute_loss(struct command_call *call);
 
+/* Records of losses that LOSS LIST shows and nobody has settled, as the replica of `system` here
+ * has them; 0 without one. Reads every record: not in each turn. */
+size_t control_losses_open(const struct control *control);
+
 /* ---- a question to all nodes ---- */
 
 #define CONTROL_SURVEY_MAX 512 /* bytes of a question */
@@ -360,7 +366,7 @@ void control_execute_failovers(struct command_call *call);
 
 struct control_event {
     const char *name; /* of at most 80 bytes, unique: what is said again under it is there once */
-    const char *kind; /* "duty", "state", "in-sync", "placement" */
+    const char *kind; /* "duty", "state", "in-sync", "placement", "disk", "alert" */
     struct node_id node;       /* that it is about; 0: none */
     struct group_id group;     /* with has_group */
     struct replica_id replica; /* 0: none */

@@ -92,6 +92,15 @@ bool facts_execute(struct command_call *call, struct slice key, struct slice tex
     return false;
 }
 
+bool control_may_raise(const struct control_catalogue *catalogue)
+{
+    bool all = catalogue->node_count > 0;
+    for (size_t i = 0; i < catalogue->node_count; i++)
+        all &= catalogue->members[i].duty == CONTROL_DUTY_REMOVED ||
+               catalogue->members[i].features >= CONTROL_FEATURE_LEVEL;
+    return all && catalogue->level < CONTROL_FEATURE_LEVEL;
+}
+
 void facts_raise(struct keyspace_work *work)
 {
     const struct control_catalogue *catalogue = &work->catalogue;

@@ -282,6 +282,20 @@ size_t loss_count_open(struct store *store, const struct control_catalogue *cata
     return open;
 }
 
+size_t control_losses_open(const struct control *control)
+{
+    struct replica *replica = node_group(control->node, GROUP_SYSTEM);
+    struct losses losses;
+    size_t open = 0;
+    if (!replica)
+        return 0;
+    read_losses(replica_store(replica), &control->catalogue, &losses);
+    for (size_t i = 0; i < losses.count; i++)
+        open += is_shown(&losses.at[i]) && !is_replayed(&losses.at[i]);
+    forget_losses(&losses);
+    return open;
+}
+
 /* ---- LOSS LIST, on the leader of `system` ---- */
 
 static void pair_number(struct reply *reply, const char *name, uint64_t value, bool known)

@@ -19,6 +19,7 @@ static void print_help(void)
            "  whatif     what would be left without some nodes: holdfast whatif lose node 2\n"
            "  partition  explain: why its copies are where they are; transfer: who leads it\n"
            "  loss       acknowledged writes that a failover cut: list, show, replay, discard\n"
+           "  alerts     what is wrong now, since when, and what to do\n"
            "  events     what has become of nodes and replicas\n"
            "  failovers  a record of each change of leader\n"
            "  dev        a local cluster in the foreground: holdfast dev --nodes 3\n"

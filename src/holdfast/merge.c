@@ -253,6 +253,25 @@ static json_t *merge_partitions(struct views views)
     return result;
 }
 
+/* Each node counts those that it tells; null when none of them says, as older ones do not. */
+static json_t *merge_alerts(struct views views)
+{
+    static const char *const names[] = {"critical", "warning", "info"};
+    json_int_t counts[3] = {0};
+    bool is_known = false;
+    for (size_t i = 0; i < views.count; i++) {
+        const json_t *alerts = json_object_get(views.at[i], "alerts");
+        if (!views.at[i] || !same_cluster(views.at[i], views.at[0]) || !json_is_object(alerts))
+            continue;
+        is_known = true;
+        for (size_t k = 0; k < 3; k++)
+            counts[k] += merge_number(alerts, names[k]);
+    }
+    return is_known ? json_pack("{s:I,s:I,s:I}", names[0], counts[0], names[1], counts[1], names[2],
+                                counts[2])
+                    : json_null();
+}
+
 json_t *merge_views(json_t *const *at, size_t count)
 {
     struct views views = {at, count};
@@ -261,6 +280,7 @@ json_t *merge_views(json_t *const *at, size_t count)
     json_object_set_new(result, "nodes", merge_nodes(views));
     json_object_set_new(result, "keyspaces", json_deep_copy(json_object_get(at[0], "keyspaces")));
     json_object_set_new(result, "partitions", merge_partitions(views));
+    json_object_set_new(result, "alerts", merge_alerts(views));
     return result;
 }
 

@@ -51,6 +51,14 @@ static const struct verb {
      "holdfast [-a HOST:PORT] events [--count=N] [KEYSPACE] [--json]\n\n"
      "What has become of nodes and replicas, the newest first; the last 2,000 are kept.\n",
      NULL},
+    {"alerts", "", "",
+     "holdfast [-a HOST:PORT] alerts [--json]   what is wrong now, since when, and what to do\n\n"
+     "The worst first. Any node is asked, and asks the others; who cannot be asked is named. A "
+     "thing is\nan alert when it has lasted for some seconds, and no more when it is well for "
+     "some. "
+     "Each is an\nevent and a line in the log, too, and runs the hook --on-alert of the node that "
+     "tells it.\n",
+     "text"},
     {"partition", NULL, "",
      "holdfast [-a HOST:PORT] partition VERB ... [--json]   a range of slots of one keyspace\n\n"
      "  explain ID            why its copies are where they are: of each node whether it has one "

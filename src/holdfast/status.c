@@ -129,6 +129,16 @@ static void print_sights(const json_t *merged)
     buffer_deinit(&lines);
 }
 
+static void print_alerts(const json_t *alerts)
+{
+    long long critical = merge_number(alerts, "critical"),
+              warning = merge_number(alerts, "warning");
+    long long all = critical + warning + merge_number(alerts, "info");
+    if (all)
+        printf("%lld alert%s, %lld critical, %lld warning: holdfast alerts lists %s\n", all,
+               all == 1 ? "" : "s", critical, warning, all == 1 ? "it" : "them");
+}
+
 static void print_for_people(const json_t *merged, const json_t *first, const struct health *health)
 {
     static const char *const node_titles[] = {"NODE",  "ADDRESS", "SITE", "ZONE",
@@ -141,6 +151,7 @@ static void print_for_people(const json_t *merged, const json_t *first, const st
     bool waits = merge_text(first, "waits_for")[0] != '-';
     printf("%s%s%s\n", health->sentence, waits ? ": " : "",
            waits ? merge_text(first, "waits_for") : "");
+    print_alerts(json_object_get(merged, "alerts"));
     if (json_array_size(json_object_get(merged, "nodes")) == 0)
         return;
     list_print(json_object_get(merged, "nodes"), node_titles, node_names);

@@ -22,7 +22,7 @@
 
 #define LINE_SIZE     512
 #define NUMBER_SIZE   24
-#define WORDS         8
+#define WORDS         10
 #define LOOK_AGAIN_MS 50 /* where the kernel has no descriptors of processes */
 
 struct hook {
@@ -47,8 +47,9 @@ struct hooks {
     pthread_t thread;
 };
 
-static const char *const events[WORKER_NEWS_COUNT] = {
-    [WORKER_NEWS_LEADER] = "leader-change", [WORKER_NEWS_STATE] = "state-change"};
+static const char *const events[WORKER_NEWS_COUNT] = {[WORKER_NEWS_LEADER] = "leader-change",
+                                                      [WORKER_NEWS_STATE] = "state-change",
+                                                      [WORKER_NEWS_ALERT] = "alert"};
 
 static uint64_t now_ns(void)
 {
@@ -59,11 +60,19 @@ static uint64_t now_ns(void)
 
 /* ---- what waits ---- */
 
-/* HOOK-3: of a partition the newest alone waits, in the place of the one before. */
-static struct worker_change *find_place(struct hook *hook, struct group_id partition)
+/* Names of alerts are static: equal ones are the same. */
+static bool is_same(const struct worker_change *a, const struct worker_change *b)
+{
+    return group_id_equal(a->partition, b->partition) && a->alert == b->alert &&
+           (!a->alert ||
+            (node_id_equal(a->node, b->node) && replica_id_equal(a->replica, b->replica)));
+}
+
+/* HOOK-3: of a partition, or an alert, the newest alone waits, in the place of the one before. */
+static struct worker_change *find_place(struct hook *hook, const struct worker_change *change)
 {
     for (size_t i = 0; i < hook->waiting_count; i++)
-        if (group_id_equal(hook->waiting[i].partition, partition))
+        if (is_same(&hook->waiting[i], change))
             return &hook->waiting[i];
     return hook->waiting_count < HOOKS_WAITING_MAX ? &hook->waiting[hook->waiting_count++] : NULL;
 }
@@ -73,7 +82,7 @@ bool hooks_give(struct hooks *hooks, enum worker_news news, const struct worker_
 {
     uint64_t one = 1;
     pthread_mutex_lock(&hooks->lock);
-    struct worker_change *place = find_place(&hooks->all[news], change->partition);
+    struct worker_change *place = find_place(&hooks->all[news], change);
     if (place)
         *place = *change;
     pthread_mutex_unlock(&hooks->lock);
@@ -110,9 +119,14 @@ static size_t count_waiting(struct hooks *hooks)
 static void complain(const struct hooks *hooks, const struct hook *hook, const char *what)
 {
     char line[LINE_SIZE];
-    snprintf(line, sizeof line, "the hook %.200s, run for %s of partition %" PRIu64 " of %s, %s",
-             hook->path, events[hook - hooks->all], hook->running.partition.value,
-             hook->running.keyspace, what);
+    if (hook->running.alert)
+        snprintf(line, sizeof line, "the hook %.200s, run for the alert %s, %s", hook->path,
+                 hook->running.alert, what);
+    else
+        snprintf(line, sizeof line,
+                 "the hook %.200s, run for %s of partition %" PRIu64 " of %s, %s", hook->path,
+                 events[hook - hooks->all], hook->running.partition.value, hook->running.keyspace,
+                 what);
     log_line(line);
 }
 
@@ -141,20 +155,60 @@ static int spawn(const char *path, char *const words[], pid_t *process)
     return number;
 }
 
+/* "-" where there is nothing to name. */
+static void number_text(uint64_t number, bool is, char out[NUMBER_SIZE])
+{
+    if (is)
+        snprintf(out, NUMBER_SIZE, "%" PRIu64, number);
+    else
+        snprintf(out, NUMBER_SIZE, "-");
+}
+
+struct words {
+    char path[LINE_SIZE], event[LINE_SIZE / 16], what[LINE_SIZE / 16];
+    char severity[LINE_SIZE / 16], alert[LINE_SIZE / 8];
+    char partition[NUMBER_SIZE], replica[NUMBER_SIZE], node[NUMBER_SIZE], term[NUMBER_SIZE];
+    char *at[WORDS + 1];
+};
+
+/* The order that hooks.h promises. `change` is borrowed for as long as the words. */
+static void put_words(struct words *words, struct worker_change *change)
+{
+    char *of_change[] = {change->keyspace, words->partition, words->what, words->node,
+                         words->term,      change->address,  NULL};
+    char *of_alert[] = {words->what,      words->severity,  words->alert,
+                        change->keyspace, words->partition, words->replica,
+                        words->node,      change->text,     NULL};
+    size_t count = 0;
+    words->at[count++] = words->path;
+    words->at[count++] = words->event;
+    for (char **word = change->alert ? of_alert : of_change; *word; word++)
+        words->at[count++] = *word;
+    words->at[count] = NULL;
+}
+
+static void make_words(const struct hook *hook, const char *event, struct worker_change *change,
+                       struct words *words)
+{
+    bool is_alert = change->alert != NULL, has_group = strcmp(change->keyspace, "-") != 0;
+    snprintf(words->path, sizeof words->path, "%s", hook->path);
+    snprintf(words->event, sizeof words->event, "%s", event);
+    snprintf(words->what, sizeof words->what, "%s", change->what);
+    snprintf(words->severity, sizeof words->severity, "%s", is_alert ? change->severity : "");
+    snprintf(words->alert, sizeof words->alert, "%s", is_alert ? change->alert : "");
+    number_text(change->partition.value, !is_alert || has_group, words->partition);
+    number_text(change->replica.value, change->replica.value != 0, words->replica);
+    number_text(change->node.value, !is_alert || change->node.value, words->node);
+    number_text(change->term, true, words->term);
+    put_words(words, change);
+}
+
 static void start(struct hooks *hooks, struct hook *hook)
 {
-    struct worker_change *change = &hook->running;
-    char partition[NUMBER_SIZE], node[NUMBER_SIZE], term[NUMBER_SIZE], what[LINE_SIZE / 2];
-    char path[LINE_SIZE], event[LINE_SIZE / 16], state[LINE_SIZE / 16];
-    snprintf(partition, sizeof partition, "%" PRIu64, change->partition.value);
-    snprintf(node, sizeof node, "%" PRIu64, change->node.value);
-    snprintf(term, sizeof term, "%" PRIu64, change->term);
-    snprintf(path, sizeof path, "%s", hook->path);
-    snprintf(event, sizeof event, "%s", events[hook - hooks->all]);
-    snprintf(state, sizeof state, "%s", change->what);
-    char *words[WORDS + 1] = {path, event, change->keyspace, partition, state,
-                              node, term,  change->address,  NULL};
-    int number = spawn(hook->path, words, &hook->process);
+    struct words words;
+    char what[LINE_SIZE / 2];
+    make_words(hook, events[hook - hooks->all], &hook->running, &words);
+    int number = spawn(hook->path, words.at, &hook->process);
     if (number) {
         hook->process = 0;
         snprintf(what, sizeof what, "cannot be started: %s; it must be a program, or begin with #!",

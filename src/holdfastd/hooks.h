@@ -5,22 +5,25 @@
  *
  *   leader-change KEYSPACE PARTITION leader|follower NODE TERM ADDRESS
  *   state-change  KEYSPACE PARTITION STATE           NODE TERM ADDRESS
+ *   alert raised|cleared SEVERITY NAME KEYSPACE PARTITION REPLICA NODE TEXT
  *
- * of a partition that has a replica on this node. In the first, the fourth is what this node is
- * now, and NODE and ADDRESS are the leader's: 0 and - while none is known. In the second NODE is
- * this one. Its input is empty, its output goes to the log of this process.
+ * the first two of a partition that has a replica on this node. In the first, the fourth is what
+ * this node is now, and NODE and ADDRESS are the leader's: 0 and - while none is known. In the
+ * second NODE is this one. An alert says - for what it is not about. Its input is empty, its output
+ * goes to the log of this process.
  *
  * Promises. HOOK-1 No worker waits for a hook, whatever that does: it fills a place, or comes again
  * later. HOOK-2 Of each hook one process runs at a time, for HOOKS_LIMIT_NS at most: then it is
  * killed, with what it started in its process group. HOOK-3 The last run for a partition was told
- * the newest of it; what changed again before it could be told is told once. Non-promises: a hook
+ * the newest of it, and of an alert as well; what changed again before it could be told is told
+ * once. Non-promises: a hook
  * comes a moment after the change and fences nothing; one that fails is not run again. */
 #ifndef HOLDFAST_HOLDFASTD_HOOKS_H
 #define HOLDFAST_HOLDFASTD_HOOKS_H
 
 #include "worker/worker.h"
 
-#define HOOKS_WAITING_MAX 256 /* partitions, for each hook */
+#define HOOKS_WAITING_MAX 256 /* partitions or alerts, for each hook */
 #define HOOKS_LIMIT_NS    (10 * 1000000000ull)
 
 struct hooks;

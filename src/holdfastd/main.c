@@ -139,7 +139,7 @@ static void give_changes(struct share *share)
         enum worker_news news = (enum worker_news)i;
         while (worker_next_change(share->worker, news, &change) &&
                hooks_give(share->program->hooks, news, &change))
-            worker_change_is_told(share->worker, news, change.partition);
+            worker_change_is_told(share->worker, news, &change);
     }
 }
 
@@ -284,7 +284,8 @@ static enum status create_workers(struct program *program, const struct options 
         .process = (uint64_t)getpid(),
         .workers = program->count,
         .watches = {[WORKER_NEWS_LEADER] = options_get(options, "on-leader-change")[0] != 0,
-                    [WORKER_NEWS_STATE] = options_get(options, "on-state-change")[0] != 0},
+                    [WORKER_NEWS_STATE] = options_get(options, "on-state-change")[0] != 0,
+                    [WORKER_NEWS_ALERT] = options_get(options, "on-alert")[0] != 0},
     };
     for (unsigned i = 0; !status && i < program->count; i++) {
         worker_options.worker = i;
@@ -350,7 +351,8 @@ static struct hooks *start_hooks(const struct options *options)
 {
     struct hooks_options hooks = {
         .paths = {[WORKER_NEWS_LEADER] = options_get(options, "on-leader-change"),
-                  [WORKER_NEWS_STATE] = options_get(options, "on-state-change")}};
+                  [WORKER_NEWS_STATE] = options_get(options, "on-state-change"),
+                  [WORKER_NEWS_ALERT] = options_get(options, "on-alert")}};
     return hooks_start(&hooks);
 }
 

@@ -36,6 +36,7 @@ static const struct {
     {"on-leader-change", "PROGRAM",
      "run when another node leads a partition; docs/deploy.md names its arguments"},
     {"on-state-change", "PROGRAM", "run when the state of a replica of this node changes"},
+    {"on-alert", "PROGRAM", "run when an alert is raised or over; holdfast alerts lists them"},
     {"boot-id-file", "PATH", "instead of the kernel's boot id (tests of power cuts)"},
     {"proto-max-bulk-len", "BYTES",
      "longest value; a request may have twice as much (default 16mb)"},

@@ -73,6 +73,7 @@ struct metrics_sample {
     struct wal_facts log;
     uint64_t room, free_bytes;
     bool disk_is_full, free_is_known;
+    unsigned alerts[CLUSTER_SEVERITIES];
     size_t link_count, keyspace_count, partition_count, follower_count;
     struct metrics_link *links; /* owned, as the next three */
     struct metrics_keyspace *keyspaces;

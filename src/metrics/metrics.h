@@ -36,6 +36,7 @@ struct metrics_of {
     const char *dir; /* where its log lies */
     unsigned worker;
     const struct durations *turns;
+    unsigned alerts[CLUSTER_SEVERITIES]; /* that it has raised */
 };
 
 /* One worker's numbers now. The caller's, one allocation: it may be posted, and goes with

@@ -201,6 +201,19 @@ static void render_failovers(const struct metrics_sample *const *samples, size_t
                  "Time from the old leader's last word to the new one's serving.", &times);
 }
 
+static void render_alerts(const struct metrics_sample *const *samples, size_t count,
+                          struct buffer *out)
+{
+    metrics_family(out, "alerts", METRICS_GAUGE, "Alerts that this node tells now.");
+    for (int severity = 0; severity < CLUSTER_SEVERITIES; severity++) {
+        unsigned sum = 0;
+        for (size_t i = 0; i < count; i++)
+            sum += samples[i]->alerts[severity];
+        buffer_print(out, "holdfast_alerts{severity=\"%s\"} %u\n",
+                     cluster_severity_word((enum cluster_severity)severity), sum);
+    }
+}
+
 void metrics_render(const struct metrics_process *process,
                     const struct metrics_sample *const *samples, size_t count, struct buffer *out)
 {
@@ -210,5 +223,6 @@ void metrics_render(const struct metrics_process *process,
     render_log(samples, count, out);
     render_turns(samples, count, out);
     render_failovers(samples, count, out);
+    render_alerts(samples, count, out);
     metrics_render_keyspaces(samples, count, out);
 }

@@ -208,6 +208,7 @@ struct metrics_sample *metrics_take(const struct metrics_of *of)
     server_address(of->server, sample->address);
     sample->worker = of->worker;
     sample->turns = *of->turns;
+    memcpy(sample->alerts, of->alerts, sizeof sample->alerts);
     sample->tally = node_turn(node)->tally;
     sample->up_ns = now_ns - sample->server.started_ns;
     sample->log = *wal_facts(wal);

@@ -148,9 +148,31 @@ static bool describe(struct worker *worker, const struct watched *watched, enum 
     return true;
 }
 
+static bool next_alert(struct worker *worker, struct worker_change *out)
+{
+    const struct admin_alert *alert =
+        worker->watch.wanted[WORKER_NEWS_ALERT] ? admin_next_alert(&worker->admin) : NULL;
+    if (!alert)
+        return false;
+    const struct node_member *member = node_member(worker->node, alert->node);
+    *out = (struct worker_change){.partition = alert->group,
+                                  .replica = alert->replica,
+                                  .node = alert->node,
+                                  .what = alert->is_raised ? "raised" : "cleared",
+                                  .alert = alert->rule->name,
+                                  .severity = cluster_severity_word(alert->rule->severity)};
+    snprintf(out->keyspace, sizeof out->keyspace, "%s",
+             alert->has_group && alert->keyspace[0] ? alert->keyspace : "-");
+    snprintf(out->address, sizeof out->address, "%s", member ? member->client_address : "-");
+    snprintf(out->text, sizeof out->text, "%s", alert->text);
+    return true;
+}
+
 bool worker_next_change(struct worker *worker, enum worker_news news, struct worker_change *out)
 {
     struct watch *watch = &worker->watch;
+    if (news == WORKER_NEWS_ALERT)
+        return next_alert(worker, out);
     for (size_t i = 0; i < watch->count; i++) {
         size_t at = (watch->next[news] + i) % watch->count;
         if (!watch->all[at].news[news] || !describe(worker, &watch->all[at], news, out))
@@ -161,10 +183,15 @@ bool worker_next_change(struct worker *worker, enum worker_news news, struct wor
     return false;
 }
 
-void worker_change_is_told(struct worker *worker, enum worker_news news, struct group_id partition)
+void worker_change_is_told(struct worker *worker, enum worker_news news,
+                           const struct worker_change *change)
 {
     struct watch *watch = &worker->watch;
-    struct watched *watched = find(watch, partition, watch->next[news]);
+    if (news == WORKER_NEWS_ALERT) { /* it is the same until it is told */
+        admin_alert_is_told(&worker->admin, admin_next_alert(&worker->admin));
+        return;
+    }
+    struct watched *watched = find(watch, change->partition, watch->next[news]);
     if (!watched)
         return;
     watched->news[news] = false;

@@ -129,6 +129,7 @@ static enum status build(struct worker *worker, const struct worker_options *opt
                                    .process = options->process,
                                    .control = worker->control,
                                    .io = worker->io,
+                                   .tells_news = options->watches[WORKER_NEWS_ALERT],
                                    .worker = worker->others.self,
                                    .workers = worker->others.count,
                                    .tag = TAG_ADMIN};
@@ -243,6 +244,9 @@ static void tell(struct worker *worker)
     char event[CONTROL_LINE_SIZE];
     while (control_take_event(worker->control, event))
         say(worker, "%s", event);
+    char alert[CONTROL_LINE_SIZE];
+    while (admin_take_line(&worker->admin, alert))
+        say(worker, "%s", alert);
     if (strcmp(waits_for, worker->waits_for) != 0) {
         snprintf(worker->waits_for, sizeof worker->waits_for, "%s", waits_for);
         if (waits_for[0])
@@ -369,6 +373,7 @@ bool worker_turn(struct worker *worker, const struct io_event *events, size_t co
     server_release(worker->server);
     node_flush(worker->node);
     admin_tick(&worker->admin, worker->node);
+    admin_watch(&worker->admin);
     watch_tick(worker);
     tell(worker);
     if (first_failure(worker)[0]) {
@@ -435,9 +440,10 @@ bool worker_is_settled(const struct worker *worker)
 
 struct metrics_sample *worker_measure(struct worker *worker)
 {
-    const struct metrics_of parts = {worker->io,      worker->server,    worker->node,
-                                     worker->control, worker->admin.dir, worker->others.self,
-                                     &worker->turns};
+    struct metrics_of parts = {
+        worker->io,        worker->server,      worker->node,   worker->control,
+        worker->admin.dir, worker->others.self, &worker->turns, {0}};
+    admin_count_alerts(&worker->admin, parts.alerts);
     return metrics_take(&parts);
 }
 

@@ -33,20 +33,27 @@ struct worker;
 /* What hooks are run for. */
 enum worker_news {
     WORKER_NEWS_LEADER,
-    WORKER_NEWS_STATE
+    WORKER_NEWS_STATE,
+    WORKER_NEWS_ALERT
 };
-#define WORKER_NEWS_COUNT (WORKER_NEWS_STATE + 1)
+#define WORKER_NEWS_COUNT (WORKER_NEWS_ALERT + 1)
 
-/* Of a partition that has a replica on this worker, or had one until now. */
+/* Of a partition that has a replica on this worker, or had one until now; an alert may be of a
+ * node, or of the cluster. */
 struct worker_change {
     struct group_id partition;
-    char keyspace[CLUSTER_NAME_SIZE];
+    char keyspace[CLUSTER_NAME_SIZE]; /* ALERT: "-": of no partition */
     /* LEADER: leader or follower, what this node is. STATE: of its replica, as in `status`, or
-     * dropped. Static. */
+     * dropped. ALERT: raised or cleared. Static. */
     const char *what;
-    struct node_id node; /* LEADER: who leads, 0: not known. STATE: this node */
+    struct node_id node; /* LEADER: who leads, 0: not known. STATE: this node. ALERT: which node it
+                            is about, 0: none */
     uint64_t term;
     char address[WIRE_ADDRESS_SIZE]; /* of that node, for clients; "-": no node */
+    /* ALERT: which; of a replica, 0: none; "critical" ...; the line of WHY. */
+    const char *alert, *severity; /* static; NULL: no alert */
+    struct replica_id replica;
+    char text[CLUSTER_LINE_SIZE];
 };
 
 struct worker_options {
@@ -99,7 +106,8 @@ bool worker_take_line(struct worker *worker, char out[WORKER_LINE_SIZE]);
 /* A change that was not told yet; false: none. It stays until worker_change_is_told, or becomes
  * newer. WORKER-4 */
 bool worker_next_change(struct worker *worker, enum worker_news news, struct worker_change *out);
-void worker_change_is_told(struct worker *worker, enum worker_news news, struct group_id partition);
+void worker_change_is_told(struct worker *worker, enum worker_news news,
+                           const struct worker_change *change);
 
 /* Its numbers now, for /metrics; the caller's. Between two turns. */
 struct metrics_sample *worker_measure(struct worker *worker);

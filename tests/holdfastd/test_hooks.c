@@ -79,9 +79,8 @@ static void open_gate(const struct place *place)
 
 static struct hooks *start(const char *leader, const char *state, uint64_t limit_ns)
 {
-    struct hooks_options options = {
-        .paths = {[WORKER_NEWS_LEADER] = leader, [WORKER_NEWS_STATE] = state},
-        .limit_ns = limit_ns};
+    struct hooks_options options = {.paths = {leader, state, ""}, /* by enum worker_news */
+                                    .limit_ns = limit_ns};
     return hooks_start(&options);
 }
 
@@ -117,6 +116,60 @@ static void what_a_hook_is_told(void **state)
     hooks_stop(hooks);
     read_told(&place, text);
     assert_non_null(strstr(text, "7 state-change carts 7 catching_up 2 13 10.0.0.2:6379\n"));
+    remove_place(&place);
+}
+
+static struct worker_change alert_of(const char *what, uint64_t node, const char *text)
+{
+    static const char name[] = "node-down";
+    struct worker_change change = {
+        .what = what, .alert = name, .severity = "critical", .keyspace = "-", .node = {node}};
+    snprintf(change.text, sizeof change.text, "%s", text);
+    return change;
+}
+
+static void what_a_hook_of_alerts_is_told(void **state)
+{
+    struct place place;
+    char text[TEXT_SIZE];
+    (void)state;
+    make_hook(&place, "echo \"$# $*\" >>$told");
+    struct hooks_options options = {.paths = {"", "", place.hook}};
+    struct hooks *hooks = hooks_start(&options);
+    struct worker_change change = alert_of("raised", 3, "node 3 cannot be reached");
+    assert_true(hooks_give(hooks, WORKER_NEWS_ALERT, &change));
+    wait_told(&place, "\n", text);
+    assert_string_equal("9 alert raised critical node-down - - - 3 node 3 cannot be reached\n",
+                        text);
+    change.partition.value = 7;
+    change.replica.value = 2;
+    snprintf(change.keyspace, sizeof change.keyspace, "carts");
+    assert_true(hooks_give(hooks, WORKER_NEWS_ALERT, &change));
+    hooks_stop(hooks);
+    read_told(&place, text);
+    assert_non_null(strstr(text, "9 alert raised critical node-down carts 7 2 3 node 3 cannot"));
+    remove_place(&place);
+}
+
+/* HOOK-3: of each alert the newest, and one does not stand in the place of another. */
+static void the_newest_of_each_alert_is_told(void **state)
+{
+    struct place place;
+    char text[TEXT_SIZE];
+    (void)state;
+    make_hook(&place, "echo \"$2 $8\" >>$told; while [ ! -e $gate ]; do :; done");
+    struct hooks_options options = {.paths = {"", "", place.hook}};
+    struct hooks *hooks = hooks_start(&options);
+    struct worker_change first = alert_of("raised", 1, ""), second = alert_of("raised", 2, ""),
+                         over = alert_of("cleared", 2, ""), third = alert_of("raised", 3, "");
+    assert_true(hooks_give(hooks, WORKER_NEWS_ALERT, &first));
+    wait_told(&place, "raised 1\n", text);
+    assert_true(hooks_give(hooks, WORKER_NEWS_ALERT, &second));
+    assert_true(hooks_give(hooks, WORKER_NEWS_ALERT, &third));
+    assert_true(hooks_give(hooks, WORKER_NEWS_ALERT, &over));
+    open_gate(&place);
+    hooks_stop(hooks);
+    assert_string_equal("raised 1\ncleared 2\nraised 3\n", read_told(&place, text));
     remove_place(&place);
 }
 
@@ -288,10 +341,16 @@ static void none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_a_hook_is_told),    cmocka_unit_test(what_a_hook_has_of_us),
-        cmocka_unit_test(the_newest_is_told),     cmocka_unit_test(no_room),
-        cmocka_unit_test(one_that_hangs),         cmocka_unit_test(an_end_has_a_limit),
-        cmocka_unit_test(one_that_cannot_run),    cmocka_unit_test(none),
+        cmocka_unit_test(what_a_hook_is_told),
+        cmocka_unit_test(what_a_hook_of_alerts_is_told),
+        cmocka_unit_test(the_newest_of_each_alert_is_told),
+        cmocka_unit_test(what_a_hook_has_of_us),
+        cmocka_unit_test(the_newest_is_told),
+        cmocka_unit_test(no_room),
+        cmocka_unit_test(one_that_hangs),
+        cmocka_unit_test(an_end_has_a_limit),
+        cmocka_unit_test(one_that_cannot_run),
+        cmocka_unit_test(none),
         cmocka_unit_test(orphans_are_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """What is in deploy/ works: the unit, the package, the manifests, the examples for nginx and keepalived, the hooks."""
+import json
 import os
 import re
 import shutil
@@ -510,6 +511,27 @@ class ExampleHooks(Folder):
                 "nsupdate -t 5 -k /etc/holdfast/dns.key", "server 192.0.2.53", "update delete db.example. A",
                 "update delete db.example. AAAA", "update delete db.example. CNAME", f"update add db.example. 5 {record}", "send"]))
         self.assertEqual(self.dns("10.0.0.1:6379", "follower"), (0, "", []))  # the leader alone sends one
+
+    def webhook(self, *words, **environment):
+        return self.run_hook("webhook.sh", *words, ALERT_URL="https://pager.example/in", **environment)
+
+    def test_webhook(self):
+        self.stub("curl", f"cat >>{self.asked}")
+        text = 'node 3 at "here" \\ is gone'
+        code, err, lines = self.webhook("alert", "raised", "critical", "node-down", "-", "-", "-", "3", text)
+        self.assertEqual((code, err), (0, ""))
+        self.assertEqual(lines[0].split()[-1], "https://pager.example/in")
+        self.assertEqual(json.loads(lines[1]), {
+            "state": "raised", "severity": "critical", "alert": "node-down", "key": "node-down/-/-/3", "keyspace": None,
+            "partition": None, "replica": None, "node": 3, "text": text})
+        lines = self.webhook("alert", "cleared", "warning", "replica-lagging", "carts", "2", "1", "3", "late")[2]
+        said = json.loads(lines[1])
+        self.assertEqual((said["state"], said["keyspace"], said["partition"], said["replica"]), ("cleared", "carts", 2, 1))
+        self.assertEqual(self.webhook("alert", "raised", "info", "feature-level", "-", "-", "-", "-", "x",
+                                      ALERT_SEVERITIES="critical warning"), (0, "", []))
+        code, err, _ = self.run_hook("webhook.sh", "alert", "raised", "info", "loss", "-", "-", "-", "-", "x")
+        self.assertNotEqual(code, 0)
+        self.assertIn("ALERT_URL is not set", err)
 
     def test_they_are_run_by_a_node(self):
         self.stub("nsupdate", f"cat >>{self.asked}")

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """What a node tells its service manager, the hooks that it runs, and that it can be the first process of a container."""
+import json
 import os
 import re
 import shutil
@@ -9,7 +10,7 @@ import subprocess
 import tempfile
 import unittest
 
-from cluster import HOLDFASTD, Cluster, Writers, die_with_parent, wait_until
+from cluster import HOLDFAST, HOLDFASTD, Cluster, Writers, die_with_parent, run, wait_until
 
 
 class Manager:
@@ -133,6 +134,36 @@ class Hooks(unittest.TestCase):
             self.assertEqual(states[-1], "ready")
             self.assertEqual(leader.stop(), 0)
             self.assertEqual(last_leader(cluster, leader)[3], "follower")  # before it has ended
+
+    def test_an_alert(self):
+        """ADMIN-5: a node that is killed is told of once, by one of the others, and again when it is back."""
+        with Cluster(3) as cluster:
+            for node in cluster.nodes:
+                node.options = ["--on-alert", write_hook(cluster, f"alert{node.number}",
+                                                         f'echo "$@" >>{cluster.folder}/told{node.number}\n')]
+            cluster.start()
+            cluster.leader()
+            asked, lost = cluster.nodes[0], cluster.nodes[2]
+            self.assertEqual(run(HOLDFAST, "-a", asked.name, "alerts"), (0, "no alert\n", ""))
+
+            def said(what):
+                return [words for node in cluster.nodes for words in told(cluster, node)
+                        if words[:4] == ["alert", what, "critical", "node-down"]]
+
+            lost.kill()
+            wait_until(lambda: said("raised"), 25, "a hook is told that the node is down")
+            code, out, err = run(HOLDFAST, "-a", asked.name, "alerts")
+            self.assertEqual((code, err), (0, ""))
+            self.assertRegex(out, f"critical node-down [(]raised 20.*[)]: node 3 at {lost.name} cannot be reached from node "
+                                  r"\d since 20.*\. To do: start it again")
+            self.assertIn("what only these nodes know is missing: 3\n", out)
+            answer = json.loads(run(HOLDFAST, "-a", asked.name, "alerts", "--json")[1])
+            self.assertEqual([(alert["alert"], alert["node"]) for alert in answer["alerts"]], [("node-down", 3)])
+            self.assertIn("1 alert, 1 critical, 0 warning: holdfast alerts lists it", run(HOLDFAST, "-a", asked.name, "status")[1])
+            lost.start()
+            wait_until(lambda: said("cleared"), 25, "a hook is told that it is over")
+            self.assertEqual(said("raised")[0][4:8], ["-", "-", "-", "3"])
+            self.assertEqual((len(said("raised")), len(said("cleared"))), (1, 1))
 
     def test_the_only_node_takes_its_leave(self):
         with Cluster(1) as cluster:

@@ -105,16 +105,22 @@ static void listen_to(struct stage_node *node)
 
 static void hear_changes(struct stage_node *node, struct worker *worker)
 {
-    static const char *const names[WORKER_NEWS_COUNT] = {"leader", "state"};
+    static const char *const names[WORKER_NEWS_COUNT] = {"leader", "state", "alert"};
     struct worker_change change;
     for (int i = 0; i < WORKER_NEWS_COUNT; i++) {
         enum worker_news news = (enum worker_news)i;
         while (!node->holds_changes && worker_next_change(worker, news, &change)) {
             size_t used = strlen(node->changes);
-            snprintf(node->changes + used, sizeof node->changes - used, "%s %s %llu %s %llu %s\n",
-                     names[i], change.keyspace, (unsigned long long)change.partition.value,
-                     change.what, (unsigned long long)change.node.value, change.address);
-            worker_change_is_told(worker, news, change.partition);
+            if (change.alert)
+                snprintf(node->changes + used, sizeof node->changes - used,
+                         "alert %s %s %s %s %llu\n", change.what, change.severity, change.alert,
+                         change.keyspace, (unsigned long long)change.node.value);
+            else
+                snprintf(node->changes + used, sizeof node->changes - used,
+                         "%s %s %llu %s %llu %s\n", names[i], change.keyspace,
+                         (unsigned long long)change.partition.value, change.what,
+                         (unsigned long long)change.node.value, change.address);
+            worker_change_is_told(worker, news, &change);
         }
     }
 }
@@ -148,27 +154,28 @@ bool stage_start(struct stage *stage, unsigned at)
     assert_null(node->worker);
     world_power_on(stage->world, node->machine);
     world_start_process(stage->world, node->machine, node->workers);
-    struct worker_options options = {.dir = "/node",
-                                     .listen = node->listen,
-                                     .peer_listen = node->peer_listen,
-                                     .join = node->join,
-                                     .begins_anew = node->begins_anew,
-                                     .site = node->site,
-                                     .zone = node->zone,
-                                     .host = node->host,
-                                     .weight = node->weight,
-                                     .readindex_reads = stage->options.readindex_reads,
-                                     .wal_segment_size = 1u << 20,
-                                     .bulk_size_max = stage->options.bulk_size_max,
-                                     .snapshot_log_bytes = stage->options.snapshot_log_bytes,
-                                     .snapshot_period_ns = stage->options.snapshot_period_ns,
-                                     .replace_after_ns = stage->options.replace_after_ns,
-                                     .hold_ns = stage->options.hold_ns,
-                                     .ack_timeout_ns = stage->options.ack_timeout_ns,
-                                     .timing = node->timing ? node->timing : stage->options.timing,
-                                     .workers = node->workers,
-                                     .watches = {stage->options.watches, stage->options.watches},
-                                     .faults = stage->options.faults};
+    struct worker_options options = {
+        .dir = "/node",
+        .listen = node->listen,
+        .peer_listen = node->peer_listen,
+        .join = node->join,
+        .begins_anew = node->begins_anew,
+        .site = node->site,
+        .zone = node->zone,
+        .host = node->host,
+        .weight = node->weight,
+        .readindex_reads = stage->options.readindex_reads,
+        .wal_segment_size = 1u << 20,
+        .bulk_size_max = stage->options.bulk_size_max,
+        .snapshot_log_bytes = stage->options.snapshot_log_bytes,
+        .snapshot_period_ns = stage->options.snapshot_period_ns,
+        .replace_after_ns = stage->options.replace_after_ns,
+        .hold_ns = stage->options.hold_ns,
+        .ack_timeout_ns = stage->options.ack_timeout_ns,
+        .timing = node->timing ? node->timing : stage->options.timing,
+        .workers = node->workers,
+        .watches = {stage->options.watches, stage->options.watches, stage->options.watches},
+        .faults = stage->options.faults};
     node->why[0] = node->lines[0] = node->changes[0] = 0;
     enum status status = create_workers(stage, node, &options);
     if (status == STATUS_AGAIN) { /* NODE-10 */

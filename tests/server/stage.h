@@ -46,7 +46,7 @@ struct stage_node {
     char anew[WORKER_LINE_SIZE]; /* why it began anew, when it last did */
     char lines[STAGE_TEXT_SIZE]; /* what it told the operator since its start */
     /* What hooks would be told since its start: "leader KEYSPACE PARTITION WHAT NODE ADDRESS\n", or
-     * "state ...". */
+     * "state ...", or "alert raised|cleared SEVERITY NAME KEYSPACE NODE\n". */
     char changes[STAGE_TEXT_SIZE];
     bool holds_changes; /* nobody takes them now */
     unsigned deaths;    /* by world_crash_at_call */
