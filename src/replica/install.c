@@ -227,8 +227,8 @@ void replica_receive_snapshot(struct replica *replica, struct replica_turn *turn
         list_append(turn->awake, replica->options.awake);
 }
 
-/* What is offered is not the own newest one but any past what the log begins with: a member that
- * has one of those can be asked as well, and the log is kept from there while it comes. */
+/* The newest one here: its mark is what the leader has named, which holds whatever history it is of
+ * (raft_judge_snapshot). */
 bool replica_offer(struct replica *replica, struct replica_turn *turn, struct wire_frame *frame,
                    struct raft_message *offer)
 {
@@ -239,6 +239,8 @@ bool replica_offer(struct replica *replica, struct replica_turn *turn, struct wi
     if (!newer || newer->meta.index < offer->index ||
         newer->meta.index > raft_view(replica->raft)->last_index)
         return false;
+    offer->index = newer->meta.index;
+    offer->log_term = newer->meta.term;
     wire_add_raft(frame, offer, NULL, 0);
     return true;
 }

@@ -121,19 +121,28 @@ static void begin(struct bootstrap *bootstrap, struct replica_turn *turn,
                   const struct bootstrap_want *want)
 {
     struct bootstrap_receiving *receiving = &bootstrap->receiving;
+    struct replica_id failed =
+        receiving->state == BOOTSTRAP_IDLE ? receiving->source : (struct replica_id){0};
     bootstrap_pause_receiving(bootstrap);
     receiving->state = BOOTSTRAP_ASKED;
-    receiving->source = want->leader;
+    receiving->source = failed.value ? failed : want->leader;
     next_source(receiving, turn, want);
     ask(receiving, turn, want, true);
 }
 
-/* It begins anew a little later. */
+/* It begins anew a little later, with the next source: what this one has may never do. */
+static void give_up(struct bootstrap *bootstrap, uint64_t retry_ns)
+{
+    struct replica_id source = bootstrap->receiving.source;
+    bootstrap_pause_receiving(bootstrap);
+    bootstrap->receiving.source = source;
+    bootstrap->receiving.retry_ns = retry_ns;
+}
+
 static void fail(struct bootstrap *bootstrap, struct replica_turn *turn, enum status status,
                  const char *why)
 {
-    bootstrap_pause_receiving(bootstrap);
-    bootstrap->receiving.retry_ns = turn->now_ns + RETRY_NS;
+    give_up(bootstrap, turn->now_ns + RETRY_NS);
     if (status == STATUS_IN_USE || bootstrap->trouble_is_said)
         return;
     bootstrap->trouble_is_said = true;
@@ -143,8 +152,7 @@ static void fail(struct bootstrap *bootstrap, struct replica_turn *turn, enum st
 
 void bootstrap_refuse(struct bootstrap *bootstrap, struct replica_turn *turn)
 {
-    bootstrap_pause_receiving(bootstrap);
-    bootstrap->receiving.retry_ns = turn->now_ns + SILENCE_NS;
+    give_up(bootstrap, turn->now_ns + SILENCE_NS);
 }
 
 /* ---- what comes ---- */
