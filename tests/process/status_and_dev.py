@@ -47,7 +47,7 @@ class Status(unittest.TestCase):
             for node in cluster.nodes:
                 code, answer = status(node)
                 self.assertEqual(code, 0)
-                self.assertEqual(list(answer), ["cluster_id", "nodes", "keyspaces", "partitions"])
+                self.assertEqual(list(answer), ["cluster_id", "nodes", "keyspaces", "partitions", "alerts"])
                 self.assertRegex(answer["cluster_id"], "^[0-9a-f]{32}$")
                 self.assertEqual([list(one) for one in answer["nodes"]], [NODE_FIELDS] * 3)
                 self.assertEqual([one["state"] for one in answer["nodes"]], ["up"] * 3)
