@@ -19,7 +19,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "process"))
-from cluster import Client, ReplyError  # noqa: E402
+from cluster import Client, NotConnected, ReplyError  # noqa: E402
 
 
 def address(text):
@@ -57,7 +57,7 @@ class Churn:
             except ReplyError as error:
                 self.say(f"{' '.join(map(str, words))}: {error}")
                 return None
-            except OSError:
+            except (OSError, NotConnected):
                 continue
         return None
 
@@ -70,6 +70,10 @@ class Churn:
             return json.loads(self.ask("STATUS") or "{}").get("partitions", [])
         except ValueError:
             return []
+
+    def one_of(self, items):
+        """A list of one, or none where there is none."""
+        return [self.random.choice(items)] if items else []
 
     def wait(self, seconds, condition):
         end = min(time.monotonic() + seconds, self.ends)
@@ -100,13 +104,13 @@ class Churn:
             self.wait(20, lambda: self.does("NODE", "UNDRAIN", number))
 
     def lead(self):
-        for partition in self.random.sample(self.partitions(), len(self.partitions()))[:1]:
+        for partition in self.one_of(self.partitions()):
             nodes = [replica["node"] for replica in partition["replicas"]]
             self.does("PARTITION", "TRANSFER", partition["id"], "TO", self.random.choice(nodes))
 
     def move(self):
         numbers = {member["id"] for member in self.members() if member["duty"] == "serves"}
-        for partition in self.random.sample(self.partitions(), len(self.partitions()))[:1]:
+        for partition in self.one_of(self.partitions()):
             free = sorted(numbers - {replica["node"] for replica in partition["replicas"]})
             replica = self.random.choice(partition["replicas"])
             if free:
